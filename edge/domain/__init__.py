@@ -1,0 +1,1 @@
+"""Nouns: standard library and NumPy only."""

@@ -1,0 +1,141 @@
+"""What we say: findings, and the envelopes they leave in."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Verdict(enum.Enum):
+    """The difference between "no" and "did not look"."""
+
+    PRESENT = "PRESENT"
+    ABSENT = "ABSENT"
+    NOT_ASSESSED = "NOT_ASSESSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A concept of a public coding system.
+
+    Attributes:
+        system: `SCT` (SNOMED CT), `DCM` (DICOM), `UCUM`, or `99EDGE` for a code of our own.
+        value: Its code there.
+        meaning: Words for a reader.
+    """
+
+    system: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number with its unit.
+
+    Attributes:
+        code: What was measured, `SCT 118565006 Volume`.
+        value: Finite.
+        unit: UCUM: `mL`, `mm`, `Cel`, `1`.
+        of: Of what, where that is not the finding's own code: one tissue out of several.
+    """
+
+    code: Code
+    value: float
+    unit: str
+    of: Code | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a policy reads out of a model's answer, before it has a subject.
+
+    Attributes:
+        code: What was looked for.
+        verdict: NOT_ASSESSED always comes with a reason.
+        score: 0 to 1, or None where the model has none.
+        measurements: Numbers the data supports, none other.
+        reason: Why not assessed, or what limits the measurements; "" where there is nothing to say.
+        segment: Name of the label it speaks of, or "".
+    """
+
+    code: Code
+    verdict: Verdict
+    score: float | None = None
+    measurements: tuple[Measurement, ...] = ()
+    reason: str = ""
+    segment: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.verdict is not Verdict.NOT_ASSESSED or self.reason, "NOT_ASSESSED needs a reason"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStamp:
+    """Which weights spoke, and on what."""
+
+    model_id: str
+    version: str
+    sha256: str
+    precision: str
+    runtime: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One statement about one subject; no patient identity.
+
+    Attributes:
+        finding_id: UUIDv7, new for each finding.
+        pipeline: Which pipeline speaks; `intake` where no pipeline was reached.
+        subject: Keyed hash of the series.
+        study: Keyed hash of the study.
+        revision: Of the series; a higher one replaces a lower one.
+        observation: What was found.
+        model: None where no model was reached.
+        modality: As the objects said.
+        instances: How many the series had.
+        closed_because: `count`, `quiet`, `deadline`, `asked`.
+        latency_ms: Per stage, in the order of the path.
+        notes: What was done to the pictures that a reader must know.
+        observed_at_ns: UTC.
+    """
+
+    finding_id: str
+    pipeline: str
+    subject: str
+    study: str
+    revision: int
+    observation: Observation
+    model: ModelStamp | None
+    modality: str
+    instances: int
+    closed_because: str
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    observed_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """An encoded finding on its way out; the same id on every retry.
+
+    Attributes:
+        dedupe_id: UUIDv7, minted in the transaction that writes the outbox.
+        channel: Topic below the device's own prefix: `finding/brain-mr`.
+        subject: Order is kept among envelopes of one subject.
+        media_type: `application/json`.
+        schema: `edge.finding/1`.
+        body: What is sent.
+        properties: Further user properties.
+    """
+
+    dedupe_id: str
+    channel: str
+    subject: str
+    media_type: str
+    schema: str
+    body: bytes
+    properties: Mapping[str, str] = field(default_factory=dict)

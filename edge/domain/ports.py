@@ -1,0 +1,74 @@
+"""The seams: what the path asks of its stations, one small protocol each.
+
+Every port has a contract suite in `tests/contract/`; an implementation is done when it is listed there.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from edge.domain.finding import Envelope, ModelStamp
+from edge.domain.image import Segmentation, Volume
+from edge.domain.study import Arrival, Kept
+
+
+class Clock(Protocol):
+    """Time, injected: `monotonic_ns` measures, `utc_ns` labels."""
+
+    def monotonic_ns(self) -> int:
+        """Return a time that never goes back, in ns from an arbitrary start."""
+
+    def utc_ns(self) -> int:
+        """Return ns since 1970-01-01T00:00:00Z."""
+
+
+class Intake(Protocol):
+    """Where a source hands over what it received."""
+
+    def keep(self, arrival: Arrival) -> Kept:
+        """Make an arrival durable; it is on disk and in the journal when this returns.
+
+        Raises:
+            StorageFullError: The disk reserve is reached; nothing was taken.
+            JournalError: It could not be made durable; nothing was taken.
+        """
+
+    def association_closed(self, association: str) -> None:
+        """Say that nothing more comes with this association."""
+
+
+class StudySource(Protocol):
+    """A door for studies."""
+
+    def serve(self, intake: Intake) -> AbstractContextManager[None]:
+        """Receive until the `with` ends, answering a sender only after `intake.keep` has returned."""
+
+
+class Model(Protocol):
+    """A network that is ready to answer."""
+
+    @property
+    def stamp(self) -> ModelStamp:
+        """Which weights speak, and on what."""
+
+    def infer(self, volume: Volume, *, deadline_s: float) -> Segmentation:
+        """Segment a volume; trouble is an exception, never an empty answer.
+
+        Raises:
+            PictureRejectedError: The volume is not something the model can honestly work on.
+            DeadlineExceededError: It took longer than `deadline_s`.
+            InferenceError: The runtime failed.
+        """
+
+
+class Sink(Protocol):
+    """A door for findings."""
+
+    def deliver(self, envelope: Envelope, *, timeout_s: float) -> None:
+        """Return when the far side has the envelope; safe to repeat.
+
+        Raises:
+            DeliveryError: It has not (yet) taken it.
+            RefusedError: It says that it never will.
+        """

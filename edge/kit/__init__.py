@@ -1,0 +1,1 @@
+"""Machinery without a domain: a journal, files that survive, a broker's client, a clock, a log."""

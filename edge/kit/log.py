@@ -1,0 +1,67 @@
+"""One event, one line, key=value.
+
+INFO: a thing an operator asked for happened. WARNING: we coped, nothing is lost. ERROR: someone must act.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+class Log:
+    """A named log whose lines are an event and its fields: `log.info("series closed", instances=212)`."""
+
+    __slots__ = ("_logger",)
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(f"edge.{name}")
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Say what only a developer asks for."""
+        self._logger.debug("%s", _Line(event, fields))
+
+    def info(self, event: str, **fields: object) -> None:
+        """Say that a thing an operator asked for happened."""
+        self._logger.info("%s", _Line(event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Say that we coped and nothing is lost."""
+        self._logger.warning("%s", _Line(event, fields))
+
+    def error(self, event: str, **fields: object) -> None:
+        """Say that someone must act."""
+        self._logger.error("%s", _Line(event, fields))
+
+
+class _Line:
+    """Formats itself only when a handler wants it."""
+
+    __slots__ = ("_event", "_fields")
+
+    def __init__(self, event: str, fields: dict[str, object]) -> None:
+        self._event = event
+        self._fields = fields
+
+    def __str__(self) -> str:
+        return " ".join([self._event, *(f"{key}={_quoted(value)}" for key, value in self._fields.items())])
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    plain = bool(text) and not any(character.isspace() or character in '"=' for character in text)
+    return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def to_stderr(*, level: str) -> None:
+    """Send every line of this house to stderr; systemd's journal adds the time.
+
+    Args:
+        level: `DEBUG`, `INFO`, `WARNING` or `ERROR`.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger("edge")
+    root.handlers[:] = [handler]
+    root.propagate = False
+    root.setLevel(level)

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Set up a checkout: Debian packages where they may be installed, then a virtual environment from a lock.
+# usage: tools/setup.sh VENV LOCK [--peers]     (--peers also installs what only the tests talk to)
+set -euo pipefail
+venv=$1 lock=$2 peers=${3:-}
+python=${PYTHON:-python3}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif sudo -n true 2>/dev/null; then sudo -n "$@"
+  else return 1; fi
+}
+
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need mosquitto mosquitto
+"$python" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+if [ -n "$peers" ]; then
+  need storescu dcmtk
+  need systemd-nspawn systemd-container
+  need systemd-analyze systemd
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing Debian packages: ${missing[*]}"
+  if command -v apt-get >/dev/null 2>&1 && as_root true; then
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null \
+      || echo "could not install ${missing[*]}; going on without" >&2
+  else
+    echo "may not install Debian packages here; going on without ${missing[*]}" >&2
+  fi
+fi
+
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+echo "installing Python packages of $lock into $venv"
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+"$venv/bin/pip" install -q --require-hashes -r "$lock"
+"$venv/bin/pip" install -q --no-deps -e .
