@@ -1,0 +1,1 @@
+"""Bytes to domain types, one file a format, no state."""

@@ -1,0 +1,1 @@
+"""The path, top to bottom."""

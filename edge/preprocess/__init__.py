@@ -1,0 +1,1 @@
+"""Pure functions on pictures: same picture, same bytes."""

@@ -1,0 +1,1 @@
+"""Doors out; they carry, they do not think."""
