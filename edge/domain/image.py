@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,7 @@ class Segmentation:
         touched_faces: Faces of the field of view the foreground reaches, as patient directions out of
             `L R A P S I`: where it is cut, a total is a lower bound only.
         extent_mm: Size of the field of view along the patient's (left-right, front-back, up-down) axes.
+        latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
     """
 
     labels: NDArray[np.uint8]
@@ -80,6 +82,7 @@ class Segmentation:
     largest_ml: float
     touched_faces: frozenset[str]
     extent_mm: tuple[float, float, float]
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.labels.shape == self.volume.voxels.shape, "labels lie on the grid of their volume"

@@ -30,12 +30,12 @@ class Stage:
         self._last_move_ns = clock.monotonic_ns()
         self._note = ""
 
-    def work(self, item: str, step: Callable[[], None], *, set_aside: Callable[[str], None]) -> bool:
+    def work(self, item: str, step: Callable[[], str | None], *, set_aside: Callable[[str], None]) -> bool:
         """Do one item's work; where it raises, set the item aside instead.
 
         Args:
             item: Names the item in the log; a hash, never a patient.
-            step: The work.
+            step: The work; returns None when it is done, or why it set the item aside itself.
             set_aside: Puts the item where one can look at it, given the reason.
 
         Returns:
@@ -46,21 +46,19 @@ class Stage:
         """
         entered = self._enter()
         try:
-            step()
+            reason = step()
         except AssertionError:
             raise
         except EdgeError as trouble:
             reason = str(trouble)
             self._log.warning("set aside", item=item, because=reason)
+            set_aside(reason)
         except Exception as surprise:
             reason = f"unexpected {type(surprise).__name__}: {surprise}"
             self._log.error("set aside", item=item, because=reason)
-        else:
-            self._leave(entered, done=True)
-            return True
-        set_aside(reason)
-        self._leave(entered, done=False)
-        return False
+            set_aside(reason)
+        self._leave(entered, done=reason is None)
+        return reason is None
 
     def dropped(self, reason: str) -> None:
         """Count an item that was given up on purpose; never a study, never a finding."""

@@ -1,0 +1,83 @@
+"""Tells systemd that we live, but only while the work moves.
+
+A thread that works through a queue calls its `beat` once a second while idle and before each item. A beat
+that is overdue, or a thread that is gone, stops the feeding; systemd then ends the process with SIGABRT and
+starts it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import sdnotify
+
+from edge.domain.ports import Clock
+from edge.kit.log import Log
+
+PERIOD_S = 2.0
+
+
+class Watchdog:
+    """Feeds systemd's watchdog from the beats of the threads that matter."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._log = Log("watchdog")
+        self._notifier = sdnotify.SystemdNotifier()
+        self._lock = threading.Lock()
+        self._beats: dict[str, tuple[float, int]] = {}
+        self._checks: dict[str, Callable[[], bool]] = {}
+
+    def watch(self, name: str, *, limit_s: float) -> Callable[[], None]:
+        """Expect a beat of `name` at least every `limit_s`; return what it has to call."""
+
+        def beat() -> None:
+            with self._lock:
+                self._beats[name] = (limit_s, self._clock.monotonic_ns())
+
+        beat()
+        return beat
+
+    def expect(self, name: str, is_alive: Callable[[], bool]) -> None:
+        """Expect `is_alive` to hold for as long as we run."""
+        with self._lock:
+            self._checks[name] = is_alive
+
+    def overdue(self) -> list[str]:
+        """Name whatever has not moved for too long, with how long."""
+        now = self._clock.monotonic_ns()
+        with self._lock:
+            late = [
+                f"{name} has not moved for {(now - last_ns) / 1e9:.0f} s, {limit_s:.0f} s are allowed"
+                for name, (limit_s, last_ns) in self._beats.items()
+                if now - last_ns > limit_s * 1e9
+            ]
+            checks = list(self._checks.items())
+        return late + [f"{name} is gone" for name, is_alive in checks if not is_alive()]
+
+    def run(self, stopping: threading.Event) -> None:
+        """Feed until `stopping`; the body of the thread `watchdog`."""
+        while not stopping.wait(PERIOD_S):
+            self.feed()
+
+    def feed(self) -> bool:
+        """Feed once if everything moves; return whether it did."""
+        late = self.overdue()
+        for trouble in late:
+            self._log.error("not feeding the watchdog", because=trouble)
+        if not late:
+            self._notifier.notify("WATCHDOG=1")
+        return not late
+
+    def ready(self, status: str) -> None:
+        """Tell systemd that the start is over."""
+        self._notifier.notify(f"READY=1\nSTATUS={status}")
+
+    def status(self, status: str) -> None:
+        """Tell systemd what `systemctl status` shows."""
+        self._notifier.notify(f"STATUS={status}")
+
+    def stopping(self) -> None:
+        """Tell systemd that we end."""
+        self._notifier.notify("STOPPING=1")

@@ -1,0 +1,252 @@
+"""The imaging path: a complete series becomes a volume, an answer, findings, and envelopes in the outbox.
+
+    intake journal ─▶ series ─▶ scans ─▶ model ─▶ policy ─▶ findings ─▶ outbox
+
+`Assessor` is that path for one series, without a journal: `edge analyze` calls it as it is. `Imaging` drives
+it from the journal: findings enter the outbox in the same transaction that marks the series done, so a crash
+repeats work but loses nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edge.bundles.manifest import Policy
+from edge.domain.errors import EdgeError, NotSelectedError
+from edge.domain.finding import Code, Finding, Observation, Verdict
+from edge.domain.image import Scan, Segmentation
+from edge.domain.ports import Clock, Model
+from edge.domain.study import ClosedBecause, Series
+from edge.findings.identity import KeyedHash
+from edge.findings.ids import uuid7
+from edge.findings.policy import judge
+from edge.kit.journal import Entry, Journal, Lease
+from edge.kit.log import Log
+from edge.kit.stage import Stage
+from edge.studies.assemble import Assembler, series_of
+from edge.studies.pixels import build
+from edge.studies.select import Rule, preselect, select
+
+ATTEMPTS_MAX = 3
+UNROUTED = "intake"
+A_SERIES = Code("DCM", "113014", "Study")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Station:
+    """One configured pipeline: a model and how its answers are read.
+
+    Attributes:
+        model: Ready to answer, or None where its bundle was refused.
+        refusal: Why there is no model; "" where there is one.
+        policy: Of the bundle's manifest, or None where the bundle could not be read.
+        subject: What the model looks for; the code of a finding that says it could not look.
+        deadline_s: Longest time one volume may take.
+    """
+
+    model: Model | None
+    refusal: str
+    policy: Policy | None
+    subject: Code
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Result:
+    """What became of one series.
+
+    Attributes:
+        findings: At least one; silence is not a result.
+        segmentations: (pipeline, answer) of every volume that was assessed.
+        refusal: Why the series must be looked at by a person, or "".
+    """
+
+    findings: tuple[Finding, ...]
+    segmentations: tuple[tuple[str, Segmentation], ...] = ()
+    refusal: str = ""
+
+
+class Assessor:
+    """The path for one series: never raises expected trouble, it says NOT_ASSESSED with the reason."""
+
+    def __init__(
+        self, *, rules: Sequence[Rule], stations: Mapping[str, Station], identity: KeyedHash, clock: Clock
+    ) -> None:
+        self._rules = rules
+        self._stations = stations
+        self._identity = identity
+        self._clock = clock
+
+    def assess(self, series: Series) -> Result:
+        """Look at one series with every pipeline that is meant for it."""
+        started_ns = self._clock.monotonic_ns()
+        try:
+            meant_for = preselect(series, self._rules)
+        except NotSelectedError as nobody:
+            return Result(findings=(self._unassessed(series, UNROUTED, str(nobody)),))
+        try:
+            scans = build(series)
+            chosen = select(series, scans, [rule for rule in self._rules if rule.pipeline in meant_for])
+        except EdgeError as trouble:
+            return self._refused(series, meant_for, trouble)
+        assembled_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
+        results = [self._look(series, name, scan, assembled_ms) for name, scan in chosen]
+        return Result(
+            findings=tuple(finding for result in results for finding in result.findings),
+            segmentations=tuple(pair for result in results for pair in result.segmentations),
+            refusal="; ".join(dict.fromkeys(result.refusal for result in results if result.refusal)),
+        )
+
+    def give_up(self, series: Series, reason: str) -> Result:
+        """Say that nobody could look at a series, for a reason outside the path."""
+        return Result(findings=(self._unassessed(series, UNROUTED, reason),), refusal=reason)
+
+    def _refused(self, series: Series, meant_for: Sequence[str], trouble: EdgeError) -> Result:
+        reason = str(trouble)
+        findings = tuple(self._unassessed(series, name, reason) for name in meant_for)
+        return Result(findings=findings, refusal="" if isinstance(trouble, NotSelectedError) else reason)
+
+    def _look(self, series: Series, name: str, scan: Scan, assembled_ms: float) -> Result:
+        station = self._stations[name]
+        if station.model is None or station.policy is None:
+            reason = f"bundle of pipeline {name} is not in use: {station.refusal}"
+            return Result(findings=(self._unassessed(series, name, reason),), refusal=reason)
+        try:
+            segmentation = station.model.infer(scan.volumes[0], deadline_s=station.deadline_s)
+        except EdgeError as trouble:
+            return self._refused(series, [name], trouble)
+        findings = tuple(
+            replace(
+                self._finding(series, name, observation),
+                model=station.model.stamp,
+                latency_ms={"assemble": assembled_ms, **segmentation.latency_ms},
+                notes=_notes(scan),
+            )
+            for observation in judge(segmentation, station.policy)
+        )
+        return Result(findings=findings, segmentations=((name, segmentation),))
+
+    def _unassessed(self, series: Series, pipeline: str, reason: str) -> Finding:
+        station = self._stations.get(pipeline)
+        code = station.subject if station else A_SERIES
+        return self._finding(
+            series, pipeline, Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=reason)
+        )
+
+    def _finding(self, series: Series, pipeline: str, observation: Observation) -> Finding:
+        return Finding(
+            finding_id=uuid7(self._clock),
+            pipeline=pipeline,
+            subject=self._identity.subject(series.series_uid),
+            study=self._identity.study(series.study_uid),
+            revision=series.revision,
+            observation=observation,
+            model=None,
+            modality=series.modality,
+            instances=len(series.instances),
+            closed_because=series.closed_because.value,
+            observed_at_ns=self._clock.utc_ns(),
+        )
+
+
+def _notes(scan: Scan) -> tuple[str, ...]:
+    notes = list(scan.notes)
+    if scan.name:
+        notes.insert(0, f"scan {scan.name} of the series")
+    if len(scan.volumes) > 1:
+        notes.append(f"the first of {len(scan.volumes)} volumes was assessed")
+    return tuple(notes)
+
+
+class Imaging:
+    """Takes complete series out of the intake journal, one after the other, until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        assembler: Assembler,
+        assessor: Assessor,
+        envelope: Callable[[Finding, int], Entry],
+        stage: Stage,
+        beat: Callable[[], None],
+    ) -> None:
+        """Store what the path needs.
+
+        Args:
+            journal: Holds the queue `intake`, and the outbox that `envelope` names.
+            assembler: Says which series are complete.
+            assessor: Looks at one series.
+            envelope: Encodes a finding for the outbox, given when its last instance arrived (UTC, ns).
+            stage: The books.
+            beat: Called at least once a second while idle, and before each series.
+        """
+        self._journal = journal
+        self._assembler = assembler
+        self._assessor = assessor
+        self._envelope = envelope
+        self._stage = stage
+        self._beat = beat
+        self._log = Log(stage.name)
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Work until `stop`; the body of the thread `imaging`."""
+        self._take_up_what_a_crash_left()
+        while not self._stopping.is_set():
+            self._beat()
+            if not self.work_once():
+                self._journal.wait("intake", min(1.0, self._assembler.next_due_s()))
+
+    def stop(self) -> None:
+        """End after the series in hand; what waits stays in the journal."""
+        self._stopping.set()
+
+    def work_once(self) -> bool:
+        """Assess every series that is complete now; return whether there was one."""
+        due = self._assembler.due()
+        for series_key, because in due:
+            if self._stopping.is_set():
+                break
+            self._beat()
+            lease = self._journal.lease_group("intake", series_key)
+            if lease is not None:
+                self._work(lease, because)
+        return bool(due)
+
+    def _work(self, lease: Lease, because: ClosedBecause) -> None:
+        series = series_of(self._journal, lease, because)
+
+        def step() -> str | None:
+            return self._conclude(lease, series, self._assessor.assess(series))
+
+        def give_up(reason: str) -> None:
+            self._conclude(lease, series, self._assessor.give_up(series, reason))
+
+        self._stage.work(lease.group, step, set_aside=give_up)
+
+    def _conclude(self, lease: Lease, series: Series, result: Result) -> str | None:
+        """Write findings and the end of the series in one transaction."""
+        last_received_ns = max(instance.received_at_ns for instance in series.instances)
+        entries = [self._envelope(finding, last_received_ns) for finding in result.findings]
+        if result.refusal:
+            self._journal.set_aside(lease, reason=result.refusal, then=entries)
+            return result.refusal
+        self._journal.done(lease, then=entries)
+        self._log.info(
+            "series assessed", series=lease.group, instances=len(series.instances), findings=len(entries)
+        )
+        return None
+
+    def _take_up_what_a_crash_left(self) -> None:
+        """Try again what was in hand when the process died, unless it has killed us too often."""
+        for lease in self._journal.interrupted("intake"):
+            if lease.attempt < ATTEMPTS_MAX:
+                self._journal.retry(lease, after_s=0.0, reason="the process ended while it was in hand")
+                continue
+            series = series_of(self._journal, lease, ClosedBecause.DEADLINE)
+            reason = f"the process ended {lease.attempt} times while it worked on this series"
+            self._log.error("set aside", series=lease.group, because=reason)
+            self._conclude(lease, series, self._assessor.give_up(series, reason))
