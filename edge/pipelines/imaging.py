@@ -99,6 +99,10 @@ class Assessor:
             refusal="; ".join(dict.fromkeys(result.refusal for result in results if result.refusal)),
         )
 
+    def name(self, series: Series) -> str:
+        """Name a series in the log: its keyed hash, never its UID."""
+        return self._identity.subject(series.series_uid)
+
     def give_up(self, series: Series, reason: str) -> Result:
         """Say that nobody could look at a series, for a reason outside the path."""
         return Result(findings=(self._unassessed(series, UNROUTED, reason),), refusal=reason)
@@ -225,7 +229,7 @@ class Imaging:
         def give_up(reason: str) -> None:
             self._conclude(lease, series, self._assessor.give_up(series, reason))
 
-        self._stage.work(lease.group, step, set_aside=give_up)
+        self._stage.work(self._assessor.name(series), step, set_aside=give_up)
 
     def _conclude(self, lease: Lease, series: Series, result: Result) -> str | None:
         """Write findings and the end of the series in one transaction."""
@@ -236,7 +240,10 @@ class Imaging:
             return result.refusal
         self._journal.done(lease, then=entries)
         self._log.info(
-            "series assessed", series=lease.group, instances=len(series.instances), findings=len(entries)
+            "series assessed",
+            series=self._assessor.name(series),
+            instances=len(series.instances),
+            findings=len(entries),
         )
         return None
 
@@ -248,5 +255,5 @@ class Imaging:
                 continue
             series = series_of(self._journal, lease, ClosedBecause.DEADLINE)
             reason = f"the process ended {lease.attempt} times while it worked on this series"
-            self._log.error("set aside", series=lease.group, because=reason)
+            self._log.error("set aside", series=self._assessor.name(series), because=reason)
             self._conclude(lease, series, self._assessor.give_up(series, reason))
