@@ -1,0 +1,112 @@
+"""What a tree of single options cannot say: how they have to fit together, and to this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path as File
+
+from edge.config.document import Document, Path, Problem, Value
+from edge.config.problems import guess
+from edge.config.schema import Config, FolderSource
+from edge.config.secrets import resolve, secrets_of
+from edge.domain.errors import SecretError
+
+_DICOM_PORT = 11112
+
+
+def across(document: Document) -> list[Problem]:
+    """Find names and ports that are given twice; works on a document that has other faults too."""
+    return [
+        *_doubled(document, "sources", "name"),
+        *_doubled(document, "pipelines", "name"),
+        *_doubled_ports(document),
+    ]
+
+
+def on_this_machine(config: Config, document: Document) -> list[Problem]:
+    """Find what a sound configuration asks for and this machine does not have."""
+    return [
+        *_unknown_bundles(config, document),
+        *_absent_files(config, document),
+        *_free_space(config, document),
+    ]
+
+
+def _entries(document: Document, section: str) -> Iterator[tuple[int, dict[str, Value]]]:
+    tree = document.value
+    entries = tree.get(section) if isinstance(tree, dict) else None
+    for place, entry in enumerate(entries if isinstance(entries, list) else []):
+        if isinstance(entry, dict):
+            yield place, entry
+
+
+def _doubled(document: Document, section: str, key: str) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for place, entry in _entries(document, section):
+        seen = entry.get(key)
+        if not isinstance(seen, str):
+            continue
+        if seen in first:
+            path: Path = (section, place, key)
+            what = f"is '{seen}', which {section}[{first[seen]}] has too; wanted each {key} once"
+            yield Problem(path, what, document.line_of(path))
+        first.setdefault(seen, place)
+
+
+def _doubled_ports(document: Document) -> Iterator[Problem]:
+    first: dict[Value, int] = {}
+    for place, entry in _entries(document, "sources"):
+        if entry.get("kind") != "dicom":
+            continue
+        port = entry.get("port", _DICOM_PORT)
+        if isinstance(port, int) and port in first:
+            path: Path = ("sources", place, "port")
+            what = f"is {port}, which sources[{first[port]}] listens on too; wanted each port once"
+            yield Problem(path, what, document.line_of(path))
+        elif isinstance(port, int):
+            first[port] = place
+
+
+def _unknown_bundles(config: Config, document: Document) -> Iterator[Problem]:
+    roots = [root for root in config.bundles.roots if root.is_dir()]
+    for place, root in enumerate(config.bundles.roots):
+        if root not in roots:
+            path: Path = ("bundles", "roots", place)
+            yield Problem(
+                path, f"there is no folder {root} on this machine", document.line_of(path), is_warning=True
+            )
+    known = sorted({manifest.parent.name for root in roots for manifest in root.glob("*/manifest.yaml")})
+    for place, pipeline in enumerate(config.pipelines):
+        if roots and pipeline.bundle not in known:
+            path = ("pipelines", place, "bundle")
+            what = f"is '{pipeline.bundle}', which no root holds{guess(pipeline.bundle, known)}"
+            yield Problem(path, f"{what}; there are: {', '.join(known) or 'none'}", document.line_of(path))
+
+
+def _absent_files(config: Config, document: Document) -> Iterator[Problem]:
+    for path, reference in secrets_of(config):
+        try:
+            resolve(reference)
+        except SecretError as trouble:
+            yield Problem(path, str(trouble), document.line_of(path), is_warning=True)
+    tls = config.mqtt.tls
+    named = [("ca_file", tls.ca_file), ("certificate_file", tls.certificate_file)] if tls else []
+    wanted: list[tuple[Path, File]] = [(("mqtt", "tls", key), file) for key, file in named if file]
+    for place, source in enumerate(config.sources):
+        if not isinstance(source, FolderSource) and source.tls:
+            wanted.append((("sources", place, "tls", "certificate_file"), source.tls.certificate_file))
+            if source.tls.ca_file:
+                wanted.append((("sources", place, "tls", "ca_file"), source.tls.ca_file))
+    for path, file in wanted:
+        if not file.is_file():
+            yield Problem(
+                path, f"there is no file {file} on this machine", document.line_of(path), is_warning=True
+            )
+
+
+def _free_space(config: Config, document: Document) -> Iterator[Problem]:
+    soft_mb, reserve_mb = config.retention.soft_free_mb, config.state.reserve_mb
+    if soft_mb < reserve_mb:
+        path: Path = ("retention", "soft_free_mb")
+        what = f"is {soft_mb}, below state.reserve_mb, which is {reserve_mb}; wanted at least that"
+        yield Problem(path, what, document.line_of(path))

@@ -1,0 +1,89 @@
+"""A YAML file to the tree, or everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edge.config.checks import across, on_this_machine
+from edge.config.document import Problem, Value, parse
+from edge.config.problems import in_words
+from edge.config.schema import Config
+from edge.domain.errors import ConfigurationError
+
+
+def load(path: Path) -> Config:
+    """Return what a file says.
+
+    Raises:
+        ConfigurationError: It cannot be used; the message lists everything that is wrong.
+    """
+    report = check(path)
+    if report.config is None:
+        listed = "\n".join(f"  {problem}" for problem in report.errors)
+        raise ConfigurationError(f"{path} cannot be used:\n{listed}")
+    return report.config
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What there is to say about a configuration file.
+
+    Attributes:
+        config: The tree; None where there is any error.
+        errors: What keeps it from being used, in the order of the file.
+        warnings: What it asks for and this machine does not have.
+    """
+
+    config: Config | None
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def check(path: Path) -> Report:
+    """Read a file and say everything that is wrong with it."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as trouble:
+        return Report(None, (Problem((), f"{path}: {trouble.strerror}"),), ())
+    except UnicodeDecodeError as trouble:
+        what = f"not text: byte {trouble.start} is not UTF-8"
+        return Report(None, (Problem((), what),), ())
+    return check_text(text, folder=path.resolve().parent)
+
+
+def check_text(text: str, *, folder: Path) -> Report:
+    """Say everything that is wrong with a configuration.
+
+    Args:
+        text: YAML.
+        folder: Where relative paths start.
+    """
+    document = parse(text)
+    problems = list(document.problems)
+    config: Config | None = None
+    if not isinstance(document.value, dict):
+        if not problems:
+            problems.append(
+                Problem((), f"holds {_kind(document.value)}; wanted a mapping with site, device, sources …")
+            )
+        return Report(None, tuple(problems), ())
+    problems += across(document)
+    try:
+        config = Config.model_validate_json(json.dumps(document.value), context={"folder": folder})
+    except ValidationError as errors:
+        problems += in_words(errors, root=Config, document=document)
+    if config is not None:
+        problems += on_this_machine(config, document)
+    problems.sort(key=lambda problem: problem.line)
+    wrong = tuple(problem for problem in problems if not problem.is_warning)
+    return Report(config if not wrong else None, wrong, tuple(p for p in problems if p.is_warning))
+
+
+def _kind(value: Value) -> str:
+    if value is None:
+        return "nothing"
+    return "a list" if isinstance(value, list) else "a single value"

@@ -1,0 +1,306 @@
+"""What an operator may say, and what is said back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.config import schema
+from edge.config.load import Report, check, check_text, load
+from edge.config.schema import Config, Secret
+from edge.config.secrets import read, read_text, resolve, secrets_of
+from edge.domain.errors import ConfigurationError, SecretError
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+
+GOOD = """
+site: {id: demo}
+device: {id: box-1}
+sources:
+  - {kind: dicom, name: door, port: 11112, allow: [{network: 127.0.0.1}]}
+  - {kind: folder, name: drop, path: drop}
+pipelines:
+  - {name: brain, bundle: brain-mr, select: {modalities: [MR]}}
+bundles: {roots: [models]}
+mqtt: {host: localhost}
+"""
+
+
+def checked(text: str, folder: Path = Path("/nowhere")) -> Report:
+    return check_text(text, folder=folder)
+
+
+def said(text: str) -> str:
+    """Everything that is wrong with a text, one problem a line."""
+    return "\n".join(str(problem) for problem in checked(text).errors)
+
+
+def with_line(line: str) -> str:
+    return GOOD + line + "\n"
+
+
+def test_a_small_file_is_enough() -> None:
+    config = checked(GOOD).config
+    assert config is not None
+    assert config.sources[0].name == "door"
+    assert config.mqtt.port == 1883
+
+
+def test_a_relative_path_starts_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    config = checked(GOOD, tmp_path).config
+    assert config is not None
+    assert config.bundles.roots == (tmp_path / "models",)
+    assert isinstance(config.sources[1], schema.FolderSource)
+    assert config.sources[1].path == tmp_path / "drop"
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    listed = said("""
+site: {id: a/b}
+device: {}
+sources:
+  - {kind: dicm, name: x}
+  - {kind: dicom, name: door, port: 70000, pdu_byte: 3, allow: [{network: 10.0.0.5/8}, {}]}
+  - {kind: folder, name: door, path: in, settle_s: 0, after: move}
+pipelines:
+  - {name: a, bundle: b, select: {}}
+  - {name: a, bundle: b, select: {modalities: []}}
+assembly: {quiet_s: 100, deadline_s: 50}
+mqtt: {host: x, prot: 3}
+retention: {done_h: -1}
+retention: {done_h: 1}
+""")
+    for part in (
+        "site.id: is 'a/b'; allowed: 1 to 63 letters",
+        "device.id: missing",
+        "sources[0]: kind is 'dicm'; allowed: dicom, folder (did you mean 'dicom'?)",
+        "sources[1].port: is 70000; allowed: a whole number from 1 to 65535",
+        "sources[1].pdu_byte: unknown key (did you mean 'pdu_bytes'?)",
+        "sources[1].allow[0].network: 10.0.0.5/8 has host bits set",
+        "sources[1].allow[1]: wanted ae_title, network or both",
+        "sources[2].name: is 'door', which sources[1] has too",
+        "sources[2].settle_s: is 0; allowed: a number from 0.05 to 3600",
+        "sources[2].after: is 'move'; allowed: keep, remove",
+        "pipelines[0].select.modalities: missing; wanted: a list of 1 to 32",
+        "pipelines[1].name: is 'a', which pipelines[0] has too",
+        "pipelines[1].select.modalities: is a list of 0; allowed: a list of 1 to 32",
+        "assembly: quiet_s is 100, deadline_s 50",
+        "mqtt.prot: unknown key",
+        "retention.done_h: is -1; allowed: a number from 0 to 87600",
+        "retention: given twice, first in line 13",
+        "bundles: missing",
+    ):
+        assert part in listed
+
+
+def test_each_problem_has_its_line() -> None:
+    assert said(GOOD.replace("11112", "0")).startswith("line 5: sources[0].port: is 0;")
+
+
+def test_broken_syntax_is_named_with_its_line() -> None:
+    assert said("site: {id: demo\ndevice: [").startswith("line 2: not YAML:")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a list", "just words", "---\n...", "a: 1\n---\nb: 2", "a: &x [*x]", "\0"]
+)
+def test_what_is_no_configuration_is_refused_in_words(text: str) -> None:
+    report = checked(text)
+    assert report.config is None
+    assert report.errors
+
+
+def test_words_stay_words() -> None:
+    config = checked(GOOD.replace("{id: demo}", "{id: no}").replace("box-1", "on")).config
+    assert config is not None
+    assert (config.site.id, config.device.id) == ("no", "on")
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("health: {period_s: '5'}", "health.period_s: is '5'"),
+        ("health: {period_s: true}", "health.period_s: is true"),
+        ("health: {period_s: .inf}", "health.period_s: is inf"),
+        ("health: {period_s: .nan}", "health.period_s: is nan"),
+        ("outbox: {workers: 1.5}", "outbox.workers: is 1.5"),
+        ("outbox:", "outbox: is empty"),
+        ("outbox: [1]", "outbox: is a list of 1"),
+        ("log_level: info", "log_level: is 'info'; allowed: DEBUG, INFO, WARNING, ERROR"),
+        ("engine: {provider: gpu}", "engine.provider: is 'gpu'; allowed: auto, cpu, cuda"),
+        ("state: {folder: 3}", "state.folder: is 3; allowed: a path"),
+        ("state: {reserve_mb: !!python/object:os.system 3}", "the tag tag:yaml.org,2002:python"),
+        ("? [a, b]\n: 3", "a key that is a list or a mapping"),
+        (
+            "state: {reserve_mb: 4096}\nretention: {soft_free_mb: 1024}",
+            "below state.reserve_mb, which is 4096",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_path(line: str, path: str) -> None:
+    assert path in said(with_line(line))
+
+
+def test_the_same_port_twice_is_refused_even_when_one_is_the_default() -> None:
+    text = GOOD.replace(
+        "  - {kind: folder", "  - {kind: dicom, name: second, allow: [{ae_title: CT}]}\n  - {kind: folder"
+    )
+    assert "sources[1].port: is 11112, which sources[0] listens on too" in said(text)
+
+
+def test_a_bundle_that_no_root_holds_is_refused_with_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "models" / "brain-mri").mkdir(parents=True)
+    (tmp_path / "models" / "brain-mri" / "manifest.yaml").touch()
+    errors = checked(GOOD, tmp_path).errors
+    assert "pipelines[0].bundle: is 'brain-mr', which no root holds (did you mean 'brain-mri'?)" in str(
+        errors[0]
+    )
+
+
+def test_a_root_that_is_not_there_yet_is_a_warning(tmp_path: Path) -> None:
+    report = checked(GOOD, tmp_path)
+    assert report.config is not None
+    assert "bundles.roots[0]: there is no folder" in str(report.warnings[0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mqtt: {host: x, username: u, password: hunter2}",
+        "mqtt: {host: x, username: u, password: {value: hunter2}}",
+        "mqtt: {host: x, username: u, password: [hunter2]}",
+        "mqtt: {host: x, username: u, passwort: hunter2}",
+        "mqtt: {host: x, username: u, password: hunter2, password: hunter2}",
+        "mqtt: {host: x, username: u, password: {secret: 'hunter2 hunter2'}}",
+        "mqtt: {host: x, password: 'hunter2",
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_never_shown(line: str) -> None:
+    listed = said(GOOD.replace("mqtt: {host: localhost}", line))
+    assert listed
+    assert "hunter2" not in listed
+
+
+def test_load_lists_everything_in_one_error(tmp_path: Path) -> None:
+    file = tmp_path / "edge.yaml"
+    file.write_text(GOOD.replace("11112", "0").replace("box-1", "/"))
+    with pytest.raises(
+        ConfigurationError, match=r"(?s)edge\.yaml cannot be used.*device\.id.*sources\[0\]\.port"
+    ):
+        load(file)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "noise.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "No such file" in str(check(tmp_path / "absent.yaml").errors[0])
+    assert "byte 0 is not UTF-8" in str(check(tmp_path / "noise.yaml").errors[0])
+    assert "Is a directory" in str(check(tmp_path).errors[0])
+
+
+@UNHURRIED
+@given(st.text())
+def test_no_text_gets_an_exception(text: str) -> None:
+    checked(text)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(Config.model_fields)), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@UNHURRIED
+@given(st.dictionaries(st.sampled_from(sorted(Config.model_fields)), json_values))
+def test_no_tree_gets_an_exception(tree: dict[str, object]) -> None:
+    assert checked(yaml.safe_dump(tree)).config is None
+
+
+def test_every_option_has_a_sentence_and_every_number_a_range() -> None:
+    tree = Config.model_json_schema()
+    for name, section in {**tree["$defs"], "Config": tree}.items():
+        assert section["additionalProperties"] is False
+        for key, option in section["properties"].items():
+            place = f"{name}.{key}"
+            kind = option.get("type")
+            described = Config if name == "Config" else getattr(schema, name)
+            assert described.model_fields[key].description, place
+            assert kind not in ("integer", "number") or {"minimum", "maximum"} <= set(option), place
+            assert kind != "array" or {"minItems", "maxItems"} <= set(option), place
+            assert kind != "string" or {"enum", "const", "pattern", "maxLength", "format"} & set(option), (
+                place
+            )
+
+
+def test_every_number_has_its_unit_in_its_name() -> None:
+    counts = {"port", "threads", "workers", "associations_max", "slices_min"}
+    units = ("_s", "_mb", "_h", "_days", "_mm", "_bytes")
+    for section in Config.model_json_schema()["$defs"].values():
+        for key, option in section["properties"].items():
+            assert option.get("type") not in ("integer", "number") or key in counts or key.endswith(units), (
+                key
+            )
+
+
+def test_a_credential_is_read_from_the_folder_systemd_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mqtt-password").write_text("hunter2\n")
+    (tmp_path / "mqtt-password").chmod(0o400)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_text(Secret(secret="mqtt-password")) == "hunter2"
+
+
+def test_without_systemd_a_credential_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(SecretError, match="secret mqtt-password: CREDENTIALS_DIRECTORY is not set"):
+        resolve(Secret(secret="mqtt-password"))
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        (b"hunter2", 0o644, "mode 0644 and is open to others; wanted 0600 or 0640"),
+        (b"hunter2", 0o604, "mode 0604"),
+        (b"", 0o600, "is empty"),
+        (b"\n", 0o600, "is empty"),
+        (b"x" * 70_000, 0o600, "70000 bytes; wanted at most 65536"),
+        (b"\xff", 0o600, "not UTF-8"),
+    ],
+)
+def test_a_secret_file_that_cannot_be_trusted_is_refused(
+    tmp_path: Path, content: bytes, mode: int, words: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    file.chmod(mode)
+    with pytest.raises(SecretError, match=words) as refusal:
+        read_text(Secret(file=file))
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_secret_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path, words in ((tmp_path / "absent", "No such file"), (tmp_path / "pipe", "no ordinary file")):
+        with pytest.raises(SecretError, match=words):
+            read(Secret(file=path))
+
+
+def test_every_secret_of_a_tree_is_found() -> None:
+    text = GOOD.replace("port: 11112,", "tls: {certificate_file: a, key: {secret: door}},").replace(
+        "host: localhost", "host: localhost, username: u, password: {secret: word}"
+    )
+    config = checked(text + "identity: {key: {file: k}}\n").config
+    assert config is not None
+    assert [path for path, _ in secrets_of(config)] == [
+        ("sources", 0, "tls", "key"),
+        ("mqtt", "password"),
+        ("identity", "key"),
+    ]
