@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.formats.dicom_scan import scan_bytes, scan_file
+from edge.domain.errors import FormatError
+from edge.formats.dicom_scan import Elements, scan_bytes, scan_file
 
 _SOP_CLASS, _SOP_UID, _MODALITY = 0x00080016, 0x00080018, 0x00080060
 _STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
@@ -52,9 +53,14 @@ def index(source: Path | bytes) -> DicomIndex:
         FormatError: The bytes are no DICOM at all, or the file cannot be read.
     """
     if isinstance(source, bytes):
-        elements = scan_bytes(source, _WANTED, last=_SERIES_INSTANCES)
-    else:
-        elements = scan_file(source, _WANTED, last=_SERIES_INSTANCES)
+        return _index(scan_bytes(source, _WANTED, last=_SERIES_INSTANCES))
+    try:
+        return _index(scan_file(source, _WANTED, last=_SERIES_INSTANCES))
+    except FormatError as trouble:
+        raise FormatError(f"{source.name}: {trouble}") from trouble
+
+
+def _index(elements: Elements) -> DicomIndex:
     announced = elements.integer(_SERIES_INSTANCES) or elements.integer(_IMAGES_IN_ACQUISITION)
     return DicomIndex(
         sop_uid=elements.text(_SOP_UID) or elements.media_sop_uid,

@@ -123,9 +123,7 @@ def scan_file(path: Path, wanted: Collection[int], *, last: int) -> Elements:
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
                     return scan_bytes(whole, wanted, last=last)
     except OSError as trouble:
-        raise FormatError(f"{path.name}: cannot be read: {trouble.strerror}") from trouble
-    except FormatError as trouble:
-        raise FormatError(f"{path.name}: {trouble}") from trouble
+        raise FormatError(f"cannot be read: {trouble.strerror}") from trouble
 
 
 def scan_bytes(buffer: Buffer, wanted: Collection[int], *, last: int, is_whole: bool = True) -> Elements:

@@ -1,0 +1,64 @@
+"""Read a whole DICOM header with pydicom, for objects whose sequences must be looked into."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+from edge.domain.errors import FormatError
+from edge.kit.log import Log
+
+_log = Log("formats.dicom")
+# What pydicom raises on damaged bytes, found by feeding it damaged bytes.
+TROUBLES = (
+    InvalidDicomError,
+    BytesLengthException,
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+_filters = threading.Lock()  # the filters of `warnings` belong to the whole process
+
+
+def read_header(path: Path) -> Dataset:
+    """Return everything of a DICOM file but its pixels.
+
+    Raises:
+        FormatError: It cannot be parsed.
+    """
+    try:
+        with unwarned():
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            dataset.walk(_look)
+            return dataset
+    except TROUBLES as trouble:  # whose own words may quote a patient
+        raise FormatError(f"the header cannot be parsed: {type(trouble).__name__}") from trouble
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Count pydicom's warnings in the log instead of showing them: they may quote a patient."""
+    with _filters, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    if caught:
+        _log.debug("pydicom has warned", times=len(caught))
+
+
+def _look(_dataset: Dataset, _element: object) -> None:
+    """Do nothing: to be able to call this, `walk` has parsed a value that would be parsed when first used."""

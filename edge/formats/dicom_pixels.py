@@ -1,0 +1,286 @@
+"""Turn the pixel data of a DICOM file into arrays: imagecodecs first, pydicom's handlers where it cannot."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
+
+from edge.domain.errors import FormatError, UnsupportedError
+from edge.formats.dicom_dataset import TROUBLES, unwarned
+from edge.formats.dicom_scan import DEFLATED_LITTLE, UNDEFINED, inflated
+from edge.kit.log import Log
+
+_log = Log("formats.dicom")
+
+Pixels = NDArray[Any]
+
+_JPEG = "1.2.840.10008.1.2.4."
+_RLE = "1.2.840.10008.1.2.5"
+_DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+_DECODERS: dict[str, Callable[[bytes], Pixels]] = {
+    _JPEG + "50": imagecodecs.jpeg8_decode,
+    _JPEG + "57": imagecodecs.ljpeg_decode,
+    _JPEG + "70": imagecodecs.ljpeg_decode,
+    _JPEG + "80": imagecodecs.jpegls_decode,
+    _JPEG + "81": imagecodecs.jpegls_decode,
+    _JPEG + "90": imagecodecs.jpeg2k_decode,
+    _JPEG + "91": imagecodecs.jpeg2k_decode,
+    _JPEG + "201": imagecodecs.htj2k_decode,
+    _JPEG + "202": imagecodecs.htj2k_decode,
+    _JPEG + "203": imagecodecs.htj2k_decode,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelFormat:
+    """How the pictures of an object are stored; two objects of one format may be stacked.
+
+    Attributes:
+        rows: Height in pixels.
+        columns: Width in pixels.
+        samples: 1 for grey, 3 for colour.
+        bits_allocated: 1, 8, 16, 32 or 64.
+        bits_stored: How many of them count.
+        high_bit: The most significant one of those.
+        is_signed: Two's complement.
+        is_float: IEEE numbers, of FloatPixelData or DoubleFloatPixelData.
+        photometric: PhotometricInterpretation.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    is_signed: bool
+    is_float: bool
+    photometric: str
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of one picture when it is not compressed."""
+        return self.rows * self.columns * self.samples * self.bits_allocated // 8
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples, in little endian order."""
+        kind = "f" if self.is_float else "i" if self.is_signed else "u"
+        return np.dtype(f"<{kind}{self.bits_allocated // 8}")
+
+    def __str__(self) -> str:
+        """Say it in the words of a refusal."""
+        sign = "float" if self.is_float else "signed" if self.is_signed else "unsigned"
+        return f"{self.rows}x{self.columns} {self.photometric} {self.bits_stored} bit {sign}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelSource:
+    """Where the pictures of one object lie.
+
+    Attributes:
+        label: Names the object in messages: its number and the tail of its UID, never a file name.
+        path: The file.
+        format: How they are stored.
+        transfer_syntax_uid: How they are compressed.
+        data_set_offset: Where the data set begins in the file.
+        offset: Where the value of the pixel data begins, in the inflated data set of a deflated file.
+        length: Its length in bytes, or `UNDEFINED` for encapsulated ones.
+        frames: How many there are.
+        is_big_endian: Whether the samples are.
+    """
+
+    label: str
+    path: Path
+    format: PixelFormat
+    transfer_syntax_uid: str
+    data_set_offset: int
+    offset: int
+    length: int
+    frames: int
+    is_big_endian: bool
+
+
+def check(source: PixelSource, size_bytes: int) -> None:
+    """Refuse what cannot be decoded to grey pictures, before any memory is taken for it.
+
+    Args:
+        source: What the header promises.
+        size_bytes: Of the file.
+
+    Raises:
+        UnsupportedError: Colour, or a depth that no codec here gives.
+        FormatError: The file is shorter than its header promises.
+    """
+    form, name = source.format, source.label
+    if form.samples != 1 or form.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UnsupportedError(f"{name}: a {form.photometric or 'colour'} picture, wanted MONOCHROME1 or 2")
+    if form.bits_allocated not in ((32, 64) if form.is_float else (8, 16, 32)):
+        raise UnsupportedError(f"{name}: {form.bits_allocated} bits allocated, wanted 8, 16 or 32")
+    if not (0 < form.bits_stored <= form.bits_allocated and form.high_bit < form.bits_allocated):
+        raise FormatError(f"{name}: {form.bits_stored} bits stored of {form.bits_allocated} allocated")
+    if form.high_bit + 1 < form.bits_stored:
+        raise FormatError(f"{name}: {form.bits_stored} bits stored below high bit {form.high_bit}")
+    if form.rows * form.columns == 0 or source.frames < 1:
+        raise FormatError(f"{name}: {form.rows} rows, {form.columns} columns, {source.frames} frames")
+    if source.length == UNDEFINED or source.transfer_syntax_uid == DEFLATED_LITTLE:
+        return
+    wanted = form.frame_bytes * source.frames
+    there = min(source.length, size_bytes - source.offset)
+    if there < wanted:
+        raise FormatError(f"{name}: {there} bytes of pixels, the header promises {wanted}")
+
+
+def read_frames(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[int, Pixels]]:
+    """Decode some pictures of a file that passed `check`, in their order.
+
+    Args:
+        source: The file.
+        wanted: Numbers of frames, from 0.
+
+    Yields:
+        Frame number and samples, (rows, columns), as stored: not masked to the bits that count.
+
+    Raises:
+        UnsupportedError: No codec for this transfer syntax gives a picture.
+        FormatError: The pixel data are damaged.
+    """
+    if source.length == UNDEFINED:
+        return _compressed(source, wanted)
+    return _plain(source, wanted)
+
+
+def read_into(source: PixelSource, frame: int, buffer: Pixels) -> Pixels:
+    """Read one uncompressed little endian picture without an allocation, and return it as an array.
+
+    Args:
+        source: Not compressed, not deflated.
+        frame: Its number, from 0.
+        buffer: At least `frame_bytes` bytes of uint8; the array returned is a view of it.
+    """
+    form = source.format
+    view = buffer[: form.frame_bytes]
+    handle = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        got = os.preadv(handle, [view.data], source.offset + frame * form.frame_bytes)
+    finally:
+        os.close(handle)
+    if got != form.frame_bytes:
+        raise FormatError(f"{source.label}: ends within frame {frame + 1}")
+    return view.view(form.dtype).reshape(form.rows, form.columns)
+
+
+def is_plain(source: PixelSource) -> bool:
+    """Whether `read_into` may be used."""
+    return (
+        source.length != UNDEFINED
+        and not source.is_big_endian
+        and source.transfer_syntax_uid != DEFLATED_LITTLE
+    )
+
+
+def significant(samples: Pixels, form: PixelFormat) -> Pixels:
+    """Return samples with only the bits that count, sign-extended; the same array where nothing is to do."""
+    if form.is_float:
+        return samples
+    low_bit = form.high_bit + 1 - form.bits_stored
+    spare = form.bits_allocated - form.bits_stored
+    if spare == 0:
+        return samples
+    if low_bit == 0:
+        if form.is_signed:
+            edge = 1 << (form.bits_stored - 1)
+            if samples.min() >= -edge and samples.max() < edge:
+                return samples
+        elif samples.max() >> form.bits_stored == 0:
+            return samples
+    lifted: Pixels = samples << np.array(spare - low_bit, samples.dtype)
+    return lifted >> np.array(spare, samples.dtype)
+
+
+def _plain(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[int, Pixels]]:
+    form = source.format
+    if is_plain(source):
+        for frame in sorted(wanted):
+            yield frame, read_into(source, frame, np.empty(form.frame_bytes, np.uint8))
+        return
+    whole, start = source.path.read_bytes(), source.offset
+    if source.transfer_syntax_uid == DEFLATED_LITTLE:
+        whole = inflated(whole, source.data_set_offset)
+    dtype = form.dtype.newbyteorder(">") if source.is_big_endian else form.dtype
+    for frame in sorted(wanted):
+        at = start + frame * form.frame_bytes
+        if at + form.frame_bytes > len(whole):
+            raise FormatError(f"{source.label}: ends within frame {frame + 1}")
+        samples = np.frombuffer(whole, dtype, form.rows * form.columns, at)
+        yield frame, samples.astype(form.dtype, copy=False).reshape(form.rows, form.columns)
+
+
+def _compressed(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[int, Pixels]]:
+    with source.path.open("rb") as file:
+        file.seek(source.offset)
+        value = file.read()
+    try:
+        frames = generate_frames(value, number_of_frames=source.frames)
+        for number, encoded in enumerate(islice(frames, max(wanted) + 1)):
+            if number in wanted:
+                yield number, _as_stored(source, number, _decode(source, number, encoded))
+    except (EOFError, IndexError, struct.error, ValueError) as trouble:
+        raise FormatError(f"{source.label}: the compressed pixels are damaged: {trouble}") from trouble
+
+
+def _decode(source: PixelSource, frame: int, encoded: bytes) -> Pixels:
+    """Decode with the fastest codec, and with whatever pydicom finds where that one gives up."""
+    syntax, form = source.transfer_syntax_uid, source.format
+    try:
+        if syntax == _DEFLATED_FRAMES:
+            return np.frombuffer(zlib.decompress(encoded, -zlib.MAX_WBITS, form.frame_bytes), form.dtype)
+        if syntax == _RLE:
+            return np.frombuffer(imagecodecs.dicomrle_decode(encoded, form.dtype), form.dtype)
+        if syntax in _DECODERS:
+            decoded: Pixels = _DECODERS[syntax](encoded)
+            return decoded
+    except (RuntimeError, ValueError, ImportError, zlib.error) as trouble:
+        _log.debug("codec gave up", syntax=syntax, told=trouble)
+    return _decode_elsewhere(source, frame)
+
+
+def _decode_elsewhere(source: PixelSource, frame: int) -> Pixels:
+    syntax = UID(source.transfer_syntax_uid)
+    try:
+        with unwarned():
+            dataset = pydicom.dcmread(source.path, force=True)
+            samples: Pixels = get_decoder(syntax).as_array(dataset, index=frame, raw=True)[0]
+            return samples
+    except (RuntimeError, *TROUBLES) as trouble:
+        raise UnsupportedError(
+            f"{source.label}: no codec gives a picture of frame {frame + 1} in transfer syntax "
+            f"{syntax.name} ({syntax})"
+        ) from trouble
+
+
+def _as_stored(source: PixelSource, frame: int, decoded: Pixels) -> Pixels:
+    """Give decoded samples the shape and type that the header promises."""
+    form = source.format
+    if decoded.size != form.rows * form.columns or decoded.dtype.itemsize > form.dtype.itemsize:
+        raise FormatError(
+            f"{source.label}: frame {frame + 1} decodes to {decoded.shape} of {decoded.dtype}, "
+            f"the header promises {form.rows}x{form.columns} of {form.dtype}"
+        )
+    if decoded.dtype.itemsize == form.dtype.itemsize:
+        decoded = decoded.view(form.dtype)
+    return decoded.astype(form.dtype, copy=False).reshape(form.rows, form.columns)
