@@ -1,0 +1,119 @@
+"""What the demo shows: one row a series, filled in as findings arrive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+COLOURS = {"PRESENT": "green", "ABSENT": "cyan", "NOT_ASSESSED": "yellow"}
+
+
+@dataclass(slots=True)
+class Row:
+    """One series and the findings that came for it."""
+
+    name: str
+    instances: int
+    is_head: bool
+    findings: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def verdict(self) -> str:
+        """Return the verdict of the findings, PRESENT before NOT_ASSESSED; "" while there is none."""
+        verdicts = {finding["verdict"] for finding in self.findings}
+        return next((verdict for verdict in COLOURS if verdict in verdicts), "")
+
+    def volume_ml(self) -> float | None:
+        """Return the total brain volume, or None where none was measured."""
+        for finding in self.findings:
+            for measured in finding["measurements"]:
+                if measured["of"] is None or measured["of"] == finding["code"]:
+                    return float(measured["value"])
+        return None
+
+    def reason(self) -> str:
+        """Return why something was not assessed, each reason once."""
+        return "; ".join(dict.fromkeys(f["reason"] for f in self.findings if f["reason"]))
+
+
+class Board:
+    """The table; rich where there is a terminal, a line per finding where there is none."""
+
+    def __init__(self, console: Console, rows: Mapping[str, Row]) -> None:
+        self._console = console
+        self._rows = rows
+        self._sending = ""
+        self._started = time.monotonic()
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Keep the table on the screen for as long as the `with` lasts."""
+        if not self._console.is_terminal:
+            yield
+            self._console.print(self._table())
+            return
+        with Live(get_renderable=self._render, console=self._console, refresh_per_second=4):
+            yield
+
+    def sending(self, text: str) -> None:
+        """Say how far the sender is."""
+        self._sending = text
+        if not self._console.is_terminal:
+            self._console.print(text)
+
+    def arrived(self, row: Row, finding: Mapping[str, Any]) -> None:
+        """Add a finding to its row; one that came before is not added twice."""
+        if any(known["finding_id"] == finding["finding_id"] for known in row.findings):
+            return
+        row.findings.append(finding)
+        if not self._console.is_terminal:
+            volume = row.volume_ml()
+            what = f"{volume:.0f} mL" if volume is not None else row.reason()
+            self._console.print(f"{self._answered()}/{len(self._rows)} {row.name}: {row.verdict()} {what}")
+
+    def _answered(self) -> int:
+        return sum(bool(row.findings) for row in self._rows.values())
+
+    def _render(self) -> RenderableType:
+        done, total = self._answered(), len(self._rows)
+        line = Table.grid(padding=(0, 1))
+        line.add_row(
+            Text(f"{done}/{total} series answered"),
+            ProgressBar(total=total, completed=done, width=30),
+            Text(f"{time.monotonic() - self._started:.0f} s", style="dim"),
+            Text(self._sending, style="dim"),
+        )
+        return Group(self._table(), line)
+
+    def _table(self) -> Table:
+        table = Table(title="findings, as an independent subscriber receives them", title_justify="left")
+        table.add_column("series sent")
+        table.add_column("instances", justify="right")
+        table.add_column("verdict")
+        table.add_column("brain mL", justify="right")
+        table.add_column("ms", justify="right")
+        table.add_column("why, or what limits it", overflow="fold")
+        for row in self._rows.values():
+            table.add_row(*_cells(row))
+        return table
+
+
+def _cells(row: Row) -> Sequence[RenderableType]:
+    verdict, volume = row.verdict(), row.volume_ml()
+    took = sum(sum(finding["latency_ms"].values()) for finding in row.findings[:1])
+    return (
+        Text(row.name, style="bold" if row.is_head else ""),
+        str(row.instances),
+        Text(verdict or "…", style=COLOURS.get(verdict, "dim")),
+        f"{volume:.0f}" if volume is not None else "",
+        f"{took:.0f}" if took else "",
+        row.reason(),
+    )

@@ -1,0 +1,210 @@
+"""One round of the demo, and serving after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from edge.config.load import load
+from edge.config.schema import Config, DicomSource
+from edge.demo.board import Board, Row
+from edge.demo.broker import broker
+from edge.demo.studies import HEAD, Study, studies
+from edge.domain.errors import ConfigurationError
+from edge.findings.identity import KeyedHash, load_or_create_key
+from edge.kit.clock import SystemClock
+from edge.kit.mqtt import Message, MqttSession
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config" / "site.demo.yaml"
+READY_S = 180.0
+ANSWER_S = 600.0
+ARRIVALS_MAX = 10_000
+
+
+def main(*, once: bool) -> int:
+    """Run the demo.
+
+    Args:
+        once: Leave after the round instead of serving until Ctrl-C.
+
+    Returns:
+        0 if the head came back PRESENT with a brain volume and every other series ended in a finding.
+
+    Raises:
+        ConfigurationError: A port is taken, or something that is needed is not installed.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    config = load(CONFIG)
+    folder = config.state.folder.parent
+    shutil.rmtree(folder, ignore_errors=True)  # the demo's own, so that the same studies are new again
+    arrivals: queue.Queue[Mapping[str, Any]] = queue.Queue(ARRIVALS_MAX)
+    with ExitStack() as running:
+        name = running.enter_context(broker(port=config.mqtt.port, folder=folder / "broker"))
+        console.print(f"broker: {name} on 127.0.0.1:{config.mqtt.port}")
+        running.enter_context(_subscriber(config, arrivals))
+        console.print(f"daemon: edge run {CONFIG.relative_to(ROOT)}, log in {folder / 'daemon.log'}")
+        running.enter_context(_daemon(folder))
+        to_send = studies(folder / "studies", _corpus())
+        rows = _rows(config, to_send)
+        board = Board(console, rows)
+        with board.showing():
+            sender = threading.Thread(target=_send, args=(config, to_send, board, folder), name="sender")
+            sender.start()
+            _collect(arrivals, rows, board)
+            sender.join()
+        code = _summary(console, config, rows)
+        if not once:
+            _serve(console, config, arrivals)
+    return code
+
+
+def _rows(config: Config, to_send: Sequence[Study]) -> dict[str, Row]:
+    """Return a row per series, by the keyed hash under which its findings will come."""
+    identity = KeyedHash(load_or_create_key(config.state.folder / "identity.key"))
+    return {
+        identity.subject(study.series_uid): Row(study.name, len(study.files), study.is_head)
+        for study in to_send
+    }
+
+
+@contextmanager
+def _subscriber(config: Config, arrivals: queue.Queue[Mapping[str, Any]]) -> Iterator[None]:
+    """Receive findings as any receiver at the site would: from the broker, with a client of its own."""
+
+    def take(message: Message) -> None:
+        arrivals.put(json.loads(message.payload))
+
+    session = MqttSession(
+        host=config.mqtt.host, port=config.mqtt.port, client_id="demo-receiver", clock=SystemClock()
+    )
+    session.subscribe(f"{config.mqtt.root}/+/+/finding/#", take)
+    with session:
+        if not session.wait_connected(READY_S):
+            raise ConfigurationError(f"no connection to the broker: {session.trouble}")
+        yield
+
+
+@contextmanager
+def _daemon(folder: Path) -> Iterator[None]:
+    """Run the daemon until the `with` ends; entered when it says READY=1, as it says to systemd."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ear_path = folder / "ready.socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear, (folder / "daemon.log").open("ab") as log:
+        ear.bind(str(ear_path))
+        ear.settimeout(0.2)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edge", "run", str(CONFIG)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "NOTIFY_SOCKET": str(ear_path)},
+            start_new_session=True,  # Ctrl-C reaches us, and we stop it in order
+        )
+        try:
+            _await_ready(process, ear, folder / "daemon.log")
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _await_ready(process: subprocess.Popen[bytes], ear: socket.socket, log: Path) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if b"READY=1" in ear.recv(4096):
+                return
+        except TimeoutError:
+            continue
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+    raise ConfigurationError(f"the daemon did not become ready within {READY_S:.0f} s; it said:\n{last}")
+
+
+def _send(config: Config, to_send: Sequence[Study], board: Board, folder: Path) -> None:
+    """Send every series over TCP with `edge send`, one call a series, the head first."""
+    door = next(source for source in config.sources if isinstance(source, DicomSource))
+    for number, study in enumerate(to_send, start=1):
+        board.sending(f"sending {number}/{len(to_send)}: {study.name}, {len(study.files)} instances")
+        command = [sys.executable, "-m", "edge", "send", f"{door.host}:{door.port}"]
+        with (folder / "send.log").open("ab") as log:
+            sent = subprocess.run([*command, *map(str, study.files)], stdout=log, stderr=log, check=False)
+        if sent.returncode:
+            board.sending(f"{study.name}: edge send ended with {sent.returncode}, see {folder / 'send.log'}")
+    board.sending("all sent")
+
+
+def _collect(arrivals: queue.Queue[Mapping[str, Any]], rows: Mapping[str, Row], board: Board) -> None:
+    """Take findings until every series has one, or for as long as a slow machine may need."""
+    deadline = time.monotonic() + ANSWER_S
+    while not all(row.findings for row in rows.values()) and time.monotonic() < deadline:
+        try:
+            finding = arrivals.get(timeout=0.2)
+        except queue.Empty:
+            continue
+        if finding["subject"] in rows:
+            board.arrived(rows[finding["subject"]], finding)
+
+
+def _summary(console: Console, config: Config, rows: Mapping[str, Row]) -> int:
+    """Say what happened and return the exit code."""
+    answered = [row for row in rows.values() if row.findings]
+    findings = sum(len(row.findings) for row in rows.values())
+    delivery = _delivery(config)
+    instances = sum(row.instances for row in rows.values())
+    console.print(
+        f"\n{len(rows)} series in ({instances} instances), {findings} findings out; "
+        "last instance received to finding acknowledged: "
+        f"p50 {delivery['p50_ms']:.0f} ms, p99 {delivery['p99_ms']:.0f} ms"
+    )
+    for row in rows.values():
+        if not row.findings:
+            console.print(f"MISSING: no finding for {row.name}", style="red")
+    head = next(row for row in rows.values() if row.is_head)
+    seen = head.volume_ml()
+    if head.verdict() != "PRESENT" or seen is None:
+        console.print(f"WRONG: {HEAD} must be PRESENT with a brain volume: {head.reason()}", style="red")
+        return 1
+    return 0 if len(answered) == len(rows) else 1
+
+
+def _delivery(config: Config) -> Mapping[str, float]:
+    """Return what the daemon measured; it writes its status every few seconds."""
+    status = json.loads((config.state.folder / "status.json").read_text())
+    measured: Mapping[str, float] = status["delivery"]
+    return measured
+
+
+def _serve(console: Console, config: Config, arrivals: queue.Queue[Mapping[str, Any]]) -> None:
+    """Keep everything running and print what else arrives, until Ctrl-C."""
+    door = next(source for source in config.sources if isinstance(source, DicomSource))
+    console.print(f"serving: edge send {door.host}:{door.port} PATH…; Ctrl-C ends it")
+    try:
+        while True:
+            try:
+                finding = arrivals.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            numbers = ", ".join(f"{m['value']:.0f} {m['unit']}" for m in finding["measurements"][:1])
+            console.print(f"{finding['subject'][:8]} {finding['verdict']} {numbers} {finding['reason']}")
+    except KeyboardInterrupt:
+        console.print("stopping")
+
+
+def _corpus() -> Path | None:
+    folder = Path(os.environ.get("EDGE_CORPUS", ROOT.parent / "shared" / "corpus"))
+    return folder if folder.is_dir() else None
