@@ -1,0 +1,106 @@
+"""Intensities a network can work with: windows, z-scores and percentiles, one slice at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.domain.errors import PictureRejectedError
+from edge.domain.image import Volume
+
+SAMPLES_MAX = 1_000_000  # percentiles of so many voxels; their scatter is far below one grey level
+
+
+def window(volume: Volume, *, low: float, high: float) -> Volume:
+    """Clip to `low` … `high`, in the volume's unit."""
+    clipped = np.empty_like(volume.voxels)
+    for plane, into in zip(volume.voxels, clipped, strict=True):
+        np.clip(plane, plane.dtype.type(low), plane.dtype.type(high), out=into)
+    return replace(volume, voxels=clipped)
+
+
+def zscore(volume: Volume, *, over: str) -> Volume:
+    """Subtract the mean and divide by the standard deviation.
+
+    Args:
+        volume: Any.
+        over: `all`, or `foreground`: voxels above zero are counted, all are scaled.
+
+    Raises:
+        PictureRejectedError: Nothing to count, all the same, or not finite.
+    """
+    _check_finite(volume)
+    count, total, squares = 0, 0.0, 0.0
+    for plane in volume.voxels:
+        seen = plane.ravel() if over == "all" else plane[plane > 0]
+        exact = seen.astype(np.float64)
+        count += exact.size
+        total += float(exact.sum())
+        squares += float(exact @ exact)
+    mean = total / max(count, 1)
+    deviation = math.sqrt(max(squares / max(count, 1) - mean * mean, 0.0))
+    if not deviation > 1e-6 * abs(mean):
+        raise PictureRejectedError(
+            f"volume of {volume.voxels.shape} voxels: mean {mean:g}, standard deviation {deviation:g}, "
+            "wanted voxels that differ"
+        )
+    return _scaled(volume, offset=mean, factor=1 / deviation, clip=None)
+
+
+def percentile(
+    volume: Volume, *, low_percent: float, high_percent: float, foreground_above: float, clip_high: float
+) -> Volume:
+    """Scale so that a low percentile of all voxels becomes 0 and a high one of the foreground becomes 1.
+
+    Args:
+        volume: Any.
+        low_percent: Of all voxels, becomes 0.
+        high_percent: Of the foreground, becomes 1.
+        foreground_above: Share of the maximum, 0 to 1; what is above is foreground.
+        clip_high: The result lies in 0 … `clip_high`.
+
+    Raises:
+        PictureRejectedError: The two percentiles coincide, or voxels are not finite.
+    """
+    _check_finite(volume)
+    sample = _sample(volume.voxels)
+    foreground = sample[sample > foreground_above * sample.max()]
+    if foreground.size < 100:
+        foreground = sample
+    low = float(np.percentile(sample, low_percent))
+    high = float(np.percentile(foreground, high_percent))
+    if not high > low:
+        raise PictureRejectedError(
+            f"volume of {volume.voxels.shape} voxels: {low_percent:g} % lie below {low:g}, "
+            f"{high_percent:g} % below {high:g}, wanted voxels that differ"
+        )
+    return _scaled(volume, offset=low, factor=1 / (high - low), clip=(0.0, clip_high))
+
+
+def _check_finite(volume: Volume) -> None:
+    for k, plane in enumerate(volume.voxels):
+        if not np.isfinite(plane).all():
+            raise PictureRejectedError(
+                f"volume of {volume.voxels.shape} voxels: slice {k} holds NaN or infinity"
+            )
+
+
+def _sample(voxels: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Every n-th voxel, n having no factor in common with a row, so that all columns are seen."""
+    step = max(1, voxels.size // SAMPLES_MAX)
+    while math.gcd(step, voxels.shape[1] * voxels.shape[2]) > 1:
+        step += 1
+    return voxels.reshape(-1)[::step].astype(np.float32)
+
+
+def _scaled(volume: Volume, *, offset: float, factor: float, clip: tuple[float, float] | None) -> Volume:
+    scaled = np.empty(volume.voxels.shape, np.float32)
+    for plane, into in zip(volume.voxels, scaled, strict=True):
+        np.subtract(plane, np.float32(offset), out=into, dtype=np.float32)
+        into *= np.float32(factor)
+        if clip:
+            np.clip(into, *clip, out=into)
+    return replace(volume, voxels=scaled, unit="normalised")

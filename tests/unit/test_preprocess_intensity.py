@@ -1,0 +1,133 @@
+"""Windows, z-scores, percentiles and N4, against plain NumPy and golden values."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.bundles.manifest import N4, Orient, Percentile, Resample, When, Window, ZScore
+from edge.domain.errors import PictureRejectedError
+from edge.preprocess.intensity import percentile, window, zscore
+from edge.preprocess.n4 import n4
+from edge.preprocess.steps import STEPS, prepare
+from tests.builders.volumes import volume
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def noise(seed: int, *, shape: tuple[int, int, int] = (5, 11, 13)) -> np.ndarray:
+    return np.random.default_rng(seed).normal(200, 90, shape).clip(0).astype(np.float32)
+
+
+def test_golden_values_of_every_intensity_step() -> None:
+    picture = volume(np.arange(24, dtype=np.float32).reshape(2, 3, 4) - 4)
+    assert window(picture, low=0, high=10).voxels[0, 0].tolist() == [0, 0, 0, 0]
+    assert window(picture, low=0, high=10).voxels[1, 2].tolist() == [10, 10, 10, 10]
+    assert zscore(picture, over="all").voxels[0, 0, 0] == pytest.approx(-11.5 / np.sqrt(575 / 12))
+    assert zscore(picture, over="foreground").voxels[0, 0, 4 - 4] == pytest.approx(-14 / np.sqrt(30))
+    scaled = percentile(picture, low_percent=0, high_percent=100, foreground_above=0, clip_high=1.2)
+    assert scaled.voxels[0, 0].tolist() == pytest.approx([0, 1 / 23, 2 / 23, 3 / 23])
+
+
+@given(SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_the_z_score_has_mean_0_and_deviation_1(seed: int) -> None:
+    scored = zscore(volume(noise(seed)), over="all").voxels
+    assert abs(float(scored.mean())) < 1e-4
+    assert float(scored.std()) == pytest.approx(1, abs=1e-4)
+
+
+@given(SEEDS, st.floats(0.1, 50), st.floats(-100, 100))
+@settings(max_examples=20, deadline=None)
+def test_percentile_scaling_forgets_gain_and_the_z_score_gain_and_offset(
+    seed: int, gain: float, offset: float
+) -> None:
+    plain = noise(seed)
+    arguments = {"low_percent": 0.5, "high_percent": 99.8, "foreground_above": 0.02, "clip_high": 1.2}
+    one = percentile(volume(plain), **arguments).voxels
+    other = percentile(volume(plain * np.float32(gain)), **arguments).voxels
+    assert np.allclose(one, other, atol=1e-3)
+    moved = plain * np.float32(gain) + np.float32(offset)
+    assert np.allclose(
+        zscore(volume(plain), over="all").voxels, zscore(volume(moved), over="all").voxels, atol=1e-2
+    )
+
+
+def test_percentiles_of_a_large_volume_are_those_of_all_its_voxels() -> None:
+    voxels = noise(1, shape=(128, 128, 128))
+    scaled = percentile(
+        volume(voxels), low_percent=0.5, high_percent=99.8, foreground_above=0.02, clip_high=1.2
+    )
+    low, high = np.percentile(voxels, 0.5), np.percentile(voxels[voxels > 0.02 * voxels.max()], 99.8)
+    assert np.abs(scaled.voxels - ((voxels - low) / (high - low)).clip(0, 1.2)).max() < 0.01
+
+
+def test_a_volume_without_contrast_is_refused() -> None:
+    picture = volume(np.full((4, 5, 6), 7, np.int16))
+    with pytest.raises(PictureRejectedError, match="standard deviation 0, wanted voxels that differ"):
+        zscore(picture, over="all")
+    with pytest.raises(PictureRejectedError, match="99 % below 7, wanted voxels that differ"):
+        percentile(picture, low_percent=1, high_percent=99, foreground_above=0, clip_high=1)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_voxel_that_is_no_number_is_refused_by_its_slice(bad: float) -> None:
+    voxels = noise(5)
+    voxels[3, 4, 8] = bad
+    with pytest.raises(PictureRejectedError, match="slice 3 holds NaN or infinity"):
+        percentile(volume(voxels), low_percent=1, high_percent=99, foreground_above=0, clip_high=1)
+    with pytest.raises(PictureRejectedError, match="slice 3 holds NaN or infinity"):
+        zscore(volume(voxels), over="all")
+
+
+def test_n4_evens_out_a_slope_of_brightness() -> None:
+    k, j, i = np.indices((24, 40, 40)).astype(np.float32)
+    ball = ((k - 12) / 10) ** 2 + ((j - 20) / 17) ** 2 + ((i - 20) / 17) ** 2 < 1
+    truth = np.where(ball, 100 + 40 * ((i // 5 + j // 5) % 2), 2).astype(np.float32)
+    biased = truth * np.exp(0.5 * (i - 20) / 20).astype(np.float32)
+    even = n4(volume(biased), shrink=2, iterations=(20, 10)).voxels
+    before, after = ((picture / truth)[ball] for picture in (biased, even))
+    assert after.std() / after.mean() < 0.7 * before.std() / before.mean()
+    assert np.array_equal(even, n4(volume(biased), shrink=2, iterations=(20, 10)).voxels)
+
+
+def test_n4_refuses_what_has_no_field() -> None:
+    for voxels in (np.zeros((8, 8, 8), np.float32), noise(0, shape=(2, 8, 8))):
+        with pytest.raises(PictureRejectedError, match="N4"):
+            n4(volume(voxels), shrink=4, iterations=(5,))
+
+
+def test_every_step_of_the_manifest_has_a_function_with_its_parameters() -> None:
+    models = (Window, Resample, Orient, ZScore, Percentile, N4)
+    assert sorted(STEPS) == sorted(model.__name__.lower() for model in models)
+    for model in models:
+        parameters = list(inspect.signature(STEPS[model.__name__.lower()]).parameters)[1:]
+        assert sorted(parameters) == sorted(set(model.model_fields) - {"step", "when"})
+
+
+def test_a_step_is_done_only_for_the_modality_it_is_meant_for() -> None:
+    steps = (Window(step="window", low=-150, high=200, when=When(modality=("CT",))),)
+    voxels = np.array([[[-1000, 0, 3000]]], np.int16)
+    head = volume(voxels, unit="hounsfield", modality="CT")
+    assert prepare(head, steps).voxels.tolist() == [[[-150, 0, 200]]]
+    assert prepare(volume(voxels), steps).voxels is voxels
+
+
+def test_steps_leave_their_input_alone_and_hand_on_what_nobody_can_write() -> None:
+    voxels = noise(2, shape=(8, 9, 10))
+    before = voxels.copy()
+    steps = (
+        Resample(step="resample", spacing_mm=0.7),
+        Orient(step="orient", axes="RAS"),
+        Percentile(
+            step="percentile", low_percent=0.5, high_percent=99.8, foreground_above=0.02, clip_high=1.2
+        ),
+    )
+    result = prepare(volume(voxels), steps)
+    assert np.array_equal(voxels, before)
+    assert not result.voxels.flags.writeable
+    assert np.array_equal(prepare(volume(voxels), steps).voxels, result.voxels)
