@@ -1,0 +1,161 @@
+"""The commands, their options and their help; each loads its own module only when it is asked for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import edge
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
+
+app = typer.Typer(
+    name="edge",
+    help=edge.__doc__.splitlines()[0] if edge.__doc__ else "",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Schema(StrEnum):
+    """Which JSON Schema to print."""
+
+    CONFIG = "config"
+    FINDING = "finding"
+
+
+class ScanModality(StrEnum):
+    """What a file shows that does not say so itself."""
+
+    MR = "MR"
+    CT = "CT"
+
+
+@app.callback(invoke_without_command=True)
+def _edge(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"edge {edge.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(config: ConfigFile) -> None:
+    """Run the daemon in the foreground until it is told to stop."""
+    from edge import daemon
+    from edge.config.load import load
+
+    daemon.run(load(config))
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Say everything that is wrong with a configuration; exit 0 when it can be used, else 2."""
+    from edge.cli import check as command
+
+    raise typer.Exit(command.run(config))
+
+
+@app.command()
+def schema(which: Annotated[Schema, typer.Argument(help="Of what.", show_default=False)]) -> None:
+    """Print the JSON Schema of the configuration or of a finding."""
+    from edge.cli import check as command
+
+    raise typer.Exit(command.print_schema(which.value))
+
+
+@app.command()
+def send(
+    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="The DICOM peer.", show_default=False)],
+    paths: Paths,
+    ae_title: Annotated[str, typer.Option(help="Our AE title.")] = "EDGE-SEND",
+    called: Annotated[str, typer.Option(help="The peer's AE title.")] = "EDGE",
+) -> None:
+    """Send DICOM files by C-STORE, each data set byte for byte as it lies in its file.
+
+    Exit 0: everything was stored. 1: something was refused or failed. 2: something named is unreadable.
+    """
+    from edge.cli import send as command
+
+    raise typer.Exit(command.run(address, paths, calling_ae=ae_title, called_ae=called))
+
+
+@app.command()
+def analyze(
+    paths: Paths,
+    bundle: Annotated[
+        str | None, typer.Option(help="Use only this bundle; else every one that fits.")
+    ] = None,
+    bundles: Annotated[list[Path] | None, typer.Option(help="Folder that holds bundles; repeatable.")] = None,
+    modality: Annotated[ScanModality | None, typer.Option(help="What NIfTI files show.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array of findings on stdout.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for masks (NIfTI) and pictures (PNG).")] = None,
+) -> None:
+    """Assess files, folders and series as the daemon would, without a daemon or a broker.
+
+    Exit 2: something is unreadable. 0: a series was assessed. 3: none was.
+    """
+    from edge.cli import analyze as command
+
+    modality_name = modality.value if modality else None
+    wanted = command.Wanted(bundle=bundle, roots=tuple(bundles or ()), modality=modality_name, out=out)
+    raise typer.Exit(command.run(paths, wanted, as_json=as_json))
+
+
+@app.command()
+def watch(
+    host: Annotated[str, typer.Option(help="The broker.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 1883,
+    root: Annotated[str, typer.Option(help="What every topic begins with.")] = "edge/v1",
+    site: Annotated[str, typer.Option(help="One site; + for all.")] = "+",
+    device: Annotated[str, typer.Option(help="One device; + for all.")] = "+",
+    as_json: Annotated[bool, typer.Option("--json", help="One finding a line, as it came.")] = False,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="PEM: who vouches for the broker; turns TLS on.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM: our client certificate; turns TLS on.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM: its private key.")] = None,
+    username: Annotated[str | None, typer.Option(help="At the broker.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File that holds the password, mode 0600.")
+    ] = None,
+) -> None:
+    """Show findings as they come from a broker, until Ctrl-C."""
+    from edge.cli import watch as command
+
+    broker = command.Broker(
+        host=host,
+        port=port,
+        ca_file=ca_file,
+        certificate_file=certificate,
+        key_file=key,
+        username=username,
+        password_file=password_file,
+    )
+    raise typer.Exit(command.run(broker, topic=f"{root}/{site}/{device}/finding/#", as_json=as_json))
+
+
+@app.command()
+def status(config: ConfigFile) -> None:
+    """Say how the daemon on this machine is; exit 0 well, 1 degraded, 3 not running."""
+    from edge.cli import status as command
+
+    raise typer.Exit(command.run(config))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Exit after one round.")] = False,
+) -> None:
+    """Show the whole path on this machine: a broker, the daemon, real studies, a subscriber."""
+    from edge import demo as show
+
+    raise typer.Exit(show.main(once=once))

@@ -1,0 +1,114 @@
+"""`edge status`: how the daemon on this machine is, from the file that it keeps writing."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from edge.config.load import load
+
+STATUS_FILE = "status.json"
+PERIODS_MAX = 3
+SLACK_S = 5.0
+
+Status = Mapping[str, Any]
+
+
+def run(path: Path) -> int:
+    """Print the state of the daemon.
+
+    Returns:
+        0 well, 1 degraded, 3 not running.
+
+    Raises:
+        ConfigurationError: The configuration cannot be used.
+    """
+    config = load(path)
+    console = Console(highlight=False)
+    file = config.state.folder / STATUS_FILE
+    try:
+        status: Status = json.loads(file.read_bytes())
+        age_s = max(0.0, time.time() - datetime.fromisoformat(status["written_at"]).timestamp())
+    except OSError as trouble:
+        console.print(f"not running: {file}: {trouble.strerror}", markup=False, soft_wrap=True)
+        return 3
+    except (ValueError, KeyError, TypeError):
+        console.print(f"not running: {file} is no status that a daemon wrote", markup=False, soft_wrap=True)
+        return 3
+    absence = _absence(status, age_s, limit_s=PERIODS_MAX * config.health.period_s + SLACK_S)
+    if absence:
+        console.print(f"not running: {absence}", markup=False, soft_wrap=True)
+        return 3
+    troubles = list(_troubles(status, config.state.reserve_mb))
+    who = f"edge {status['version']}, process {status['pid']}, session {status['session']}"
+    console.print(f"{who}, as of {age_s:.0f} s ago")
+    _print_stages(status, console)
+    for line in _lines(status):
+        console.print(line, markup=False, soft_wrap=True)
+    for reason in troubles:
+        console.print(f"degraded: {reason}", style="yellow", markup=False, soft_wrap=True)
+    return 1 if troubles else 0
+
+
+def _absence(status: Status, age_s: float, *, limit_s: float) -> str:
+    """Return why the daemon that wrote this cannot be running, or ""."""
+    if status.get("stopped"):
+        return f"it was stopped {age_s:.0f} s ago"
+    try:
+        os.kill(int(status["pid"]), 0)
+    except ProcessLookupError:
+        return f"process {status['pid']} has ended; its last word is {age_s:.0f} s old"
+    except PermissionError:
+        pass  # it is there, and belongs to somebody else
+    if age_s > limit_s:
+        return (
+            f"the last word of process {status['pid']} is {age_s:.0f} s old; wanted at most {limit_s:.0f} s"
+        )
+    return ""
+
+
+def _troubles(status: Status, reserve_mb: int) -> Iterator[str]:
+    """Say what a person should look at."""
+    if not status["broker"]:
+        yield "no connection to the broker; findings wait in the outbox"
+    for stage in status["stages"]:
+        if stage.get("note"):
+            yield f"{stage['name']}: {stage['note']}"
+    for source in status["sources"]:
+        if source.get("state", "online") not in ("online", "disabled"):
+            yield f"source {source['name']} is {source['state']}: {source.get('why', '')}"
+    for model in status["models"]:
+        if model.get("refusal"):
+            yield f"model {model['name']} is not in use: {model['refusal']}"
+    if status["disk_free_mb"] < reserve_mb:
+        yield f"{status['disk_free_mb']} MB free, below the reserve of {reserve_mb} MB: nothing more is taken"
+
+
+def _print_stages(status: Status, console: Console) -> None:
+    table = Table()
+    table.add_column("stage")
+    for name in ("taken", "out", "set aside", "dropped", "held", "oldest s"):
+        table.add_column(name, justify="right")
+    for stage in status["stages"]:
+        dropped = sum(stage["dropped"].values())
+        counts = (stage["taken"], stage["out"], stage["set_aside"], dropped, stage["held"])
+        table.add_row(stage["name"], *map(str, counts), f"{stage['oldest_ms'] / 1000:.1f}")
+    console.print(table)
+
+
+def _lines(status: Status) -> Iterator[str]:
+    yield f"broker: {'connected' if status['broker'] else 'no connection'}"
+    for source in status["sources"]:
+        yield f"source {source['name']}: {source.get('state', 'online')}"
+    for model in status["models"]:
+        how = "/".join(str(model[key]) for key in ("precision", "runtime", "provider") if model.get(key))
+        yield f"model {model['name']} {model.get('version', '')}: {how or 'not in use'}"
+    yield f"disk: {status['disk_free_mb']} MB free"
