@@ -90,5 +90,9 @@ class Segmentation:
 
     def volume_ml(self, *labels: int) -> float:
         """Return the volume of all voxels that carry one of `labels`, in mL."""
-        voxel_ml = abs(float(np.linalg.det(self.volume.patient_from_voxel[:3, :3]))) / 1000.0
-        return float(np.isin(self.labels, labels).sum()) * voxel_ml
+        return float(np.isin(self.labels, labels).sum()) * self.voxel_ml
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel, in mL."""
+        return abs(float(np.linalg.det(self.volume.patient_from_voxel[:3, :3]))) / 1000.0

@@ -6,7 +6,7 @@ Every port has a contract suite in `tests/contract/`; an implementation is done 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edge.domain.finding import Envelope, ModelStamp
 from edge.domain.image import Segmentation, Volume
@@ -72,3 +72,13 @@ class Sink(Protocol):
             DeliveryError: It has not (yet) taken it.
             RefusedError: It says that it never will.
         """
+
+
+class Alerts(Protocol):
+    """Where a station says what a person must act on; cheap to call again with the same words."""
+
+    def raise_alert(self, name: str, text: str, *, severity: Literal["warning", "error"] = "error") -> None:
+        """Keep an alert before people's eyes until it is cleared; `name` is words joined by `-`."""
+
+    def clear_alert(self, name: str) -> None:
+        """Take it back, if it was raised."""

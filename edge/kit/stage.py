@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from edge.domain.errors import EdgeError
+from edge.domain.errors import DeliveryError, EdgeError, RefusedError
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
 from edge.kit.log import Log
@@ -30,13 +30,22 @@ class Stage:
         self._last_move_ns = clock.monotonic_ns()
         self._note = ""
 
-    def work(self, item: str, step: Callable[[], str | None], *, set_aside: Callable[[str], None]) -> bool:
+    def work(
+        self,
+        item: str,
+        step: Callable[[], str | None],
+        *,
+        set_aside: Callable[[str], None],
+        later: Callable[[str], None] | None = None,
+    ) -> bool:
         """Do one item's work; where it raises, set the item aside instead.
 
         Args:
             item: Names the item in the log; a hash, never a patient.
             step: The work; returns None when it is done, or why it set the item aside itself.
             set_aside: Puts the item where one can look at it, given the reason.
+            later: Puts the item back to be tried again, given the reason, where the far side has not taken it
+                and has not refused it for good; left out: it is set aside.
 
         Returns:
             Whether the work was done.
@@ -51,6 +60,11 @@ class Stage:
             raise
         except EdgeError as trouble:
             reason = str(trouble)
+            if later is not None and _is_worth_repeating(trouble):
+                self._log.warning("to be tried again", item=item, because=reason)
+                later(reason)
+                self._give_back(entered)
+                return False
             self._log.warning("set aside", item=item, because=reason)
             set_aside(reason)
         except Exception as surprise:
@@ -103,3 +117,13 @@ class Stage:
                 self._out += 1
             else:
                 self._set_aside += 1
+
+    def _give_back(self, entered: int) -> None:
+        """Take an item out of the books: it is where it was before."""
+        with self._lock:
+            self._entered_ns.remove(entered)
+            self._taken -= 1
+
+
+def _is_worth_repeating(trouble: EdgeError) -> bool:
+    return isinstance(trouble, DeliveryError) and not isinstance(trouble, RefusedError)

@@ -1,0 +1,88 @@
+"""What may be said about a segmentation: gates first, then only the numbers that the picture supports.
+
+A finding is PRESENT or NOT_ASSESSED. It is never ABSENT: that a network marks nothing is no proof that
+nothing is there, and a gate that fails says that we could not look, not that we looked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundles.manifest import Gates, Policy, Reported
+from edge.domain.finding import Code, Measurement, Observation, Verdict
+from edge.domain.image import Segmentation
+
+VOLUME = Code("SCT", "118565006", "Volume")
+EDGES = {"S": "upper", "I": "lower", "L": "left", "R": "right", "A": "front", "P": "back"}
+
+
+def judge(segmentation: Segmentation, policy: Policy) -> tuple[Observation, ...]:
+    """Read a model's answer.
+
+    Args:
+        segmentation: The answer, on the grid of its volume.
+        policy: Of the bundle that gave it.
+
+    Returns:
+        One observation. NOT_ASSESSED with the gate that was missed; or PRESENT, with a volume in mL for each
+        measurement meant for this modality; or PRESENT without any volume where the field of view cuts what
+        was looked for, since all of them would be lower bounds only.
+    """
+    code = policy.looked_for.code()
+    ml = _ml_per_label(segmentation)
+    doubt = _doubt(code.meaning, segmentation, policy.gates, total_ml=float(ml[1:].sum()))
+    if doubt:
+        return (Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=doubt),)
+    modality = segmentation.volume.modality
+    limits = [note.note for note in policy.notes if note.modality == modality]
+    cut = [EDGES[face] for face in policy.cutting_faces if face in segmentation.touched_faces]
+    if cut:
+        edges = f"{' and '.join(cut)} edge{'s' * (len(cut) > 1)}"
+        limits.insert(
+            0, f"{code.meaning} reaches the {edges} of the field of view: total volume not assessed"
+        )
+    meant = [] if cut else [one for one in policy.measurements if modality in one.modalities]
+    return (
+        Observation(
+            code=code,
+            verdict=Verdict.PRESENT,
+            measurements=tuple(_measure(one, segmentation.names, ml, code) for one in meant),
+            reason="; ".join(limits),
+        ),
+    )
+
+
+def _doubt(what: str, segmentation: Segmentation, gates: Gates, *, total_ml: float) -> str:
+    """Return why this cannot be what was looked for, or ""."""
+    if total_ml == 0 or segmentation.raw_ml == 0:
+        return f"no {what} recognised"
+    fraction = segmentation.largest_ml / segmentation.raw_ml
+    if fraction < gates.largest_fraction_min:
+        return (
+            f"not recognised as {what}: the largest connected piece is {fraction:.0%} of what was marked, "
+            f"wanted at least {gates.largest_fraction_min:.0%}"
+        )
+    is_whole = all(
+        seen >= wanted for seen, wanted in zip(segmentation.extent_mm, gates.whole_field_mm, strict=True)
+    )
+    field = " × ".join(f"{extent:.0f}" for extent in segmentation.extent_mm)
+    least_ml = gates.whole_min_ml if is_whole else gates.part_min_ml
+    if not least_ml <= total_ml <= gates.max_ml:
+        return (
+            f"not recognised as {what}: {total_ml:.0f} mL in a field of view of {field} mm, "
+            f"wanted {least_ml:g} to {gates.max_ml:g} mL"
+        )
+    return ""
+
+
+def _measure(reported: Reported, names: tuple[str, ...], ml: NDArray[np.float64], own: Code) -> Measurement:
+    labels = [number for number, name in enumerate(names, start=1) if name in reported.labels]
+    of = reported.code.code()
+    return Measurement(VOLUME, float(ml[labels].sum()), "mL", of=None if of == own else of)
+
+
+def _ml_per_label(segmentation: Segmentation) -> NDArray[np.float64]:
+    """Return the volume of each label in mL; index 0 is background."""
+    voxels = np.bincount(segmentation.labels.ravel(), minlength=len(segmentation.names) + 1)
+    return np.asarray(voxels * segmentation.voxel_ml, dtype=np.float64)

@@ -1,0 +1,291 @@
+"""One connection to an MQTT 5 broker, from CONNECT to its end; the only home of paho."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage, MQTTv5, topic_matches_sub
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge.domain.errors import ConfigurationError
+from edge.kit.log import Log
+
+CONNECT_S = 5.0
+IN_FLIGHT_MAX = 32
+PACKET_BYTES_MAX = 268_435_455
+SESSION_TAKEN_OVER = 0x8E
+FAILURE = 0x80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What is published, or was received.
+
+    Attributes:
+        topic: In full.
+        payload: UTF-8 text.
+        qos: 0 or 1.
+        retain: Whether the broker keeps it for those who subscribe later.
+        content_type: MIME type of the payload.
+        expiry_s: The broker throws it away when it could not be handed on within so many seconds.
+        user_properties: Pairs of name and value.
+    """
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    content_type: str = "application/json"
+    expiry_s: int | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
+
+    def packet_bytes(self) -> int:
+        """Return the size of its PUBLISH packet on the wire."""
+        rest = 2 + len(self.topic.encode()) + 2 * (self.qos > 0) + len(self.payload)
+        rest += len(_properties(self, PacketTypes.PUBLISH).pack())  # type: ignore[no-untyped-call]  # paho's own
+        return 1 + max(1, (rest.bit_length() + 6) // 7) + rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How to encrypt: TLS 1.2 or newer, the broker's name checked against its certificate.
+
+    Attributes:
+        ca_file: PEM file with the authorities that vouch for the broker; None: the system's.
+        certificate_file: PEM file with our client certificate, or None.
+        key_file: PEM file with its private key.
+    """
+
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files; done for every connection, so that a renewed certificate is taken up.
+
+        Raises:
+            ConfigurationError: One of them cannot be used.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.certificate_file is not None:
+                context.load_cert_chain(self.certificate_file, self.key_file)
+        except OSError as trouble:
+            files = ", ".join(str(f) for f in (self.ca_file, self.certificate_file, self.key_file) if f)
+            raise ConfigurationError(f"TLS for MQTT: {files}: {trouble}; wanted PEM files") from trouble
+        return context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """With whom, as whom and on which terms; times in seconds."""
+
+    host: str
+    port: int
+    client_id: str
+    tls: Tls | None
+    username: str | None
+    password: str | None
+    keep_alive_s: int
+    session_expiry_s: int
+    will_delay_s: int
+
+
+Subscription = tuple[str, Callable[[Message], None]]
+
+
+class Line:
+    """One connection; its thread calls `turn` until `ended`, any thread may `send` and `say_goodbye`.
+
+    Attributes:
+        is_up: The broker has accepted us.
+        ended: Why the connection is over, "" while it is not.
+        is_taken_over: It is over because another client came with our id.
+        window: Messages with QoS 1 that may be unanswered at once.
+        packet_bytes_max: Largest packet the broker takes.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        *,
+        will: Message | None,
+        subscriptions: Sequence[Subscription],
+    ) -> None:
+        self.is_up = False
+        self.ended = ""
+        self.is_taken_over = False
+        self.window = IN_FLIGHT_MAX
+        self.packet_bytes_max = PACKET_BYTES_MAX
+        self._terms = terms
+        self._subscriptions = subscriptions
+        self._log = Log("mqtt")
+        self._answers: list[tuple[int, int]] = []
+        self._client = client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=terms.client_id,
+            protocol=MQTTv5,
+            reconnect_on_failure=False,
+        )
+        client.max_inflight_messages = IN_FLIGHT_MAX
+        client.connect_timeout = CONNECT_S
+        client.on_connect = self._accepted_or_not
+        client.on_disconnect = self._over
+        client.on_publish = self._answered
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
+        client.on_socket_register_write = _leave_writing_to_the_loop
+        if terms.username is not None:
+            client.username_pw_set(terms.username, terms.password)
+        if will is not None:
+            properties = _properties(will, PacketTypes.WILLMESSAGE)
+            properties.WillDelayInterval = terms.will_delay_s
+            client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain, properties=properties)
+
+    def open(self) -> None:
+        """Connect and ask to be accepted.
+
+        Raises:
+            OSError: Nobody answers, or not in the way TLS wants.
+            ConfigurationError: A certificate or key cannot be used.
+        """
+        if self._terms.tls is not None:
+            self._client.tls_set_context(self._terms.tls.context())
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
+        properties.SessionExpiryInterval = self._terms.session_expiry_s
+        properties.ReceiveMaximum = IN_FLIGHT_MAX
+        self._client.connect(
+            self._terms.host,
+            self._terms.port,
+            keepalive=self._terms.keep_alive_s,
+            clean_start=False,
+            properties=properties,
+        )
+        opened = self._client.socket()
+        assert isinstance(opened, socket.socket), "paho was asked for TCP"
+        # Findings are small and awaited one by one: Nagle's algorithm would hold them back.
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def turn(self, wait_s: float) -> list[tuple[int, int]]:
+        """Do what is to be done on the socket, waiting for it at most `wait_s`.
+
+        Returns:
+            (number, reason code) of each message that was answered.
+        """
+        error = self._client.loop(wait_s)
+        if error and not self.ended:
+            self.ended = error.name
+        answers, self._answers = self._answers, []
+        return answers
+
+    def send(self, message: Message) -> int:
+        """Queue a message for the socket; returns the number its answer will carry."""
+        return self._client.publish(
+            message.topic,
+            message.payload,
+            qos=message.qos,
+            retain=message.retain,
+            properties=_properties(message, PacketTypes.PUBLISH),
+        ).mid
+
+    def say_goodbye(self) -> None:
+        """Disconnect properly: the broker forgets the will."""
+        self._client.disconnect()
+
+    def close(self) -> None:
+        """Give back the socket, and let go of whoever listens, so that nothing is left to collect."""
+        open_socket = self._client.socket()
+        if open_socket is not None:
+            open_socket.close()
+        self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
+        self._client.on_subscribe = self._client.on_message = None
+
+    # ── called by paho inside `turn` ──────────────────────────────────────────────────────────────────────
+
+    def _accepted_or_not(
+        self,
+        client: Client,
+        _data: object,
+        _flags: object,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self.ended = f"the broker says: {reason}"
+            return
+        self.window = min(self.window, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX))
+        self.packet_bytes_max = getattr(properties, "MaximumPacketSize", PACKET_BYTES_MAX)
+        for topic_filter, _ in self._subscriptions:
+            client.subscribe(topic_filter, options=SubscribeOptions(qos=1))
+        self.is_up = True
+
+    def _over(
+        self,
+        _client: Client,
+        _data: object,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        who = "the broker says" if flags.is_disconnect_packet_from_server else "the line broke"
+        self.ended = self.ended or f"{who}: {reason}"
+        self.is_taken_over = flags.is_disconnect_packet_from_server and reason.value == SESSION_TAKEN_OVER
+
+    def _answered(
+        self, _client: Client, _data: object, number: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._answers.append((number, reason.value))
+
+    def _subscribed(
+        self,
+        _client: Client,
+        _data: object,
+        _number: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                self._log.error("subscription refused", because=reason)
+
+    def _received(self, _client: Client, _data: object, raw: MQTTMessage) -> None:
+        message = Message(
+            topic=raw.topic,
+            payload=bytes(raw.payload),
+            qos=raw.qos,
+            retain=raw.retain,
+            content_type=getattr(raw.properties, "ContentType", ""),
+            expiry_s=getattr(raw.properties, "MessageExpiryInterval", None),
+            user_properties=tuple(getattr(raw.properties, "UserProperty", ())),
+        )
+        for topic_filter, handler in self._subscriptions:
+            shared = topic_filter.startswith("$share/")
+            if topic_matches_sub(topic_filter.split("/", 2)[2] if shared else topic_filter, raw.topic):
+                handler(message)
+
+
+def _properties(message: Message, packet: int) -> Properties:
+    properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho's own
+    properties.PayloadFormatIndicator = 1
+    properties.ContentType = message.content_type
+    if message.expiry_s is not None:
+        properties.MessageExpiryInterval = message.expiry_s
+    if message.user_properties:
+        properties.UserProperty = list(message.user_properties)
+    return properties
+
+
+def _leave_writing_to_the_loop(_client: Client, _data: object, _socket: object) -> None:
+    """Stop paho from writing in the thread that publishes; its being set is what does it.
+
+    Two threads in paho's writer would interleave their packets. The loop is woken by paho's own socket pair.
+    """

@@ -1,0 +1,54 @@
+"""An envelope as a row of the outbox, and back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from edge.domain.finding import Envelope
+from edge.kit.journal import Entry, Item
+
+QUEUE = "outbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """What a row of the outbox holds.
+
+    Attributes:
+        envelope: What is sent.
+        received_at_ns: When the last instance it speaks of arrived (UTC); stays here.
+    """
+
+    envelope: Envelope
+    received_at_ns: int
+
+
+def to_entry(envelope: Envelope, *, received_at_ns: int) -> Entry:
+    """Return the row to be written in the transaction that ends the work the envelope speaks of.
+
+    Args:
+        envelope: What is sent; its subject is the row's group, and order is kept within a group.
+        received_at_ns: When the last instance it speaks of arrived (UTC), for the latency from there on.
+    """
+    document = {
+        "dedupe_id": envelope.dedupe_id,
+        "channel": envelope.channel,
+        "subject": envelope.subject,
+        "media_type": envelope.media_type,
+        "schema": envelope.schema,
+        "body": base64.b64encode(envelope.body).decode("ascii"),
+        "properties": dict(envelope.properties),
+        "received_at_ns": received_at_ns,
+    }
+    return Entry(QUEUE, envelope.dedupe_id, envelope.subject, json.dumps(document).encode())
+
+
+def from_item(item: Item) -> Parcel:
+    """Read a row that `to_entry` has made."""
+    document: dict[str, Any] = json.loads(item.body)
+    received_at_ns = document.pop("received_at_ns")
+    document["body"] = base64.b64decode(document["body"])
+    return Parcel(envelope=Envelope(**document), received_at_ns=received_at_ns)
