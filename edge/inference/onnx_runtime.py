@@ -1,0 +1,124 @@
+"""ONNX Runtime: one network, one warm session, on the CPU or one NVIDIA GPU."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as trouble
+
+from edge.domain.errors import BundleRejectedError, InferenceError
+from edge.inference.deadline import Deadline
+
+PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+# What the runtime raises; it has no common parent of its own.
+TROUBLE: Final = (
+    RuntimeError,
+    trouble.EPFail,
+    trouble.Fail,
+    trouble.InvalidArgument,
+    trouble.InvalidGraph,
+    trouble.InvalidProtobuf,
+    trouble.NoModel,
+    trouble.NotImplemented,
+    trouble.RuntimeException,
+)
+
+
+class OnnxRuntimeSession:
+    """A session with bound input and output; one caller at a time.
+
+    Args:
+        network: The ONNX file's bytes.
+        name: Names the network in errors.
+        image: Name of the graph's input.
+        answer: Name of the graph's output.
+        provider: `cpu` or `cuda`.
+        threads: On the CPU.
+
+    Raises:
+        BundleRejectedError: The runtime does not take the network, or does not give the provider.
+    """
+
+    runtime: Final = f"onnxruntime {ort.__version__}"
+
+    def __init__(
+        self, network: bytes, *, name: str, image: str, answer: str, provider: str, threads: int
+    ) -> None:
+        ort.disable_telemetry_events()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 4  # trouble reaches us as an exception
+        # Spinning threads took half of the throughput from whoever shares the cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._name, self._image, self._answer = name, image, answer
+        try:
+            self._session = ort.InferenceSession(network, options, providers=_providers(provider))
+        except TROUBLE as error:
+            raise BundleRejectedError(f"{name}: ONNX Runtime refuses it: {_first_line(error)}") from error
+        self.provider = str(self._session.get_providers()[0])  # the list of available ones promises nothing
+        if self.provider != PROVIDERS[provider]:
+            raise BundleRejectedError(f"{name}: runs on {self.provider}, wanted {PROVIDERS[provider]}")
+        _check_names(self._session, name=name, image=image, answer=answer)
+        self._binding = self._session.io_binding()
+        self._binding.bind_output(answer, "cpu")
+
+    def run(self, picture: NDArray[np.float32], deadline: Deadline) -> NDArray[Any]:
+        """Run once.
+
+        Raises:
+            DeadlineExceededError: It was ended because the time was up.
+            InferenceError: The runtime failed.
+        """
+        deadline.check(self._name)
+        options = ort.RunOptions()
+        ender = threading.Timer(deadline.remaining_s(), _end, (options,))
+        ender.name = "engine-deadline"
+        ender.daemon = True
+        ender.start()
+        try:
+            self._binding.bind_cpu_input(self._image, picture)
+            self._session.run_with_iobinding(self._binding, options)
+        except TROUBLE as error:
+            if options.terminate:
+                raise deadline.exceeded(self._name) from error
+            raise InferenceError(f"{self._name}: ONNX Runtime: {_first_line(error)}") from error
+        finally:
+            ender.cancel()
+        return np.asarray(self._binding.get_outputs()[0].numpy())
+
+    def close(self) -> None:
+        """Free the network."""
+        del self._binding, self._session
+
+
+def _providers(provider: str) -> list[Any]:
+    if provider == "cpu":
+        return [PROVIDERS["cpu"]]
+    ort.preload_dlls()
+    # HEURISTIC: the other two were five and ten times slower on some networks. `fuse_conv_bias` gave wrong
+    # answers for Conv3D and stays out.
+    return [(PROVIDERS["cuda"], {"cudnn_conv_algo_search": "HEURISTIC"}), PROVIDERS["cpu"]]
+
+
+def _check_names(session: Any, *, name: str, image: str, answer: str) -> None:
+    inputs = {node.name: node.type for node in session.get_inputs()}
+    outputs = [node.name for node in session.get_outputs()]
+    if inputs != {image: "tensor(float)"}:
+        raise BundleRejectedError(f"{name}: inputs are {inputs}, the manifest says {image!r}, tensor(float)")
+    if answer not in outputs:
+        raise BundleRejectedError(f"{name}: outputs are {outputs}, the manifest says {answer!r}")
+
+
+def _end(options: ort.RunOptions) -> None:
+    options.terminate = True
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
