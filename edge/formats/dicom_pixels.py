@@ -209,7 +209,8 @@ def significant(samples: Pixels, form: PixelFormat) -> Pixels:
         elif samples.max() >> form.bits_stored == 0:
             return samples
     lifted: Pixels = samples << np.array(spare - low_bit, samples.dtype)
-    return lifted >> np.array(spare, samples.dtype)
+    lowered: Pixels = lifted >> np.array(spare, samples.dtype)
+    return lowered
 
 
 def _plain(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[int, Pixels]]:
@@ -252,8 +253,7 @@ def _decode(source: PixelSource, frame: int, encoded: bytes) -> Pixels:
         if syntax == _RLE:
             return np.frombuffer(imagecodecs.dicomrle_decode(encoded, form.dtype), form.dtype)
         if syntax in _DECODERS:
-            decoded: Pixels = _DECODERS[syntax](encoded)
-            return decoded
+            return _DECODERS[syntax](encoded)
     except (RuntimeError, ValueError, ImportError, zlib.error) as trouble:
         _log.debug("codec gave up", syntax=syntax, told=trouble)
     return _decode_elsewhere(source, frame)
@@ -265,7 +265,7 @@ def _decode_elsewhere(source: PixelSource, frame: int) -> Pixels:
         with unwarned():
             dataset = pydicom.dcmread(source.path, force=True)
             samples: Pixels = get_decoder(syntax).as_array(dataset, index=frame, raw=True)[0]
-            return samples
+        return samples
     except (RuntimeError, *TROUBLES) as trouble:
         raise UnsupportedError(
             f"{source.label}: no codec gives a picture of frame {frame + 1} in transfer syntax "
@@ -283,4 +283,5 @@ def _as_stored(source: PixelSource, frame: int, decoded: Pixels) -> Pixels:
         )
     if decoded.dtype.itemsize == form.dtype.itemsize:
         decoded = decoded.view(form.dtype)
-    return decoded.astype(form.dtype, copy=False).reshape(form.rows, form.columns)
+    stored: Pixels = decoded.astype(form.dtype, copy=False)
+    return stored.reshape(form.rows, form.columns)

@@ -66,6 +66,7 @@ class Elements:
         values: Tag to value; a sequence or encapsulated pixels of undefined length are b"".
         pixels_offset: Where the value of the pixel data begins in the file, or None where none was reached;
             in the inflated data set for a deflated file.
+        pixels_tag: Which of the three kinds of pixel data it is, or 0.
         pixels_bytes: Its length; `UNDEFINED` for encapsulated pixels.
         is_truncated: The file ends within an element that was asked for, or within its header.
     """
@@ -77,6 +78,7 @@ class Elements:
     encoding: Encoding
     values: dict[int, bytes]
     pixels_offset: int | None
+    pixels_tag: int
     pixels_bytes: int
     is_truncated: bool
 
@@ -142,7 +144,7 @@ def scan_bytes(buffer: Buffer, wanted: Collection[int], *, last: int, is_whole: 
         body, start = inflated(buffer, offset), 0
     encoding = _encoding(body, start, syntax)
     values: dict[int, bytes] = {}
-    pixels: list[tuple[int, int]] = []
+    pixels: list[tuple[int, int, int]] = []
     is_truncated = False
     try:
         _walk(body, start, encoding, frozenset(wanted), last, values, pixels)
@@ -157,8 +159,9 @@ def scan_bytes(buffer: Buffer, wanted: Collection[int], *, last: int, is_whole: 
         data_set_offset=offset,
         encoding=encoding,
         values=values,
-        pixels_offset=pixels[0][0] if pixels else None,
-        pixels_bytes=pixels[0][1] if pixels else 0,
+        pixels_offset=pixels[0][1] if pixels else None,
+        pixels_tag=pixels[0][0] if pixels else 0,
+        pixels_bytes=pixels[0][2] if pixels else 0,
         is_truncated=is_truncated,
     )
 
@@ -235,7 +238,7 @@ def _walk(
     wanted: frozenset[int],
     last: int,
     values: dict[int, bytes],
-    pixels: list[tuple[int, int]],
+    pixels: list[tuple[int, int, int]],
 ) -> None:
     """Go from element to element on the top level, noting the wanted ones and the pixels."""
     end = len(buffer)
@@ -261,7 +264,7 @@ def _walk(
         if tag > last:
             return
         if PIXEL_DATA >= tag >= FLOAT_PIXEL_DATA:
-            pixels.append((value_at, length))
+            pixels.append((tag, value_at, length))
             return
         if length == UNDEFINED:
             at = _behind_sequence(buffer, value_at, encoding, depth=0)
