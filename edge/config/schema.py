@@ -228,12 +228,6 @@ class Select(Section):
     spacing_max_mm: float = Field(
         default=1000.0, ge=0.01, le=1000, description="No side of a voxel longer than this many millimetres."
     )
-    extent_min_mm: float = Field(
-        default=0.0,
-        ge=0,
-        le=5000,
-        description="The field of view at least this many millimetres along each axis.",
-    )
 
 
 class Pipeline(Section):

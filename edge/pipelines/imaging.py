@@ -13,11 +13,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edge.bundles.manifest import Policy
 from edge.domain.errors import EdgeError, NotSelectedError
-from edge.domain.finding import Code, Finding, Observation, Verdict
+from edge.domain.finding import Finding, Observation, Verdict
 from edge.domain.image import Scan, Segmentation
-from edge.domain.ports import Clock, Model
+from edge.domain.ports import Clock
 from edge.domain.study import ClosedBecause, Series
 from edge.findings.identity import KeyedHash
 from edge.findings.ids import uuid7
@@ -25,32 +24,13 @@ from edge.findings.policy import judge
 from edge.kit.journal import Entry, Journal, Lease
 from edge.kit.log import Log
 from edge.kit.stage import Stage
+from edge.pipelines.stations import A_SERIES, Station
 from edge.studies.assemble import Assembler, series_of
 from edge.studies.pixels import build
 from edge.studies.select import Rule, preselect, select
 
 ATTEMPTS_MAX = 3
 UNROUTED = "intake"
-A_SERIES = Code("DCM", "113014", "Study")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Station:
-    """One configured pipeline: a model and how its answers are read.
-
-    Attributes:
-        model: Ready to answer, or None where its bundle was refused.
-        refusal: Why there is no model; "" where there is one.
-        policy: Of the bundle's manifest, or None where the bundle could not be read.
-        subject: What the model looks for; the code of a finding that says it could not look.
-        deadline_s: Longest time one volume may take.
-    """
-
-    model: Model | None
-    refusal: str
-    policy: Policy | None
-    subject: Code
-    deadline_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -196,9 +176,19 @@ class Imaging:
         self._log = Log(stage.name)
         self._stopping = threading.Event()
 
+    def take_up(self) -> None:
+        """Try again what was in hand when the process died, unless it has killed us too often; call it once."""
+        for lease in self._journal.interrupted("intake"):
+            if lease.attempt < ATTEMPTS_MAX:
+                self._journal.retry(lease, after_s=0.0, reason="the process ended while it was in hand")
+                continue
+            series = series_of(self._journal, lease, ClosedBecause.DEADLINE)
+            reason = f"the process ended {lease.attempt} times while it worked on this series"
+            self._log.error("set aside", series=self._assessor.name(series), because=reason)
+            self._conclude(lease, series, self._assessor.give_up(series, reason))
+
     def run(self) -> None:
         """Work until `stop`; the body of the thread `imaging`."""
-        self._take_up_what_a_crash_left()
         while not self._stopping.is_set():
             self._beat()
             if not self.work_once():
@@ -246,14 +236,3 @@ class Imaging:
             findings=len(entries),
         )
         return None
-
-    def _take_up_what_a_crash_left(self) -> None:
-        """Try again what was in hand when the process died, unless it has killed us too often."""
-        for lease in self._journal.interrupted("intake"):
-            if lease.attempt < ATTEMPTS_MAX:
-                self._journal.retry(lease, after_s=0.0, reason="the process ended while it was in hand")
-                continue
-            series = series_of(self._journal, lease, ClosedBecause.DEADLINE)
-            reason = f"the process ended {lease.attempt} times while it worked on this series"
-            self._log.error("set aside", series=self._assessor.name(series), because=reason)
-            self._conclude(lease, series, self._assessor.give_up(series, reason))
