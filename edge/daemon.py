@@ -138,8 +138,8 @@ class Daemon:
             on_closed=assembler.association_closed,
         )
         intake.recover()
-        assembler.restore(instance_of(item) for item in journal.items(INTAKE))
         imaging.take_up()
+        assembler.restore(instance_of(item) for item in journal.items(INTAKE))
         rooms.enter_context(self._thread("imaging", imaging.run, imaging.stop))
         rooms.enter_context(self._thread("housekeeping", lambda: self._keep_house(journal, status)))
         rooms.enter_context(self._thread("watchdog", lambda: self._watchdog.run(self._stopping)))

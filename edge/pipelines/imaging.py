@@ -177,7 +177,7 @@ class Imaging:
         self._stopping = threading.Event()
 
     def take_up(self) -> None:
-        """Try again what was in hand when the process died, unless it has killed us too often; call it once."""
+        """Try again what was in hand when the process died, unless it has killed us too often."""
         for lease in self._journal.interrupted("intake"):
             if lease.attempt < ATTEMPTS_MAX:
                 self._journal.retry(lease, after_s=0.0, reason="the process ended while it was in hand")
