@@ -150,7 +150,7 @@ class Daemon:
         self,
         rooms: ExitStack,
         source: DicomSource | FolderSource,
-        intake: JournaledIntake,
+        intake: Intake,
         presence: Presence,
     ) -> None:
         stage = Stage(source.name, self._clock)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edge.domain.errors import EdgeError, NotSelectedError
+from edge.domain.errors import EdgeError, FormatError, NotSelectedError, UnsupportedError
 from edge.domain.finding import Finding, Observation, Verdict
 from edge.domain.image import Scan, Segmentation
 from edge.domain.ports import Clock
@@ -41,11 +41,14 @@ class Result:
         findings: At least one; silence is not a result.
         segmentations: (pipeline, answer) of every volume that was assessed.
         refusal: Why the series must be looked at by a person, or "".
+        is_damaged: One of its files is not what it claims to be.
+        is_damaged: Some of its bytes are not what they claim to be.
     """
 
     findings: tuple[Finding, ...]
     segmentations: tuple[tuple[str, Segmentation], ...] = ()
     refusal: str = ""
+    is_damaged: bool = False
 
 
 class Assessor:
@@ -77,6 +80,7 @@ class Assessor:
             findings=tuple(finding for result in results for finding in result.findings),
             segmentations=tuple(pair for result in results for pair in result.segmentations),
             refusal="; ".join(dict.fromkeys(result.refusal for result in results if result.refusal)),
+            is_damaged=any(result.is_damaged for result in results),
         )
 
     def name(self, series: Series) -> str:
@@ -90,7 +94,11 @@ class Assessor:
     def _refused(self, series: Series, meant_for: Sequence[str], trouble: EdgeError) -> Result:
         reason = str(trouble)
         findings = tuple(self._unassessed(series, name, reason) for name in meant_for)
-        return Result(findings=findings, refusal="" if isinstance(trouble, NotSelectedError) else reason)
+        return Result(
+            findings=findings,
+            refusal="" if isinstance(trouble, NotSelectedError) else reason,
+            is_damaged=isinstance(trouble, FormatError) and not isinstance(trouble, UnsupportedError),
+        )
 
     def _look(self, series: Series, name: str, scan: Scan, assembled_ms: float) -> Result:
         station = self._stations[name]
@@ -101,6 +109,7 @@ class Assessor:
             segmentation = station.model.infer(scan.volumes[0], deadline_s=station.deadline_s)
         except EdgeError as trouble:
             return self._refused(series, [name], trouble)
+        observations = judge(segmentation, station.policy)
         findings = tuple(
             replace(
                 self._finding(series, name, observation),
@@ -108,9 +117,10 @@ class Assessor:
                 latency_ms={"assemble": assembled_ms, **segmentation.latency_ms},
                 notes=_notes(scan),
             )
-            for observation in judge(segmentation, station.policy)
+            for observation in observations
         )
-        return Result(findings=findings, segmentations=((name, segmentation),))
+        is_assessed = any(one.verdict is not Verdict.NOT_ASSESSED for one in observations)
+        return Result(findings=findings, segmentations=((name, segmentation),) if is_assessed else ())
 
     def _unassessed(self, series: Series, pipeline: str, reason: str) -> Finding:
         station = self._stations.get(pipeline)
