@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic import model_validator as check_all
+from pydantic_core import ErrorDetails
 
 from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import Code
@@ -306,14 +307,14 @@ class Manifest(Part):
         known = [label.name for label in self.output.labels]
         accepted = {kind.modality for kind in self.input.accepts}
         speaking = [reported.labels for reported in self.policy.measurements]
+        if len(set(known)) < len(known):
+            raise ValueError(f"output.labels: names must differ, seen {', '.join(known)}")
         for name in {*self.output.field_of_view.continuing_labels, *(n for names in speaking for n in names)}:
             if name not in known:
                 raise ValueError(f"label {name!r} is not one of output.labels: {', '.join(known)}")
         for modality in {m for reported in self.policy.measurements for m in reported.modalities}:
             if modality not in accepted:
                 raise ValueError(f"modality {modality!r} is not one of input.accepts: {', '.join(accepted)}")
-        if len(set(known)) < len(known):
-            raise ValueError(f"output.labels: names must differ, seen {', '.join(known)}")
         if sum(step.step == "orient" for step in self.preprocessing) != 1:
             raise ValueError("preprocessing needs exactly one `orient`: the network has an anatomical order")
         return self
@@ -340,12 +341,11 @@ def parse(text: str, *, origin: str) -> Manifest:
     except (TypeError, ValueError) as error:
         if not isinstance(error, ValidationError):
             raise BundleRejectedError(f"{origin}: holds what JSON cannot: {error}") from error
-        problems = (
-            f"{'.'.join(map(str, wrong['loc'])) or 'manifest'}: {wrong['msg']}, seen {_short(wrong['input'])}"
-            for wrong in error.errors()
-        )
+        problems = (_problem(wrong) for wrong in error.errors())
         raise BundleRejectedError(f"{origin}: {'; '.join(problems)}") from error
 
 
-def _short(seen: object) -> str:
-    return str(seen) if len(str(seen)) <= 60 else f"{str(seen)[:60]}…"
+def _problem(wrong: ErrorDetails) -> str:
+    path = ".".join(map(str, wrong["loc"])) or "manifest"
+    seen = "" if isinstance(wrong["input"], dict | list) else f", seen {str(wrong['input'])[:60]}"
+    return f"{path}: {wrong['msg'].removeprefix('Value error, ')}{seen}"
