@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import Any
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -25,16 +26,14 @@ class Receiver:
         self._arrived: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self._is_subscribed = threading.Event()
         self._topic = topic
-        self._client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5
-        )
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
         self._client.on_connect = lambda client, *_: client.subscribe(self._topic, qos=1)
         self._client.on_subscribe = lambda *_: self._is_subscribed.set()
         self._client.on_message = self._take
         self._client.reconnect_delay_set(0, 1)
 
     def __enter__(self) -> Receiver:
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
         properties.SessionExpiryInterval = 3600
         self._client.connect("127.0.0.1", self.port, clean_start=False, properties=properties)
         self._client.loop_start()
