@@ -15,10 +15,14 @@ SAMPLES_MAX = 1_000_000  # percentiles of so many voxels; their scatter is far b
 
 
 def window(volume: Volume, *, low: float, high: float) -> Volume:
-    """Clip to `low` … `high`, in the volume's unit."""
+    """Clip to `low` … `high`, in the volume's unit; int16 stays int16, with limits rounded inwards."""
+    dtype = volume.voxels.dtype
+    if dtype == np.int16:
+        reach = np.iinfo(np.int16)
+        low, high = max(math.ceil(low), reach.min), min(math.floor(high), reach.max)
     clipped = np.empty_like(volume.voxels)
     for plane, into in zip(volume.voxels, clipped, strict=True):
-        np.clip(plane, plane.dtype.type(low), plane.dtype.type(high), out=into)
+        np.clip(plane, dtype.type(low), dtype.type(high), out=into)
     return replace(volume, voxels=clipped)
 
 

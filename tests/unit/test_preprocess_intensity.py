@@ -117,6 +117,12 @@ def test_a_step_is_done_only_for_the_modality_it_is_meant_for() -> None:
     assert prepare(volume(voxels), steps).voxels is voxels
 
 
+def test_a_window_wider_than_the_numbers_changes_nothing_but_the_open_end() -> None:
+    voxels = np.array([[[-5, 0, 32767]]], np.int16)
+    assert window(volume(voxels), low=0, high=1e9).voxels.tolist() == [[[0, 0, 32767]]]
+    assert window(volume(voxels), low=-2.5, high=2.5).voxels.tolist() == [[[-2, 0, 2]]]
+
+
 def test_steps_leave_their_input_alone_and_hand_on_what_nobody_can_write() -> None:
     voxels = noise(2, shape=(8, 9, 10))
     before = voxels.copy()
