@@ -51,7 +51,7 @@ def run(config: ConfigFile) -> None:
     from edge import daemon
     from edge.config.load import load
 
-    daemon.run(load(config))
+    raise typer.Exit(daemon.run(load(config)))
 
 
 @app.command()
@@ -104,8 +104,9 @@ def analyze(
     from edge.cli import analyze as command
 
     modality_name = modality.value if modality else None
-    wanted = command.Wanted(bundle=bundle, roots=tuple(bundles or ()), modality=modality_name, out=out)
-    raise typer.Exit(command.run(paths, wanted, as_json=as_json))
+    roots = tuple(bundles or ())
+    asked = command.Asked(bundle=bundle, roots=roots, modality=modality_name, out=out, as_json=as_json)
+    raise typer.Exit(command.run(paths, asked))
 
 
 @app.command()

@@ -34,9 +34,9 @@ def print_schema(which: str) -> int:
     if which == "config":
         document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
     elif which == "finding":
-        from edge.findings import mqtt_json
+        from edge.findings.mqtt_json import schema
 
-        document = mqtt_json.schema()
+        document = schema()
     else:
         raise ConfigurationError(f"schema of {which}; wanted config or finding")
     typer.echo(json.dumps(document, indent=2))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,20 +15,27 @@ COLOURS = {"PRESENT": "bold green", "ABSENT": "cyan", "NOT_ASSESSED": "yellow"}
 Document = Mapping[str, Any]
 
 
-def table(*, show_header: bool = True) -> Table:
-    """Return an empty table for findings; its widths are fixed, so that rows printed apart line up."""
+def console() -> Console:
+    """Return a console for rows; wide enough for them where no terminal says how wide it is."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def table(*leading: tuple[str, int], show_header: bool = True) -> Table:
+    """Return an empty table for findings; its widths are fixed, so that rows printed apart line up.
+
+    Args:
+        leading: Heading and width of the columns before those that `cells` fills.
+        show_header: Whether the headings are shown.
+    """
     rows = Table(box=None, show_header=show_header, pad_edge=False, expand=True)
-    rows.add_column("observed", width=8, no_wrap=True)
-    rows.add_column("from", width=14, no_wrap=True)
-    rows.add_column("pipeline", width=10, no_wrap=True)
-    rows.add_column("series", width=8, no_wrap=True)
-    rows.add_column("verdict", width=12, no_wrap=True)
+    for heading, width in (*leading, ("pipeline", 12), ("verdict", 12)):
+        rows.add_column(heading, width=width, no_wrap=True)
     rows.add_column("what was seen, or why it was not", ratio=1, overflow="fold")
     return rows
 
 
 def cells(finding: Document) -> Sequence[Text]:
-    """Return the cells of one finding of the schema `edge.finding/1`.
+    """Return the cells of one finding of the schema `edge.finding/1`: pipeline, verdict, and what was seen.
 
     Raises:
         KeyError: It is something else.
@@ -34,10 +43,7 @@ def cells(finding: Document) -> Sequence[Text]:
     """
     verdict = printable(finding["verdict"])
     return (
-        Text(printable(finding["observed_at"])[11:19]),
-        Text(printable(f"{finding['site']}/{finding['device']}")),
         Text(printable(finding["pipeline"])),
-        Text(printable(finding["subject"])[:8]),
         Text(verdict, style=COLOURS.get(verdict, "red")),
         Text(printable(_what(finding))),
     )
@@ -49,10 +55,10 @@ def printable(text: object) -> str:
 
 
 def _what(finding: Document) -> str:
-    """Say it in one line: the code, the numbers, the reason."""
-    numbers = [
+    """Say it in one line: the code with its numbers, the reason, the notes."""
+    numbers = ", ".join(
         f"{(measured['of'] or measured['code'])['meaning']} {measured['value']:.4g} {measured['unit']}"
         for measured in finding["measurements"]
-    ]
-    parts = (finding["code"]["meaning"], ", ".join(numbers), finding["reason"], "; ".join(finding["notes"]))
-    return ": ".join(part for part in parts[:2] if part) + "".join(f" ({part})" for part in parts[2:] if part)
+    )
+    seen = ": ".join(part for part in (finding["code"]["meaning"], numbers) if part)
+    return "; ".join(part for part in (seen, finding["reason"], *finding["notes"]) if part)

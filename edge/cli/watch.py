@@ -10,8 +10,9 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from edge.cli.rows import cells, printable, table
+from edge.cli.rows import cells, console, printable, table
 from edge.config.schema import Secret
 from edge.config.secrets import read_text
 from edge.domain.errors import DeliveryError
@@ -97,13 +98,16 @@ class _Rows:
     """A table that grows; the header stands above the first row."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
+        self._console = console()
         self._is_first = True
 
     def show(self, message: Message) -> None:
-        row = table(show_header=self._is_first)
+        row = table(("observed", 8), ("from", 20), ("series", 8), show_header=self._is_first)
         try:
-            row.add_row(*cells(json.loads(message.payload)))
+            finding = json.loads(message.payload)
+            place = f"{finding['site']}/{finding['device']}"
+            leading = (finding["observed_at"][11:19], place, finding["subject"][:8])
+            row.add_row(*(Text(printable(text)) for text in leading), *cells(finding))
         except (ValueError, KeyError, TypeError, IndexError):
             what = f"{message.topic}: {len(message.payload)} bytes that are no finding"
             self._console.print(printable(what), style="red", markup=False)
