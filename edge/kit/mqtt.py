@@ -22,7 +22,8 @@ __all__ = ["Message", "MqttSession", "Tls"]
 
 ACCEPTANCE_S = 10.0
 ANSWER_S = 60.0
-SETTLED_S = 10.0
+SETTLED_S = 30.0
+SHORT_LINES_MAX = 5
 STOP_S = 2.0
 TICK_S = 0.5
 
@@ -100,8 +101,9 @@ class MqttSession:
         self._posts: deque[Message] = deque()  # as long as what Presence says while 32 answers are due
         self._subscriptions: list[Subscription] = []
         self._will: Callable[[], Message | None] = lambda: None
+        self._greetings: list[Callable[[], None]] = []
         self._on_connect: list[Callable[[], None]] = []
-        self._on_taken_over: list[Callable[[], None]] = []
+        self._on_contested: list[Callable[[str], None]] = []
         self._stopping = threading.Event()
         self._stopping_ns = 0
         self._thread = threading.Thread(target=self._run, name="mqtt")
@@ -141,13 +143,21 @@ class MqttSession:
         """
         self._subscriptions.append((topic_filter, handler))
 
+    def greet(self, callback: Callable[[], None]) -> None:
+        """Call back in the session's thread once connected and subscribed, before anybody may publish."""
+        self._greetings.append(callback)
+
     def on_connect(self, callback: Callable[[], None]) -> None:
-        """Call back in the session's thread once connected and subscribed, before anything is published."""
+        """Call back in the session's thread as soon as one may publish."""
         self._on_connect.append(callback)
 
-    def on_taken_over(self, callback: Callable[[], None]) -> None:
-        """Call back in the session's thread when another client has connected with our id."""
-        self._on_taken_over.append(callback)
+    def on_contested(self, callback: Callable[[str], None]) -> None:
+        """Call back in the session's thread, with the reason, when another client seems to use our id.
+
+        The broker may say so; mosquitto 2.0 does not, it just hangs up, so we also go by how it looks: one
+        line after the other that does not last.
+        """
+        self._on_contested.append(callback)
 
     # ── sending; from any thread ──────────────────────────────────────────────────────────────────────────
 
@@ -236,18 +246,19 @@ class MqttSession:
 
     def _run(self) -> None:
         """Connect, serve, pause, for ever; ends when the `with` does."""
-        failures = 0
+        failures = short_lines = 0
         while not self._stopping.is_set():
             line = Line(self._terms, will=self._will(), subscriptions=self._subscriptions)
             served_s = self._serve(line)
             if self._stopping.is_set():
                 break
             failures = 1 if served_s >= SETTLED_S else failures + 1
+            short_lines = short_lines + 1 if 0 < served_s < SETTLED_S else 0
             pause_s = self._backoff.pause_s(failures)
-            if line.is_taken_over:
+            if line.is_taken_over or short_lines >= SHORT_LINES_MAX:
                 pause_s = max(pause_s, self._backoff.max_s / 2)
-                for callback in self._on_taken_over:
-                    callback()
+                for callback in self._on_contested:
+                    callback(self.trouble)
             self._log.warning("no broker", broker=self.name, because=self.trouble, again_s=f"{pause_s:.1f}")
             self._stopping.wait(pause_s)
 
@@ -272,13 +283,16 @@ class MqttSession:
     def _open(self, line: Line) -> None:
         with self._changed:
             self._line = line
-        for callback in self._on_connect:
-            callback()
+        for greeting in self._greetings:
+            greeting()
         with self._changed:
             self._is_open = not self._stopping.is_set()
             self._changed.notify_all()
-        if self._stopping.is_set():
+        if not self._is_open:
             line.say_goodbye()
+            return
+        for callback in self._on_connect:
+            callback()
         self._log.info("connected", broker=self.name)
 
     def _hang_up(self, line: Line, trouble: str) -> None:

@@ -24,6 +24,16 @@ PACKET_BYTES_MAX = 268_435_455
 SESSION_TAKEN_OVER = 0x8E
 FAILURE = 0x80
 
+# mosquitto answers 0x95 to what exceeds its `message_size_limit`, a code MQTT 5 does not foresee in PUBACK.
+# paho would call that malformed and hang up, again and again; so we tell it that there is such an answer.
+PACKET_TOO_LARGE = 0x95
+ReasonCode.names = {
+    **ReasonCode.names,
+    PACKET_TOO_LARGE: {
+        name: [*packets, PacketTypes.PUBACK] for name, packets in ReasonCode.names[PACKET_TOO_LARGE].items()
+    },
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -76,6 +86,7 @@ class Tls:
         """
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
+            context.sslsocket_class = _TidySocket
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             if self.certificate_file is not None:
                 context.load_cert_chain(self.certificate_file, self.key_file)
@@ -271,6 +282,17 @@ class Line:
             shared = topic_filter.startswith("$share/")
             if topic_matches_sub(topic_filter.split("/", 2)[2] if shared else topic_filter, raw.topic):
                 handler(message)
+
+
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails: paho would leave that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 def _properties(message: Message, packet: int) -> Properties:

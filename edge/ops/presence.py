@@ -29,8 +29,8 @@ HEALTH_SCHEMA = "edge.health/1"
 SOURCE_SCHEMA = "edge.source/1"
 MODEL_SCHEMA = "edge.model/1"
 ALERT_SCHEMA = "edge.alert/1"
-TAKEN_OVER = "duplicate-client-id"
-TAKEN_OVER_S = 600.0
+CONTESTED = "contested-client-id"
+CONTESTED_S = 600.0
 GOODBYE_S = 2.0
 MEMORY = "retained-topics.json"
 
@@ -90,15 +90,20 @@ class Presence:
         self._log = Log("presence")
         self._number = 0
         self._started_ns = clock.monotonic_ns()
-        self._taken_over_ns: int | None = None
+        self._contested_ns: int | None = None
         self._lock = threading.Lock()
         self._alerts: dict[str, tuple[Severity, str]] = {}
         self._retained = Retained(session, state_folder / MEMORY)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence")
         session.last_will(self._will)
-        session.on_connect(self._say_everything)
-        session.on_taken_over(self._tell_of_another)
+        session.greet(self._say_everything)
+        session.on_contested(self._tell_of_another)
+
+    @property
+    def session(self) -> int:
+        """Number of the present session, 0 before the first."""
+        return self._number
 
     def __enter__(self) -> Self:
         """Start telling about health."""
@@ -181,9 +186,12 @@ class Presence:
         self._session.post(self._message("info", INFO_SCHEMA, self._info, retain=True))
         self._retained.say_again()
 
-    def _tell_of_another(self) -> None:
-        self._taken_over_ns = self._clock.monotonic_ns()
-        self.raise_alert(TAKEN_OVER, "another client connects to the broker with the id of this device")
+    def _tell_of_another(self, reason: str) -> None:
+        self._contested_ns = self._clock.monotonic_ns()
+        text = (
+            f"the broker keeps ending our connection: does another client use the id of this device? {reason}"
+        )
+        self.raise_alert(CONTESTED, text)
 
     # ── the thread of its own ─────────────────────────────────────────────────────────────────────────────
 
@@ -191,10 +199,10 @@ class Presence:
         while True:
             self._retained.write_down()
             self._tell_health()
-            taken_over_ns = self._taken_over_ns
-            if taken_over_ns is not None and self._since_s(taken_over_ns) > TAKEN_OVER_S:
-                self._taken_over_ns = None
-                self.clear_alert(TAKEN_OVER)
+            contested_ns = self._contested_ns
+            if contested_ns is not None and self._since_s(contested_ns) > CONTESTED_S:
+                self._contested_ns = None
+                self.clear_alert(CONTESTED)
             if self._stopping.wait(self._period_s):
                 self._retained.write_down()
                 return

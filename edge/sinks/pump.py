@@ -91,9 +91,10 @@ class Pump:
             self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
-        """Return whether the outbox is empty, after waiting for it."""
+        """Return whether the outbox is empty, after waiting for it as long as the far side is there."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._held() == 0, timeout_s)
+            self._changed.wait_for(lambda: self._held() == 0 or not self._is_open(), timeout_s)
+            return self._held() == 0
 
     def health(self) -> StageHealth:
         """Return the books: what waits in the outbox counts as held, that of an earlier run as taken."""
