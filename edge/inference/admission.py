@@ -189,9 +189,12 @@ class Admission:
             return ()  # never measured, or half written: measuring again costs time only
 
     def _remember(self, bundle: Bundle, trials: tuple[Trial, ...]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         known = {"key": self._key(bundle), "trials": [asdict(trial) for trial in trials]}
-        write_durably(self._folder / f"{bundle.manifest.name}.json", json.dumps(known, indent=1).encode())
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_durably(self._folder / f"{bundle.manifest.name}.json", json.dumps(known, indent=1).encode())
+        except OSError as error:  # the next start measures again
+            self._log.warning("measurements not remembered", bundle=bundle.manifest.name, because=error)
 
 
 def open_session(bundle: Bundle, form: Form, *, threads: int) -> Session:

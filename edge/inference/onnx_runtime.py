@@ -67,7 +67,7 @@ class OnnxRuntimeSession:
             raise BundleRejectedError(f"{name}: runs on {self.provider}, wanted {PROVIDERS[provider]}")
         _check_names(self._session, name=name, image=image, answer=answer)
         self._binding = self._session.io_binding()
-        self._binding.bind_output(answer, "cpu")
+        self._bound_for: tuple[int, ...] = ()
 
     def run(self, picture: NDArray[np.float32], deadline: Deadline) -> NDArray[Any]:
         """Run once.
@@ -83,7 +83,7 @@ class OnnxRuntimeSession:
         ender.daemon = True
         ender.start()
         try:
-            self._binding.bind_cpu_input(self._image, picture)
+            self._bind(picture)
             self._session.run_with_iobinding(self._binding, options)
         except TROUBLE as error:
             if options.terminate:
@@ -92,6 +92,13 @@ class OnnxRuntimeSession:
         finally:
             ender.cancel()
         return np.asarray(self._binding.get_outputs()[0].numpy())
+
+    def _bind(self, picture: NDArray[np.float32]) -> None:
+        self._binding.bind_cpu_input(self._image, picture)
+        if picture.shape != self._bound_for:  # an output that was bound keeps the shape of its first run
+            self._binding.clear_binding_outputs()
+            self._binding.bind_output(self._answer, "cpu")
+            self._bound_for = picture.shape
 
     def close(self) -> None:
         """Free the network."""

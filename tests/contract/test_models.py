@@ -167,6 +167,18 @@ def test_both_runtimes_give_the_golden_labels(tmp_path: Path, form: Form) -> Non
     session.close()
 
 
+def test_runs_of_changing_shape_follow_each_other_and_earlier_answers_stay(
+    tmp_path: Path, form: Form
+) -> None:
+    session = session_of(tmp_path, form, network())
+    shapes = [(8, 12, 16), (8, 12, 16), (16, 8, 8), (8, 12, 16), (4, 4, 4)]
+    pictures = [np.random.default_rng(n).random((1, 1, *shape), np.float32) for n, shape in enumerate(shapes)]
+    answers = [session.run(picture, Deadline(SystemClock(), 30)) for picture in pictures]
+    for picture, answer in zip(pictures, answers, strict=True):
+        assert (answer[0] == labels_of(picture[0, 0])).mean() > 0.98
+    session.close()
+
+
 def test_a_run_is_ended_in_the_middle_when_its_time_is_up(tmp_path: Path, form: Form) -> None:
     session = session_of(tmp_path, form, network(extra_convolutions=30))
     began = time.monotonic()
@@ -325,6 +337,13 @@ def test_a_measurement_is_remembered_until_bundle_or_threads_change(
         return len(opened)
 
     assert [opened_by(1), opened_by(1), opened_by(2)] == [3, 1, 3]
+
+
+def test_a_state_folder_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None:
+    write_bundle(tmp_path)
+    (tmp_path / "state").write_text("a file in its place")
+    with engine_of(tmp_path, "tiny") as engine:
+        assert engine.refusals == {}
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"key": 1}', b'{"key": {}, "trials": []}'])
