@@ -167,9 +167,7 @@ def test_both_runtimes_give_the_golden_labels(tmp_path: Path, form: Form) -> Non
     session.close()
 
 
-def test_runs_of_changing_shape_follow_each_other_and_earlier_answers_stay(
-    tmp_path: Path, form: Form
-) -> None:
+def test_runs_of_changing_shape_follow_each_other_and_answers_stay(tmp_path: Path, form: Form) -> None:
     session = session_of(tmp_path, form, network())
     shapes = [(8, 12, 16), (8, 12, 16), (16, 8, 8), (8, 12, 16), (4, 4, 4)]
     pictures = [np.random.default_rng(n).random((1, 1, *shape), np.float32) for n, shape in enumerate(shapes)]
