@@ -1,9 +1,10 @@
-"""One thread writes a SQLite file and brings whatever waits for it to the medium in one go.
+"""One writer at a time brings whatever waits for a SQLite file to the medium in one go.
 
 A sync costs milliseconds and a row microseconds, so everything that arrived during the last sync shares the
-next one. Rows alone are committed with `synchronous=FULL`. Files that land together with rows are covered by
-one sync for both: rename, commit without a sync of its own, `syncfs`; docs/decisions/0010-group-commit.md
-has the measurements.
+next one: whoever gets the lock first commits for all who wait by then, and the others find their work done.
+Rows alone are committed with `synchronous=FULL`. Files that land together with rows are covered by one sync
+for both: rename, commit without a sync of its own, `syncfs`; docs/decisions/0010-group-commit.md has the
+measurements.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ class GroupCommit:
         self._path = path
         self._lock_descriptor = -1
         self._connection: sqlite3.Connection | None = None
-        self._arrival = threading.Condition()
+        self._committing = threading.Lock()
+        self._arrival = threading.Lock()
         self._waiting: list[_Piece] = []
         self._closed = "not opened yet"
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def open(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
-        """Take the file for this process alone, prepare it and start the writer.
+        """Take the file for this process alone and prepare it.
 
         Raises:
             JournalError: Another process has it, or it cannot be used.
@@ -83,22 +84,22 @@ class GroupCommit:
             self._let_go()
             raise
         self._closed = ""
-        self._thread.start()
 
     def close(self) -> None:
-        """Finish what waits, then let go of the file."""
+        """Let what is under way finish, then let go of the file."""
         with self._arrival:
             self._closed = self._closed or "closed"
-            self._arrival.notify()
-        self._thread.join()
-        self._let_go()
+        with self._committing:
+            while self._waiting:
+                self._lead()
+            self._let_go()
 
     def connect(self) -> sqlite3.Connection:
         """Open a connection; whoever shares it between threads brings a lock."""
         return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
 
     def do(self, work: Callable[[Transaction], _Answer], *, lands: bool = False) -> _Answer:
-        """Run `work` in the writer and return its answer when all it did is durable.
+        """Run `work` in a transaction and return its answer when all it did is durable.
 
         Args:
             work: Raises to have what it did taken back.
@@ -113,31 +114,24 @@ class GroupCommit:
             if self._closed:
                 raise JournalError(f"{self._path}: {self._closed}, wanted an open journal")
             self._waiting.append(piece)
-            self._arrival.notify()
+        while not piece.answer.done():
+            with self._committing:
+                if not piece.answer.done():
+                    self._lead()
         answer: _Answer = piece.answer.result()
         return answer
 
-    def _run(self) -> None:
-        group: list[_Piece] = []
-        try:
-            while group := self._next_group():
-                self._commit(group)
-        finally:  # at the end nothing waits; after a broken invariant nobody may wait for ever
-            with self._arrival:
-                self._closed = self._closed or "the writer stopped"
-                group, self._waiting = group + self._waiting, []
-            _fail(group, lambda: JournalError(f"{self._path}: {self._closed}"))
-
-    def _next_group(self) -> list[_Piece]:
+    def _lead(self) -> None:
         with self._arrival:
-            while not self._closed and not self._waiting:
-                self._arrival.wait()
             group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
-            return group
+        try:
+            self._commit(group)
+        finally:  # even after a broken invariant nobody may wait for ever
+            _fail(group, lambda: JournalError(f"{self._path}: the writer failed; nothing was taken"))
 
     def _commit(self, group: list[_Piece]) -> None:
         rows = self._connection
-        assert rows is not None, "the writer runs only while the journal is open"
+        assert rows is not None, "work is taken only while the journal is open"
         transaction = Transaction(rows)
         lands = any(piece.lands for piece in group)
         try:

@@ -31,7 +31,7 @@ from edge.domain.errors import FormatError
 _LOOK_UP_S = 0.25  # how often a sleeping thread looks at its timers
 _MESSAGES_MAX = 64
 _PIECE_BYTES = 1 << 17
-_P_DATA = 0x04
+_P_DATA = b"\x04"
 _ESTABLISHED, _CLOSING = "Sta6", "Sta13"  # names of PS3.8
 _CONNECTION_CLOSED, _INVALID_PDU = "Evt17", "Evt19"
 
@@ -178,19 +178,25 @@ class Reactor(DULServiceProvider):
         return True
 
     def _read_pdu_data(self) -> None:
-        """Stream P-DATA to the visitor, and leave every other PDU to pynetdicom."""
+        """Stream P-DATA to the visitor as long as it comes, and leave every other PDU to pynetdicom."""
         wire = self._association.wire
         try:
             head = wire.recv(6)
-            if head[:1] != bytes([_P_DATA]) or self.state_machine.current_state != _ESTABLISHED:
-                wire.give_back(bytes(head))
-                super()._read_pdu_data()
-                return
-            self._stream(wire, int.from_bytes(head[2:6], "big"))
+            while head[:1] == _P_DATA and self.state_machine.current_state == _ESTABLISHED:
+                self._stream(wire, int.from_bytes(head[2:6], "big"))
+                self._idle_timer.restart()
+                if self._has_work() or not wire.wait(_LOOK_UP_S, self._bell):
+                    return
+                head = wire.recv(6)
+            wire.give_back(bytes(head))
+            super()._read_pdu_data()
         except OSError:
             self.event_queue.put(_CONNECTION_CLOSED)
         except FormatError:
             self.event_queue.put(_INVALID_PDU)
+
+    def _has_work(self) -> bool:
+        return self._kill_thread or not (self.event_queue.empty() and self.to_provider_queue.empty())
 
     def _stream(self, wire: Wire, pdu_bytes: int) -> None:
         left = pdu_bytes
@@ -306,7 +312,7 @@ class _Ringing(queue.Queue[Any]):
 def forward(association: Association, context_id: int, control: int, piece: bytes) -> None:
     """Give a PDV that is none of ours to pynetdicom."""
     primitive = P_DATA()
-    primitive.presentation_data_value_list = [[context_id, bytes([control]) + piece]]
+    primitive.presentation_data_value_list.append((context_id, bytes([control]) + piece))
     association.dimse.receive_primitive(primitive)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +105,13 @@ def series_key(arrival: Arrival | Instance) -> str:
 
 def instance_to_json(instance: Instance) -> bytes:
     """Encode for the journal."""
-    return json.dumps(asdict(instance), default=str, separators=(",", ":")).encode()
+    return json.dumps(_fields(instance), default=str, separators=(",", ":")).encode()
 
 
 def instance_from_json(body: bytes, *, is_beside: bool = False) -> Instance:
     """Decode what `instance_to_json` wrote; whether it is kept beside is known to the journal alone."""
-    fields: dict[str, Any] = json.loads(body)
-    return Instance(**{**fields, "path": Path(fields["path"]), "is_beside": is_beside})
+    values: dict[str, Any] = json.loads(body)
+    return Instance(**{**values, "path": Path(values["path"]), "is_beside": is_beside})
 
 
 def instance_of(item: Item) -> Instance:
@@ -120,9 +120,13 @@ def instance_of(item: Item) -> Instance:
 
 
 def _instance(arrival: Arrival, path: Path, received_at_ns: int) -> Instance:
-    fields = asdict(arrival)
-    del fields["received_path"]
-    return Instance(**fields, path=path, received_at_ns=received_at_ns)
+    values = _fields(arrival)
+    del values["received_path"]
+    return Instance(**values, path=path, received_at_ns=received_at_ns)
+
+
+def _fields(thing: Arrival | Instance) -> dict[str, Any]:
+    return {each.name: getattr(thing, each.name) for each in fields(thing)}
 
 
 def _short(text: str) -> str:

@@ -119,7 +119,7 @@ def test_what_waits_during_a_sync_shares_the_next_one(
     ]
     for thread in threads:
         thread.start()
-    until(lambda: len(journal._writer._waiting) + 1 >= 20 - 1, within_s=5)
+    until(lambda: len(journal._writer._waiting) >= 20 - 1, within_s=5)
     may_go.set()
     for thread in threads:
         thread.join()
