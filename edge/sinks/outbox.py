@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.domain.finding import Envelope
-from edge.kit.journal import Entry, Item
+from edge.kit.journal import Entry
 
 QUEUE = "outbox"
 
@@ -46,9 +46,9 @@ def to_entry(envelope: Envelope, *, received_at_ns: int) -> Entry:
     return Entry(QUEUE, envelope.dedupe_id, envelope.subject, json.dumps(document).encode())
 
 
-def from_item(item: Item) -> Parcel:
-    """Read a row that `to_entry` has made."""
-    document: dict[str, Any] = json.loads(item.body)
+def from_row(body: bytes) -> Parcel:
+    """Read the body of a row that `to_entry` has made."""
+    document: dict[str, Any] = json.loads(body)
     received_at_ns = document.pop("received_at_ns")
     document["body"] = base64.b64decode(document["body"])
     return Parcel(envelope=Envelope(**document), received_at_ns=received_at_ns)

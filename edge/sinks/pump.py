@@ -18,7 +18,7 @@ from edge.kit.backoff import Backoff
 from edge.kit.journal import Journal, Lease
 from edge.kit.recent import Recent
 from edge.kit.stage import Stage
-from edge.sinks.outbox import QUEUE, from_item
+from edge.sinks.outbox import QUEUE, from_row
 
 IDLE_S = 0.5
 ALERT = "outbox-set-aside"
@@ -132,7 +132,7 @@ class Pump:
         item = lease.items[0]
 
         def deliver() -> None:
-            parcel = from_item(item)
+            parcel = from_row(item.body)
             self._sink.deliver(parcel.envelope, timeout_s=self._timeout_s)
             self._journal.done(lease)
             self.latency_ms.add((self._clock.utc_ns() - parcel.received_at_ns) / 1e6)
