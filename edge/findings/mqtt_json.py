@@ -20,7 +20,8 @@ def encode(finding: Finding, *, site: str, device: str) -> bytes:
         ValueError: One of its numbers is not finite.
     """
     document = to_dict(finding, site=site, device=device)
-    return json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace")  # a reason may name a file whose name is no UTF-8
 
 
 def to_dict(finding: Finding, *, site: str, device: str) -> dict[str, Any]:

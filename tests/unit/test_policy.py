@@ -1,0 +1,154 @@
+"""What may be said about a segmentation."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.bundles.manifest import Policy
+from edge.domain.finding import Code, Verdict
+from edge.domain.image import Segmentation, Volume
+from edge.findings.policy import judge
+
+NAMES = ("cortex", "white matter", "ventricles")
+BRAIN = {"system": "SCT", "value": "12738006", "meaning": "Brain structure"}
+VENTRICLES = {"system": "SCT", "value": "35764002", "meaning": "Brain ventricle structure"}
+CORTEX = {"system": "SCT", "value": "40146001", "meaning": "Cerebral cortex structure"}
+POLICY = Policy.model_validate_json(
+    json.dumps(
+        {
+            "looked_for": BRAIN,
+            "gates": {
+                "largest_fraction_min": 0.95,
+                "whole_field_mm": [140, 160, 130],
+                "whole_min_ml": 600,
+                "part_min_ml": 50,
+                "max_ml": 2500,
+            },
+            "cutting_faces": ["S", "L", "R", "A", "P"],
+            "measurements": [
+                {"name": "brain", "code": BRAIN, "labels": NAMES, "modalities": ["MR", "CT"]},
+                {
+                    "name": "ventricles",
+                    "code": VENTRICLES,
+                    "labels": ["ventricles"],
+                    "modalities": ["MR", "CT"],
+                },
+                {"name": "cortex", "code": CORTEX, "labels": ["cortex"], "modalities": ["MR"]},
+            ],
+            "notes": [{"modality": "CT", "note": "tissue borders are not assessed in CT"}],
+        }
+    )
+)
+
+
+def answer(
+    *,
+    ml: tuple[float, ...] = (500, 450, 50),
+    modality: str = "MR",
+    fraction: float = 0.99,
+    touched: str = "",
+    extent_mm: tuple[float, float, float] = (180, 220, 180),
+) -> Segmentation:
+    """A segmentation with so many mL of each label, in voxels of 1 mL."""
+    labels = np.zeros((10, 20, 20), dtype=np.uint8)
+    flat = labels.reshape(-1)
+    end = 0
+    for number, volume_ml in enumerate(ml, start=1):
+        flat[end : end + int(volume_ml)] = number
+        end += int(volume_ml)
+    affine = np.diag([10.0, 10.0, 10.0, 1.0])
+    volume = Volume(
+        voxels=np.zeros(labels.shape, np.int16),
+        unit="arbitrary",
+        spacing_mm=(10, 10, 10),
+        patient_from_voxel=affine,
+        modality=modality,
+    )
+    return Segmentation(
+        labels=labels,
+        names=NAMES,
+        volume=volume,
+        raw_ml=sum(ml) / fraction,
+        largest_ml=sum(ml),
+        touched_faces=frozenset(touched),
+        extent_mm=extent_mm,
+    )
+
+
+def test_a_whole_brain_is_present_with_every_volume_that_is_declared() -> None:
+    (observation,) = judge(answer(), POLICY)
+    assert observation.verdict is Verdict.PRESENT
+    assert observation.code == Code(**BRAIN)
+    assert observation.reason == ""
+    assert [(m.of and m.of.value, round(m.value, 6), m.unit) for m in observation.measurements] == [
+        (None, 1000.0, "mL"),
+        (VENTRICLES["value"], 50.0, "mL"),
+        (CORTEX["value"], 500.0, "mL"),
+    ]
+    assert {m.code for m in observation.measurements} == {Code("SCT", "118565006", "Volume")}
+
+
+def test_ct_gives_brain_and_ventricles_and_says_why_no_tissue() -> None:
+    (observation,) = judge(answer(modality="CT"), POLICY)
+    assert observation.verdict is Verdict.PRESENT
+    assert [m.of and m.of.value for m in observation.measurements] == [None, VENTRICLES["value"]]
+    assert observation.reason == "tissue borders are not assessed in CT"
+
+
+@pytest.mark.parametrize(
+    ("given_answer", "reason"),
+    [
+        (answer(ml=(0, 0, 0)), "no Brain structure recognised"),
+        (answer(fraction=0.5), "the largest connected piece is 50% of what was marked, wanted at least 95%"),
+        (answer(ml=(300, 200, 0)), "500 mL in a field of view of 180 × 220 × 180 mm, wanted 600 to 2500 mL"),
+        (answer(ml=(20, 10, 0), extent_mm=(180, 220, 40)), "30 mL in a field of view of 180 × 220 × 40 mm"),
+        (answer(ml=(3000, 0, 0)), "3000 mL"),
+    ],
+    ids=["nothing", "scattered", "too little for a whole field", "too little for a part", "too much"],
+)
+def test_what_is_no_brain_is_not_assessed_and_says_why(given_answer: Segmentation, reason: str) -> None:
+    (observation,) = judge(given_answer, POLICY)
+    assert observation.verdict is Verdict.NOT_ASSESSED
+    assert observation.measurements == ()
+    assert reason in observation.reason
+
+
+@pytest.mark.parametrize(
+    ("touched", "edges"),
+    [("S", "upper edge"), ("SL", "upper and left edges"), ("IP", "back edge")],
+)
+def test_a_brain_that_is_cut_is_present_without_a_volume(touched: str, edges: str) -> None:
+    (observation,) = judge(answer(touched=touched, extent_mm=(180, 220, 90)), POLICY)
+    assert observation.verdict is Verdict.PRESENT
+    assert observation.measurements == ()
+    assert (
+        observation.reason
+        == f"Brain structure reaches the {edges} of the field of view: total volume not assessed"
+    )
+
+
+def test_a_face_where_the_structure_may_leave_the_picture_does_not_count() -> None:
+    (observation,) = judge(answer(touched="I"), POLICY)
+    assert len(observation.measurements) == 3
+
+
+@given(
+    ml=st.tuples(*[st.integers(0, 1300)] * 3),
+    fraction=st.floats(0.01, 1.0),
+    touched=st.text(alphabet="LRAPSI", max_size=3),
+    modality=st.sampled_from(["MR", "CT"]),
+    extent_mm=st.tuples(*[st.floats(1, 400)] * 3),
+)
+def test_whatever_the_answer_no_number_comes_without_support(**drawn: Any) -> None:
+    segmentation = answer(**drawn)
+    (observation,) = judge(segmentation, POLICY)
+    assert observation.verdict is not Verdict.ABSENT
+    assert (observation.measurements == ()) <= (observation.reason != ""), "no numbers: there is a reason"
+    assert (observation.verdict is Verdict.PRESENT) or observation.measurements == ()
+    assert all(0 <= m.value <= segmentation.raw_ml + 1 for m in observation.measurements)
