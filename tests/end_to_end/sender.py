@@ -39,6 +39,7 @@ class Sender:
 
     def _run(self) -> None:
         entity = AE("SCANNER")
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 5
         entity.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
         waiting = list(self._files)
         while waiting and not self.stop.is_set():

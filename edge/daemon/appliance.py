@@ -1,0 +1,254 @@
+"""One appliance: the order in which its parts start and stop, and what ends it.
+
+Start: journal, broker's line, outbox, engine, imaging, sources; then READY=1.
+Stop:  sources close, the series in hand is finished, the outbox is flushed, the line and the journal close.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any
+
+from edge.config.schema import Config
+from edge.daemon.parts import (
+    MEGABYTE,
+    identity_of,
+    presence_of,
+    pump_of,
+    rules_of,
+    session_of,
+    source_of,
+    wanted_of,
+)
+from edge.domain.finding import Finding
+from edge.domain.health import StageHealth
+from edge.domain.ports import Clock, Intake
+from edge.findings.envelope import wrap
+from edge.kit.clock import SystemClock
+from edge.kit.files import free_bytes
+from edge.kit.journal import Entry, Journal
+from edge.kit.log import Log, to_stderr
+from edge.kit.mqtt import MqttSession
+from edge.kit.stage import Stage
+from edge.ops.presence import Presence, Vitals
+from edge.ops.retention import sweep
+from edge.ops.status import StatusFile
+from edge.ops.watchdog import Watchdog
+from edge.pipelines.imaging import Assessor, Imaging
+from edge.pipelines.stations import Station, stations
+from edge.sinks.outbox import to_entry
+from edge.sinks.pump import Pump
+from edge.studies.assemble import Assembler
+from edge.studies.intake import QUEUE as INTAKE
+from edge.studies.intake import JournaledIntake, instance_of
+
+SWEEP_S = 60.0
+IDLE_LIMIT_S = 30.0
+SOMETHING_BROKE = 70
+
+
+def run(config: Config) -> int:
+    """Run the appliance in the foreground until SIGTERM or SIGINT.
+
+    Returns:
+        0 after a stop in order, 70 where a broken invariant or a dead thread ended it.
+
+    Raises:
+        EdgeError: It cannot start: a port is taken, the journal is in use, a secret is missing.
+    """
+    to_stderr(level=config.log_level)
+    return Appliance(config, SystemClock()).run()
+
+
+class Appliance:
+    """Everything in one process, from its first thread to its last."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._log = Log("daemon")
+        self._stopping = threading.Event()
+        self._fatal = ""
+        self._watchdog = Watchdog(clock)
+        self._books: list[Callable[[], StageHealth]] = []
+        self._sources: list[Mapping[str, str]] = []
+        self._models: list[Mapping[str, str]] = []
+
+    def run(self) -> int:
+        """Start everything, wait for a signal or a broken part, stop everything."""
+        threading.excepthook = self._thread_died
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._asked_to_stop)
+        with ExitStack() as rooms:
+            self._open(rooms)
+            self._watchdog.ready("receiving")
+            self._log.info("ready", site=self._config.site.id, device=self._config.device.id)
+            self._stopping.wait()
+            self._watchdog.stopping()
+            self._log.info("stopping", because=self._fatal or "asked to")
+        return SOMETHING_BROKE if self._fatal else 0
+
+    # ── the order ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _open(self, rooms: ExitStack) -> None:
+        self._config.state.folder.mkdir(parents=True, exist_ok=True)
+        journal = rooms.enter_context(Journal(self._config.state.folder / "journal.db", self._clock))
+        presence = self._open_way_out(rooms, journal)
+        intake = self._open_path(rooms, journal, presence)
+        rooms.enter_context(self._thread("watchdog", lambda: self._watchdog.run(self._stopping)))
+        self._open_sources(rooms, intake, presence)
+
+    def _open_way_out(self, rooms: ExitStack, journal: Journal) -> Presence:
+        """Open the broker's line and the outbox: what an earlier run left there leaves first."""
+        config, clock = self._config, self._clock
+        session = session_of(config, clock)
+        presence = presence_of(config, session, journal, clock, self._vitals)
+        pump = pump_of(config, session, journal, clock, presence)
+        status = self._status_file(session, presence, pump)
+        rooms.callback(status.write, stopped=True)
+        rooms.enter_context(session)
+        rooms.enter_context(presence)
+        rooms.enter_context(pump)
+        rooms.callback(pump.flush, config.drain_s)
+        rooms.enter_context(self._thread("housekeeping", lambda: self._keep_house(journal, status)))
+        self._books.append(pump.health)
+        return presence
+
+    def _open_path(self, rooms: ExitStack, journal: Journal, presence: Presence) -> Intake:
+        """Warm the engine, take up what a crash left, and let the imaging thread begin."""
+        config, clock = self._config, self._clock
+        ready = rooms.enter_context(
+            stations(
+                wanted_of(config),
+                roots=config.bundles.roots,
+                threads=config.engine.threads,
+                provider=config.engine.provider,
+                state_folder=config.state.folder,
+                clock=clock,
+            )
+        )
+        self._tell_models(presence, ready)
+        assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
+        assessor = Assessor(rules=rules_of(config), stations=ready, identity=identity_of(config), clock=clock)
+        imaging = self._imaging(journal, assembler, assessor)
+        intake = JournaledIntake(
+            journal,
+            folder=config.state.folder / "intake",
+            reserve_bytes=config.state.reserve_mb * MEGABYTE,
+            clock=clock,
+            on_kept=assembler.kept,
+            on_closed=assembler.association_closed,
+        )
+        intake.recover()
+        imaging.take_up()
+        assembler.restore(instance_of(item) for item in journal.items(INTAKE))
+        rooms.enter_context(self._thread("imaging", imaging.run, imaging.stop))
+        return intake
+
+    def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> None:
+        for source in self._config.sources:
+            stage = Stage(source.name, self._clock)
+            rooms.enter_context(source_of(self._config, source, self._clock, stage).serve(intake))
+            self._books.append(stage.health)
+            self._sources.append({"name": source.name, "kind": source.kind, "state": "online"})
+            presence.source(source.name, "online")
+            self._log.info("source open", source=source.name, kind=source.kind)
+
+    def _imaging(self, journal: Journal, assembler: Assembler, assessor: Assessor) -> Imaging:
+        stage = Stage("imaging", self._clock)
+        self._books.append(stage.health)
+        longest_s = max(pipeline.deadline_s for pipeline in self._config.pipelines)
+        site, device = self._config.site.id, self._config.device.id
+
+        def envelope(finding: Finding, received_at_ns: int) -> Entry:
+            sealed = wrap(finding, site=site, device=device, sequence=journal.counter("finding"))
+            return to_entry(sealed, received_at_ns=received_at_ns)
+
+        return Imaging(
+            journal=journal,
+            assembler=assembler,
+            assessor=assessor,
+            envelope=envelope,
+            stage=stage,
+            beat=self._watchdog.watch("imaging", limit_s=2 * longest_s + IDLE_LIMIT_S),
+        )
+
+    # ── what it says about itself ─────────────────────────────────────────────────────────────────────────
+
+    def _tell_models(self, presence: Presence, ready: Mapping[str, Station]) -> None:
+        for pipeline in self._config.pipelines:
+            station = ready[pipeline.name]
+            active = station.model.stamp if station.model else None
+            presence.model(pipeline.bundle, active=active, why=station.refusal, latency_ms={})
+            about = {"name": pipeline.bundle, "refusal": station.refusal}
+            if active is not None:
+                about["version"] = active.version
+                about["precision"] = active.precision
+                about["runtime"] = active.runtime
+                about["provider"] = active.provider
+            self._models.append(about)
+
+    def _vitals(self) -> Vitals:
+        return Vitals(stages=self._health(), free_bytes=free_bytes(self._config.state.folder))
+
+    def _health(self) -> list[StageHealth]:
+        return [health() for health in self._books]
+
+    def _status_file(self, session: MqttSession, presence: Presence, pump: Pump) -> StatusFile:
+        def others() -> Mapping[str, Any]:
+            return {
+                "session": presence.session,
+                "broker": session.connected,
+                "sources": self._sources,
+                "models": self._models,
+                "delivery": {
+                    "p50_ms": pump.latency_ms.percentile(50),
+                    "p99_ms": pump.latency_ms.percentile(99),
+                },
+                "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,
+            }
+
+        return StatusFile(self._config.state.folder, clock=self._clock, stages=self._health, others=others)
+
+    def _keep_house(self, journal: Journal, status: StatusFile) -> None:
+        """Write the status, and let go of what was kept long enough; the body of the thread."""
+        swept_ns = self._clock.monotonic_ns()
+        while not self._stopping.is_set():
+            status.write()
+            if self._clock.monotonic_ns() - swept_ns > SWEEP_S * 1e9:
+                swept_ns = self._clock.monotonic_ns()
+                sweep(journal, self._config.state.folder / "intake", self._clock, self._config.retention)
+            self._stopping.wait(self._config.health.period_s)
+
+    # ── how it ends ───────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _thread(
+        self, name: str, body: Callable[[], None], stop: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        """Run `body` in a thread of its own until the `with` ends and `stop` was called."""
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        thread.start()
+        self._watchdog.expect(name, thread.is_alive)
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            stop()
+            thread.join(self._config.drain_s)
+            if thread.is_alive():
+                self._log.warning("left to the journal", thread=name, after_s=self._config.drain_s)
+
+    def _asked_to_stop(self, *_: int | FrameType | None) -> None:
+        self._stopping.set()
+
+    def _thread_died(self, died: threading.ExceptHookArgs) -> None:
+        """A thread that dies of something nobody expected ends the process; systemd brings it back."""
+        name = died.thread.name if died.thread else "a thread"
+        self._fatal = f"{name} died: {died.exc_type.__name__}: {died.exc_value}"
+        self._log.error("a thread died", thread=name, because=self._fatal)
+        self._stopping.set()

@@ -1,0 +1,181 @@
+"""What the operator wrote, turned into the parts of the appliance: plain arguments, nothing started."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge import __version__
+from edge.config import secrets
+from edge.config.schema import Config, DicomSource, FolderSource
+from edge.domain.ports import Clock, StudySource
+from edge.findings.identity import KeyedHash, load_or_create_key
+from edge.findings.mqtt_json import SCHEMA
+from edge.kit.backoff import Backoff
+from edge.kit.journal import Journal
+from edge.kit.mqtt import MqttSession, Tls
+from edge.kit.stage import Stage
+from edge.kit.topics import device_prefix
+from edge.ops.presence import Presence, Vitals
+from edge.pipelines.stations import Wanted
+from edge.sinks.mqtt import MqttSink
+from edge.sinks.pump import Pump
+from edge.sources.dicom import Caller, DicomDoor, DoorTls
+from edge.sources.folder import WatchedFolder
+from edge.studies.select import Rule
+
+MEGABYTE = 1_000_000
+
+
+def identity_of(config: Config) -> KeyedHash:
+    """Return what makes patients unknown outside.
+
+    Raises:
+        SecretError: The key is missing, too short or readable by others.
+    """
+    reference = config.identity.key
+    key = secrets.read(reference) if reference else load_or_create_key(config.state.folder / "identity.key")
+    return KeyedHash(key)
+
+
+def prefix_of(config: Config) -> str:
+    """Return what each of this device's topics begins with."""
+    return device_prefix(site=config.site.id, device=config.device.id, root=config.mqtt.root)
+
+
+def session_of(config: Config, clock: Clock) -> MqttSession:
+    """Return the line to the broker, not opened.
+
+    Raises:
+        SecretError: The password or the key of the certificate cannot be read.
+    """
+    mqtt = config.mqtt
+    tls = None
+    if mqtt.tls is not None:
+        key_file = secrets.resolve(mqtt.tls.key) if mqtt.tls.key else None
+        tls = Tls(ca_file=mqtt.tls.ca_file, certificate_file=mqtt.tls.certificate_file, key_file=key_file)
+    return MqttSession(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=config.device.id,
+        clock=clock,
+        tls=tls,
+        username=mqtt.username,
+        password=secrets.read_text(mqtt.password) if mqtt.password else None,
+        keep_alive_s=mqtt.keep_alive_s,
+        session_expiry_s=mqtt.session_expiry_s,
+        will_delay_s=mqtt.will_delay_s,
+        backoff=_backoff(config),
+    )
+
+
+def presence_of(
+    config: Config, session: MqttSession, journal: Journal, clock: Clock, vitals: Callable[[], Vitals]
+) -> Presence:
+    """Return who speaks for the device."""
+    return Presence(
+        session,
+        prefix=prefix_of(config),
+        session_number=lambda: journal.counter("session"),
+        state_folder=config.state.folder,
+        vitals=vitals,
+        info={
+            "site": config.site.id,
+            "device": config.device.id,
+            "room": config.device.room,
+            "software": {"edge": __version__, "python": platform.python_version()},
+            "hardware": {"machine": platform.machine(), "system": platform.platform()},
+            "pipelines": [pipeline.name for pipeline in config.pipelines],
+            "schemas": [SCHEMA],
+        },
+        clock=clock,
+        period_s=config.health.period_s,
+    )
+
+
+def pump_of(config: Config, session: MqttSession, journal: Journal, clock: Clock, alerts: Presence) -> Pump:
+    """Return what carries findings from the outbox to the broker."""
+    pump = Pump(
+        journal,
+        MqttSink(session, prefix=prefix_of(config), alerts=alerts),
+        clock=clock,
+        alerts=alerts,
+        workers=config.outbox.workers,
+        timeout_s=config.mqtt.acknowledge_s,
+        backoff=_backoff(config),
+        is_open=lambda: session.connected,
+    )
+    session.on_connect(pump.wake)
+    return pump
+
+
+def wanted_of(config: Config) -> list[Wanted]:
+    """Return the pipelines and the bundles they look with."""
+    return [Wanted(one.name, one.bundle, one.deadline_s) for one in config.pipelines]
+
+
+def rules_of(config: Config) -> Sequence[Rule]:
+    """Return which series concern which pipeline."""
+    return [
+        Rule(
+            pipeline=one.name,
+            modalities=frozenset(one.select.modalities),
+            slices_min=one.select.slices_min,
+            spacing_max_mm=one.select.spacing_max_mm,
+        )
+        for one in config.pipelines
+    ]
+
+
+def source_of(config: Config, source: DicomSource | FolderSource, clock: Clock, stage: Stage) -> StudySource:
+    """Return a door, closed.
+
+    Raises:
+        SecretError: The key of its certificate cannot be read.
+    """
+    spool = config.state.folder / "spool"
+    if isinstance(source, FolderSource):
+        return _folder(source, spool, clock, stage)
+    return _door(source, spool, config.state.reserve_mb * MEGABYTE, clock, stage)
+
+
+def _door(source: DicomSource, spool: Path, reserve_bytes: int, clock: Clock, stage: Stage) -> DicomDoor:
+    tls = None
+    if source.tls is not None:
+        tls = DoorTls(
+            certificate_file=source.tls.certificate_file,
+            key_file=secrets.resolve(source.tls.key),
+            ca_file=source.tls.ca_file,
+        )
+    return DicomDoor(
+        source.name,
+        host=source.host,
+        port=source.port,
+        ae_title=source.ae_title,
+        allowed=[Caller(caller.ae_title, caller.network) for caller in source.allow],
+        associations_max=source.associations_max,
+        pdu_bytes=source.pdu_bytes,
+        spool=spool,
+        reserve_bytes=reserve_bytes,
+        tls=tls,
+        clock=clock,
+        stage=stage,
+    )
+
+
+def _folder(source: FolderSource, spool: Path, clock: Clock, stage: Stage) -> WatchedFolder:
+    return WatchedFolder(
+        source.name,
+        path=source.path,
+        spool=spool,
+        settle_s=source.settle_s,
+        after=source.after,
+        nifti_modality=source.nifti_modality or "",
+        clock=clock,
+        stage=stage,
+    )
+
+
+def _backoff(config: Config) -> Backoff:
+    return Backoff(min_s=config.mqtt.retry_min_s, max_s=config.mqtt.retry_max_s)
