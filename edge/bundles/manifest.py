@@ -14,8 +14,6 @@ from pydantic_core import ErrorDetails
 from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import Code
 
-FORMAT = "edge.bundle/1"
-
 
 def _is_plain(name: str) -> str:
     if PurePosixPath(name).name != name or name.startswith(".") or "\\" in name:
@@ -26,6 +24,7 @@ def _is_plain(name: str) -> str:
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 FileName = Annotated[Words, AfterValidator(_is_plain)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Modality = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,16}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -193,14 +192,14 @@ class Output(Part):
     )
     largest_component_only: bool = Field(description="Keep the largest connected piece of the union.")
     fill_holes: bool = Field(description="Give enclosed background the nearest label.")
-    field_of_view: FieldOfView
-    labels: tuple[Label, ...] = Field(min_length=1, max_length=254)
+    field_of_view: FieldOfView = Field(description="When a structure counts as cut.")
+    labels: tuple[Label, ...] = Field(min_length=1, max_length=254, description="The first is label 1.")
 
 
 class Variant(Part):
     """The network in one precision."""
 
-    precision: Literal["fp32", "fp16", "bf16", "int8"]
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(description="Of weights and arithmetic.")
     file: FileName = Field(description="ONNX file in the bundle's folder.")
     sha256: Sha256 = Field(description="Of that file, lower-case hex.")
     devices: tuple[Literal["cpu", "gpu"], ...] = Field(min_length=1, description="Where it may run.")
@@ -244,20 +243,20 @@ class Reported(Part):
 class ModalityNote(Part):
     """What a reader must know about findings from one modality."""
 
-    modality: Modality
-    note: Words
+    modality: Modality = Field(description="DICOM modality.")
+    note: Words = Field(description="One sentence.")
 
 
 class Policy(Part):
     """What is looked for, when it counts as found, and what is measured."""
 
     looked_for: CodeEntry = Field(description="Code of the finding.")
-    gates: Gates
+    gates: Gates = Field(description="Missed: NOT_ASSESSED, with the numbers.")
     cutting_faces: tuple[Face, ...] = Field(
         description="Reaching one of these faces of the field of view (L R A P S I) forbids any volume."
     )
-    measurements: tuple[Reported, ...] = Field(min_length=1)
-    notes: tuple[ModalityNote, ...] = ()
+    measurements: tuple[Reported, ...] = Field(min_length=1, description="Volumes, where nothing is cut.")
+    notes: tuple[ModalityNote, ...] = Field(default=(), description="Said with each finding of a modality.")
 
 
 # ── where it comes from ────────────────────────────────────────────────────────────────────────────────────
@@ -268,13 +267,13 @@ class Accuracy(Part):
 
     data: Words = Field(description="What it was measured on.")
     metric: Words = Field(description="What was measured, with its unit.")
-    value: float
+    value: float = Field(description="The number.")
 
 
 class TrainingData(Part):
     """One thing the network has learned from."""
 
-    name: Words
+    name: Words = Field(description="What.")
     licence: Words = Field(description="SPDX identifier where there is one.")
 
 
@@ -282,25 +281,25 @@ class Provenance(Part):
     """How these bytes came to be."""
 
     script: FileName = Field(description="Makes the networks again.")
-    trained_on: tuple[TrainingData, ...] = Field(min_length=1)
+    trained_on: tuple[TrainingData, ...] = Field(min_length=1, description="All of it.")
 
 
 class Manifest(Part):
     """One bundle."""
 
-    format: Literal["edge.bundle/1"]
-    name: Name
-    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
-    licence: Words = Field(description="SPDX identifier.")
-    intended_use: Words
-    input: Input
-    preprocessing: tuple[Step, ...] = Field(min_length=1, description="In this order.")
-    output: Output
-    variants: tuple[Variant, ...] = Field(min_length=1)
-    golden: Golden
-    policy: Policy
-    accuracy: tuple[Accuracy, ...] = Field(min_length=1)
-    provenance: Provenance
+    format: Literal["edge.bundle/1"] = Field(description="This format.")
+    name: Name = Field(description="That of the folder: small letters, digits, hyphens.")
+    version: Version = Field(description="Three numbers.")
+    licence: Words = Field(description="SPDX identifier of the weights.")
+    intended_use: Words = Field(description="Sentences that go with the findings.")
+    input: Input = Field(description="What the network is given.")
+    preprocessing: tuple[Step, ...] = Field(min_length=1, description="Steps, in this order.")
+    output: Output = Field(description="What comes out.")
+    variants: tuple[Variant, ...] = Field(min_length=1, description="The network in its precisions.")
+    golden: Golden = Field(description="Proof that it thinks as it did.")
+    policy: Policy = Field(description="What may be said.")
+    accuracy: tuple[Accuracy, ...] = Field(min_length=1, description="Measured numbers.")
+    provenance: Provenance = Field(description="How it came to be.")
 
     @check_all(mode="after")
     def _names_agree(self) -> Manifest:

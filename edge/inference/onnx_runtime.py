@@ -54,6 +54,7 @@ class OnnxRuntimeSession:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.enable_mem_pattern = False  # keeps a block for each shape: series differ, memory would grow
         options.log_severity_level = 4  # trouble reaches us as an exception
         # Spinning threads took half of the throughput from whoever shares the cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
