@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +21,7 @@ from edge.domain.errors import JournalError
 from edge.domain.ports import Clock
 from edge.kit import journal_rows as rows
 from edge.kit.files import Landing
-from edge.kit.group_commit import GroupCommit
+from edge.kit.group_commit import GroupCommit, Transaction
 from edge.kit.journal_rows import Entry, Item, Lease, Put
 
 __all__ = ["Entry", "Item", "Journal", "Lease", "Put"]
@@ -158,20 +158,41 @@ class Journal:
         found = self._read(query, (queue,))
         return int(found[0][0]) if found else None
 
-    def forget(self, queue: str, *, state: str, older_than_ns: int, count_max: int = 1000) -> list[Item]:
+    def forget(
+        self,
+        queue: str,
+        *,
+        state: str,
+        older_than_ns: int,
+        count_max: int = 1000,
+        let_go: Callable[[Item], None] = lambda _: None,
+    ) -> list[Item]:
         """Remove items that have been in a state since before `older_than_ns` (UTC), oldest first.
 
         Groups with anything undone are left whole, since the undone may need the rest.
 
+        Args:
+            queue: Of the items.
+            state: `done` or `set_aside`.
+            older_than_ns: UTC.
+            count_max: At most so many.
+            let_go: Removes what belongs to an item; no `put` of the same item comes between that and the end
+                of its row.
+
         Returns:
-            What was removed, at most `count_max`, so that its files can go.
+            What was removed.
         """
         assert state in ("done", "set_aside"), f"only finished items are forgotten, not {state}"
-        return self._writer.do(
-            lambda transaction: rows.forget(
+
+        def work(transaction: Transaction) -> list[Item]:
+            items = rows.forget(
                 transaction, queue, state=state, older_than_ns=older_than_ns, count_max=count_max
             )
-        )
+            for item in items:
+                let_go(item)
+            return items
+
+        return self._writer.do(work)
 
     def counter(self, name: str) -> int:
         """Return 1, 2, 3 …, never the same number twice, across restarts."""

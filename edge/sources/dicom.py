@@ -115,7 +115,8 @@ class DicomDoor:
             ae_title: Ours; another called AE title is rejected.
             allowed: Who may send; nobody where it is empty.
             associations_max: Open at once; further ones are told to try again later.
-            spool: Folder for objects on their way in, on the file system of the intake.
+            spool: Folder for objects on their way in, on the file system of the intake; the door uses a
+                folder of its name in it.
             reserve_bytes: Free space below which nothing is taken.
             clock: Time.
             stage: The books: an object is out when it is kept, set aside when it is refused with a status.
@@ -128,7 +129,7 @@ class DicomDoor:
         self._address = (host, port)
         self._allowed = tuple(allowed)
         self._associations_max = associations_max
-        self._spool = spool
+        self._spool = spool / name
         self._reserve_bytes = reserve_bytes
         self._tls = tls
         self._log = Log(name)

@@ -83,7 +83,7 @@ class JournaledIntake:
             raise StorageFullError(f"{free} bytes are free, wanted {self._reserve_bytes}; nothing was taken")
         key = series_key(arrival)
         final_path = self._folder / _short(key) / f"{_short(arrival.sop_uid)}-{arrival.sha256[:16]}"
-        instance = _instance(arrival, final_path.with_suffix(_SUFFIXES[arrival.format]), self._clock.utc_ns())
+        instance = _instance(arrival, final_path.with_suffix(_suffix(arrival)), self._clock.utc_ns())
         entry = Entry(QUEUE, arrival.sop_uid, key, instance_to_json(instance), arrival.sha256)
         outcome = self._journal.put(entry, landing=Landing(arrival.received_path, instance.path))
         if outcome is not Put.SAME:
@@ -93,9 +93,6 @@ class JournaledIntake:
     def association_closed(self, association: str) -> None:
         """Pass on that nothing more comes with this association."""
         self._on_closed(association)
-
-
-_SUFFIXES = {"dicom": ".dcm", "nifti": ".nii"}
 
 
 def series_key(arrival: Arrival | Instance) -> str:
@@ -127,6 +124,11 @@ def _instance(arrival: Arrival, path: Path, received_at_ns: int) -> Instance:
 
 def _fields(thing: Arrival | Instance) -> dict[str, Any]:
     return {each.name: getattr(thing, each.name) for each in fields(thing)}
+
+
+def _suffix(arrival: Arrival) -> str:
+    compressed = arrival.received_path.name.endswith(".gz")
+    return {"dicom": ".dcm", "nifti": ".nii.gz" if compressed else ".nii"}[arrival.format]
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,167 @@
+"""What lies in a watched folder: is it an object for us, is it whole, and what does it say about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.domain.errors import FormatError
+from edge.formats.dicom import index
+from edge.formats.dicom_scan import PIXEL_DATA, UNDEFINED, scan_file
+
+_CHUNK_BYTES = 1 << 20
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
+_GZIP = 31  # zlib's window bits for a gzip header
+
+
+class UnfinishedError(FormatError):
+    """A file that ends before what its header announces; perhaps it is still being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an object says about itself.
+
+    Attributes:
+        format: `dicom` or `nifti`.
+        suffix: Of the file we keep: `.dcm`, `.nii`, `.nii.gz`.
+        content_offset: Where what the digest is made of begins.
+        sop_uid: "" where the format has none; it is then made from the digest.
+    """
+
+    format: str
+    suffix: str
+    content_offset: int = 0
+    sop_uid: str = ""
+    sop_class_uid: str = ""
+    transfer_syntax_uid: str = ""
+    series_uid: str = ""
+    study_uid: str = ""
+    modality: str = ""
+    announced_instances: int | None = None
+
+
+def identify(path: Path, *, nifti_modality: str, is_patient: bool) -> Identity:
+    """Say what a file is.
+
+    Args:
+        path: The file.
+        nifti_modality: What NIfTI files show, for they do not say.
+        is_patient: Whether to wait for a file that is not whole yet; else it is taken as it is.
+
+    Raises:
+        UnfinishedError: It is not whole, and `is_patient`.
+        FormatError: It is nothing for us.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(132)
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        if is_patient:
+            _check_nifti(path)
+        suffix = ".nii.gz" if head[:2] == b"\x1f\x8b" else ".nii"
+        return Identity("nifti", suffix, modality=nifti_modality, announced_instances=1)
+    if head[128:] == b"DICM" or name.endswith((".dcm", ".dicom", ".ima")):
+        return _identify_dicom(path, is_patient=is_patient)
+    raise FormatError("neither DICOM (.dcm, or DICM behind 128 bytes) nor NIfTI (.nii, .nii.gz)")
+
+
+def copy_in(path: Path, target: Path, *, content_offset: int) -> tuple[int, str]:
+    """Copy a file; return its size in bytes and the SHA-256 of what begins at `content_offset`.
+
+    Raises:
+        UnfinishedError: It changed meanwhile.
+        OSError: It cannot be read or written.
+    """
+    digest = hashlib.sha256()
+    size_bytes = 0
+    with path.open("rb") as source, target.open("xb") as copy:
+        before = os.fstat(source.fileno())
+        while chunk := source.read(_CHUNK_BYTES):
+            copy.write(chunk)
+            digest.update(memoryview(chunk)[max(0, content_offset - size_bytes) :])
+            size_bytes += len(chunk)
+        after = os.fstat(source.fileno())
+    if (before.st_size, before.st_mtime_ns) != (
+        after.st_size,
+        after.st_mtime_ns,
+    ) or size_bytes != after.st_size:
+        raise UnfinishedError("it changed while it was copied")
+    return size_bytes, digest.hexdigest()
+
+
+def _identify_dicom(path: Path, *, is_patient: bool) -> Identity:
+    if is_patient:
+        _check_dicom(path)
+    header = index(path)
+    if header.sop_class_uid == _DICOMDIR:
+        raise FormatError("a DICOMDIR, which lists objects and is none")
+    if not header.sop_uid:
+        raise FormatError("a DICOM file without a SOPInstanceUID")
+    return Identity(
+        "dicom",
+        ".dcm",
+        content_offset=header.data_set_offset,
+        sop_uid=header.sop_uid,
+        sop_class_uid=header.sop_class_uid,
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        series_uid=header.series_uid,
+        study_uid=header.study_uid,
+        modality=header.modality,
+        announced_instances=header.announced_instances,
+    )
+
+
+def _check_dicom(path: Path) -> None:
+    elements = scan_file(path, (), last=PIXEL_DATA)
+    size_bytes = path.stat().st_size
+    if elements.is_truncated:
+        raise UnfinishedError(f"its header reaches past its {size_bytes} bytes")
+    if elements.pixels_offset is None or elements.pixels_bytes == UNDEFINED:
+        return
+    wanted = elements.pixels_offset + elements.pixels_bytes
+    if wanted > size_bytes:
+        raise UnfinishedError(f"{size_bytes} bytes, wanted {wanted}")
+
+
+def _check_nifti(path: Path) -> None:
+    """Compare the size, inflated where it is compressed, with what the header announces."""
+    with path.open("rb") as file:
+        is_compressed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream = zlib.decompressobj(_GZIP) if is_compressed else None
+        head, size_bytes = b"", 0
+        while chunk := file.read(_CHUNK_BYTES):
+            try:
+                plain = stream.decompress(chunk) if stream is not None else chunk
+            except zlib.error as trouble:
+                raise UnfinishedError(f"its gzip stream is damaged: {trouble}") from trouble
+            head = head or plain[:_NIFTI2_BYTES]
+            size_bytes += len(plain)
+    wanted = _nifti_bytes(head)
+    if size_bytes < wanted:
+        raise UnfinishedError(f"{size_bytes} bytes, wanted {wanted}")
+
+
+def _nifti_bytes(head: bytes) -> int:
+    for order in "<>":
+        if len(head) >= _NIFTI1_BYTES and struct.unpack_from(f"{order}i", head)[0] == _NIFTI1_BYTES:
+            dimensions = struct.unpack_from(f"{order}8h", head, 40)
+            bits = struct.unpack_from(f"{order}h", head, 72)[0]
+            offset = struct.unpack_from(f"{order}f", head, 108)[0]
+        elif len(head) >= _NIFTI2_BYTES and struct.unpack_from(f"{order}i", head)[0] == _NIFTI2_BYTES:
+            dimensions = struct.unpack_from(f"{order}8q", head, 16)
+            bits = struct.unpack_from(f"{order}h", head, 14)[0]
+            offset = struct.unpack_from(f"{order}q", head, 168)[0]
+        else:
+            continue
+        voxels: int = math.prod(max(1, size) for size in dimensions[1 : 1 + max(0, min(7, dimensions[0]))])
+        return int(offset) + voxels * int(bits) // 8
+    raise UnfinishedError(f"no NIfTI header in its first {len(head)} bytes")
