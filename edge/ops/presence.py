@@ -94,7 +94,8 @@ class Presence:
         self._lock = threading.Lock()
         self._alerts: dict[str, tuple[Severity, str]] = {}
         self._retained = Retained(session, state_folder / MEMORY)
-        self._stopping = threading.Event()
+        self._is_stopping = False
+        self._awaken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence")
         session.last_will(self._will)
         session.greet(self._say_everything)
@@ -112,7 +113,8 @@ class Presence:
 
     def __exit__(self, *_: object) -> None:
         """Say that we stop on purpose."""
-        self._stopping.set()
+        self._is_stopping = True
+        self._awaken.set()
         self._thread.join()
         if not self._session.connected:
             return
@@ -185,6 +187,7 @@ class Presence:
         self._session.post(self._status("online"))
         self._session.post(self._message("info", INFO_SCHEMA, self._info, retain=True))
         self._retained.say_again()
+        self._awaken.set()
 
     def _tell_of_another(self, reason: str) -> None:
         self._contested_ns = self._clock.monotonic_ns()
@@ -196,16 +199,17 @@ class Presence:
     # ── the thread of its own ─────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
-        while True:
+        """Tell about health after each connection and once a period."""
+        while not self._is_stopping:
             self._retained.write_down()
             self._tell_health()
             contested_ns = self._contested_ns
             if contested_ns is not None and self._since_s(contested_ns) > CONTESTED_S:
                 self._contested_ns = None
                 self.clear_alert(CONTESTED)
-            if self._stopping.wait(self._period_s):
-                self._retained.write_down()
-                return
+            self._awaken.wait(self._period_s)
+            self._awaken.clear()
+        self._retained.write_down()
 
     def _tell_health(self) -> None:
         vitals = self._vitals()

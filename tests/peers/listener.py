@@ -76,6 +76,10 @@ class Listener:
         """What was heard on topics that end so."""
         return [heard for heard in list(self.heard) if heard.topic.endswith(below)]
 
+    def publish(self, topic: str) -> None:
+        """Say something without content."""
+        self._client.publish(topic, b"", qos=1)
+
     def wait_for(self, count: int, *, within_s: float = 20.0) -> list[Heard]:
         """Return when so many messages were heard."""
         until(lambda: len(self.heard) >= count, within_s=within_s, what=f"{count} messages are heard")
