@@ -11,7 +11,8 @@ from pathlib import Path
 
 from edge.demo.series import write_series
 from edge.domain.errors import ConfigurationError, FormatError
-from edge.formats import dicom, nifti
+from edge.formats import dicom
+from edge.formats.nifti import read as read_nifti
 
 MNI = ("nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
 SMALL = (("CT_small.dcm", "GE CT, one slice"), ("MR_small.dcm", "Toshiba MR, one slice"))
@@ -55,7 +56,7 @@ def studies(folder: Path, corpus: Path | None) -> list[Study]:
     Raises:
         ConfigurationError: A package that carries a study is not installed.
     """
-    head = nifti.read(_carried_by(*MNI)).volumes[0]
+    head = read_nifti(_carried_by(*MNI)).volumes[0]
     files = write_series(head, folder / "mni", patient="DEMO^MNI152", description="MNI152 T1, stripped")
     found = list(_by_series(HEAD, files, is_head=True))
     for name, title in SMALL:
@@ -68,7 +69,7 @@ def studies(folder: Path, corpus: Path | None) -> list[Study]:
 def _from_corpus(folder: Path, corpus: Path) -> Iterator[Study]:
     colin = corpus / "mricron-ch2" / "ch2.nii.gz"
     if colin.is_file():
-        volume = nifti.read(colin).volumes[0]
+        volume = read_nifti(colin).volumes[0]
         files = write_series(volume, folder / "colin", patient="DEMO^COLIN27", description="Colin27 T1")
         yield from _by_series("Colin27 head, T1", files)
     for name, pattern in FROM_CORPUS:
