@@ -13,6 +13,7 @@ from typing import Self
 
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import until
 
 CONFIGURATION = """\
@@ -152,14 +153,6 @@ class Certificates:
 
 
 NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _program() -> str:

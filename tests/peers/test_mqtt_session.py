@@ -17,8 +17,9 @@ from edge.domain.errors import ConfigurationError, DeliveryError, RefusedError
 from edge.kit.backoff import Backoff
 from edge.kit.clock import SystemClock
 from edge.kit.mqtt import Message, MqttSession, Tls
-from tests.peers.broker import TLS, Certificates, Mosquitto, broker, free_port
+from tests.peers.broker import TLS, Certificates, Mosquitto, broker
 from tests.peers.listener import Listener
+from tests.ports import free_port
 from tests.waiting import until
 
 __all__ = ["broker"]
