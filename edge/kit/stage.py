@@ -61,7 +61,6 @@ class Stage:
         except EdgeError as trouble:
             reason = str(trouble)
             if later is not None and _is_worth_repeating(trouble):
-                self._log.warning("to be tried again", item=item, because=reason)
                 later(reason)
                 self._give_back(entered)
                 return False

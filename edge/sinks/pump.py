@@ -16,6 +16,7 @@ from edge.domain.health import StageHealth
 from edge.domain.ports import Alerts, Clock, Sink
 from edge.kit.backoff import Backoff
 from edge.kit.journal import Journal, Lease
+from edge.kit.log import Log
 from edge.kit.recent import Recent
 from edge.kit.stage import Stage
 from edge.sinks.outbox import QUEUE, from_row
@@ -64,6 +65,7 @@ class Pump:
         self._backoff = backoff or Backoff()
         self._is_open = is_open
         self._stage = Stage(QUEUE, clock)
+        self._log = Log(QUEUE)
         self._changed = threading.Condition()
         self._is_stopping = False
         self._threads = [threading.Thread(target=self._run, name=f"{QUEUE}-{n}") for n in range(workers)]
@@ -138,6 +140,8 @@ class Pump:
             self.latency_ms.add((self._clock.utc_ns() - parcel.received_at_ns) / 1e6)
 
         def later(reason: str) -> None:
+            if lease.attempt & (lease.attempt - 1) == 0:  # the 1st, 2nd, 4th, 8th … time
+                self._log.warning("to be tried again", item=item.key, attempt=lease.attempt, because=reason)
             after_s = self._backoff.pause_s(lease.attempt) if self._is_open() else 0.0
             self._journal.retry(lease, after_s=after_s, reason=reason)
 

@@ -70,6 +70,7 @@ class BehindMqtt:
 
     def lose_listener(self) -> None:
         self._listening.close()
+        until(lambda: "listener disconnected" in self._broker.log, within_s=SECONDS)
 
     def go_away(self) -> None:
         self._broker.stop()
