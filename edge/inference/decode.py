@@ -15,6 +15,7 @@ from edge.preprocess.orient import directions, onto
 Labels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
+STEPS = np.vstack([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
 OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))
 
 
@@ -50,24 +51,25 @@ def decode(raw: Labels, *, grid: Volume, source: Volume, output: Output) -> Segm
 def _largest(mask: Mask) -> tuple[Mask, int]:
     """Return the largest piece of a mask, and its voxels; neighbours share a face."""
     pieces, count = ndimage.label(mask)
-    if count == 0:
-        return mask, 0
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
+    if count <= 1:
+        return mask, int(np.count_nonzero(mask))
+    sizes = np.bincount(pieces[mask])
     largest = int(sizes.argmax())
     return pieces == largest, int(sizes[largest])
 
 
 def _fill_holes(labels: Labels) -> None:
-    """Give enclosed background the nearest label, in place."""
+    """Give enclosed background the label that is the fewest steps away, in place."""
     boxes = ndimage.find_objects((labels > 0).astype(np.uint8))
     if not boxes:
         return
     inside = labels[boxes[0]]
-    holes = ndimage.binary_fill_holes(inside > 0) & (inside == 0)
-    if holes.any():
-        nearest = ndimage.distance_transform_edt(inside == 0, return_distances=False, return_indices=True)
-        inside[holes] = inside[tuple(axis[holes] for axis in nearest)]
+    pieces, _ = ndimage.label(np.pad(inside == 0, 1, constant_values=True))
+    holes = np.argwhere(pieces[1:-1, 1:-1, 1:-1] > 1)  # piece 1 holds the corner: all that is outside
+    while len(holes):
+        near = np.max([inside[tuple((holes + step).T)] for step in STEPS], axis=0)
+        inside[tuple(holes.T)] = near
+        holes = holes[near == 0]
 
 
 def _touched(labels: Labels, grid: Volume, rule: FieldOfView, names: tuple[str, ...]) -> frozenset[str]:

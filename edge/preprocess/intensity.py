@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge.domain.errors import PictureRejectedError
 from edge.domain.image import Volume
 
+BRIGHTEST_PERCENT = 99.99  # not the maximum: one hot voxel must not turn a head into background
 SAMPLES_MAX = 1_000_000  # percentiles of so many voxels; their scatter is far below one grey level
 
 
@@ -63,7 +64,7 @@ def percentile(
         volume: Any.
         low_percent: Of all voxels, becomes 0.
         high_percent: Of the foreground, becomes 1.
-        foreground_above: Share of the maximum, 0 to 1; what is above is foreground.
+        foreground_above: Share of the brightest voxels' value, 0 to 1; what is above is foreground.
         clip_high: The result lies in 0 … `clip_high`.
 
     Raises:
@@ -71,7 +72,7 @@ def percentile(
     """
     _check_finite(volume)
     sample = _sample(volume.voxels)
-    foreground = sample[sample > foreground_above * sample.max()]
+    foreground = sample[sample > foreground_above * np.percentile(sample, BRIGHTEST_PERCENT)]
     if foreground.size < 100:
         foreground = sample
     low = float(np.percentile(sample, low_percent))

@@ -74,6 +74,15 @@ def test_a_volume_without_contrast_is_refused() -> None:
         percentile(picture, low_percent=1, high_percent=99, foreground_above=0, clip_high=1)
 
 
+def test_one_hot_voxel_does_not_darken_the_rest() -> None:
+    voxels = noise(1, shape=(40, 60, 60))
+    arguments = {"low_percent": 0.5, "high_percent": 99.8, "foreground_above": 0.02, "clip_high": 1.2}
+    before = percentile(volume(voxels.copy()), **arguments).voxels
+    voxels[20, 30, 30] = 1e6
+    after = percentile(volume(voxels), **arguments).voxels
+    assert np.abs(np.delete(after.ravel() - before.ravel(), 20 * 3600 + 30 * 60 + 30)).max() < 0.01
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_one_voxel_that_is_no_number_is_refused_by_its_slice(bad: float) -> None:
     voxels = noise(5)
