@@ -114,7 +114,7 @@ class Percentile(Part):
     low_percent: float = Field(ge=0, lt=50, description="Percentile of all voxels that becomes 0.")
     high_percent: float = Field(gt=50, le=100, description="Percentile of the foreground that becomes 1.")
     foreground_above: Share = Field(
-        description="Foreground is above this share of the 99.99 % percentile, 0 to 1."
+        description="Foreground is above this share of the 99.99th percentile."
     )
     clip_high: float = Field(ge=1, le=10, description="Upper bound after scaling, 1 to 10; the lower is 0.")
     when: When | None = None
