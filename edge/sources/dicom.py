@@ -32,7 +32,7 @@ _CALLED_NOT_RECOGNISED: Refusal = (0x01, 0x01, 0x07)
 _LOCAL_LIMIT_EXCEEDED: Refusal = (0x02, 0x03, 0x02)
 
 _VERIFICATION = "1.2.840.10008.1.1"
-_SPARE_CONNECTIONS = 8  # to tell a sender that there are too many, there must be one more
+_SPARE_CONNECTIONS = 64  # beside admitted ones: those still asking, and those told that there are too many
 _STALL_S = 60.0
 _HANDSHAKE_S = 10.0
 _STOP_S = 10.0
@@ -135,9 +135,11 @@ class DicomDoor:
         self._log = Log(name)
         self._threads = Stage(f"{name} threads", clock)
         self._open: dict[str, DoorAssociation] = {}
-        self._open_lock = threading.Lock()
+        self._admitted: set[str] = set()
+        self._open_lock = threading.Condition()
         self._entity = AE(ae_title)
         self._entity.maximum_pdu_size = pdu_bytes
+        self._entity.maximum_associations = 1 << 20  # it counts connections; we count those let in
         self._entity.add_supported_context(_VERIFICATION)
 
     @contextmanager
@@ -217,19 +219,18 @@ class DicomDoor:
             return
         association.begin(Visit(self, association, intake))
 
-    def admit(self, *, calling: str, called: str, address: str) -> Refusal | None:
+    def admit(self, name: str, *, calling: str, called: str, address: str) -> Refusal | None:
         """Decide about an association: who calls whom, how many are open, and how much room is left."""
         ours = self._entity.ae_title
-        open_now = len(self._open)
         refusal: Refusal | None = None
         if not any(caller.matches(ae_title=calling, address=address) for caller in self._allowed):
             refusal, because = _CALLING_NOT_RECOGNISED, "the caller is not on the list"
         elif called.strip() != ours.strip():
             refusal, because = _CALLED_NOT_RECOGNISED, f"it called {called.strip()}, we are {ours.strip()}"
-        elif open_now > self._associations_max:
-            refusal, because = _LOCAL_LIMIT_EXCEEDED, f"{open_now - 1} are open already"
         elif self.lacks_room():
             refusal, because = _LOCAL_LIMIT_EXCEEDED, "the disk reserve is reached"
+        elif not self._enter(name):
+            refusal, because = _LOCAL_LIMIT_EXCEEDED, f"{self._associations_max} are open already"
         if refusal is not None:
             self._log.warning("association rejected", calling=calling, address=address, because=because)
         return refusal
@@ -250,14 +251,21 @@ class DicomDoor:
         """Forget an association that is over."""
         with self._open_lock:
             self._open.pop(name, None)
+            self._admitted.discard(name)
+            self._open_lock.notify_all()
+
+    def _enter(self, name: str) -> bool:
+        with self._open_lock:
+            if len(self._admitted) >= self._associations_max:
+                return False
+            self._admitted.add(name)
+            return True
 
     def _close_associations(self) -> None:
         with self._open_lock:
-            open_now = list(self._open.values())
-        for association in open_now:
-            association.hang_up()
-        for association in open_now:
-            association.dul.join(_STOP_S)
+            for association in self._open.values():
+                association.hang_up()
+            self._open_lock.wait_for(lambda: not self._open, _STOP_S)
 
 
 def _configure_pynetdicom() -> None:

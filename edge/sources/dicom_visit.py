@@ -25,7 +25,7 @@ class Door(Protocol):
     name: str
     stage: Stage
 
-    def admit(self, *, calling: str, called: str, address: str) -> Refusal | None:
+    def admit(self, name: str, *, calling: str, called: str, address: str) -> Refusal | None:
         """Say why an association is rejected, or None."""
 
     def lacks_room(self) -> bool:
@@ -59,7 +59,8 @@ class Visit:
 
     def admit(self, *, calling: str, called: str) -> Refusal | None:
         """See `Door.admit`."""
-        return self._door.admit(calling=calling, called=called, address=self._association.address)
+        association = self._association
+        return self._door.admit(association.name, calling=calling, called=called, address=association.address)
 
     def guard(self, run: Callable[[], None]) -> None:
         """See `Door.guard`."""

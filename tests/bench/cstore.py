@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +14,11 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from tests.bench.rows import Row
-from tests.builders.door import AE_TITLE, door_process
-from tests.waiting import until
+from tests.builders.door import AE_TITLE, NO_DELAY, door_process, storescp
 
 INSTANCES = 200
 ROUNDS = 3
 CACHE = Path(".cache")
-NO_DELAY = {**os.environ, "TCP_NODELAY": "1"}  # without it dcmtk waits 40 ms for each acknowledgement
 
 
 def run(*, instances: int = INSTANCES, rounds: int = ROUNDS) -> list[Row]:
@@ -41,9 +35,9 @@ def run(*, instances: int = INSTANCES, rounds: int = ROUNDS) -> list[Row]:
         _, ours = stack.enter_context(door_process(root / "ours"))
         ports = {
             "ours": ours,
-            "storescp": stack.enter_context(_storescp(root / "plain")),
+            "storescp": stack.enter_context(storescp(root / "plain")),
             "storescp --fork --max-pdu 131072": stack.enter_context(
-                _storescp(root / "tuned", "--fork", "--max-pdu", "131072")
+                storescp(root / "tuned", "--fork", "--max-pdu", "131072")
             ),
         }
         rates: dict[tuple[str, int], list[float]] = {}
@@ -112,24 +106,3 @@ def _seconds_to_send(slices: list[Path], port: int, associations: int) -> float:
     codes = [sender.wait() for sender in senders]
     assert not any(codes), f"storescu to port {port} ended with {codes}"
     return time.perf_counter() - started
-
-
-@contextmanager
-def _storescp(folder: Path, *options: str) -> Iterator[int]:
-    folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    program = shutil.which("storescp")
-    assert program, "storescp of dcmtk is not installed"
-    receiver = subprocess.Popen([program, *options, "-od", str(folder), str(port)], env=NO_DELAY)
-    try:
-        until(lambda: _listens(port), within_s=5, what=f"storescp on {port}")
-        yield port
-    finally:
-        receiver.kill()
-        receiver.wait()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,10 +1,12 @@
-"""A door with its intake and journal, in this process or in one of its own that a test may kill.
+"""A door with its intake and journal, in this process or in one that a test may kill; and dcmtk's beside it.
 
 usage: python -m tests.builders.door FOLDER [RESERVE_BYTES]     prints the port, then serves until stdin ends
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,8 +21,11 @@ from edge.kit.journal import Journal
 from edge.kit.stage import Stage
 from edge.sources.dicom import Caller, DicomDoor
 from edge.studies.intake import EVERY_STATE, QUEUE, JournaledIntake, instance_of
+from tests.ports import free_port
+from tests.waiting import until
 
 AE_TITLE = "EDGE"
+NO_DELAY = {**os.environ, "TCP_NODELAY": "1"}  # without it dcmtk waits 40 ms for each acknowledgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,25 @@ def door_process(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Pop
         child.wait()
         child.stdin.close()
         child.stdout.close()
+
+
+@contextmanager
+def storescp(folder: Path, *options: str) -> Iterator[int]:
+    """Run dcmtk's receiver into `folder`; yields its port."""
+    folder.mkdir()
+    port = free_port()
+    receiver = subprocess.Popen(["/usr/bin/storescp", *options, "-od", str(folder), str(port)], env=NO_DELAY)
+    try:
+        until(lambda: _listens(port), within_s=5, what=f"storescp on {port}")
+        yield port
+    finally:
+        receiver.kill()
+        receiver.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def main() -> None:
