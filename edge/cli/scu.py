@@ -168,7 +168,10 @@ def _association(
     wanted = [build_context(sop_class, syntax) for sop_class, syntax in contexts]
     patience_ends = time.monotonic() + BUSY_S
     while True:
-        association = entity.associate(peer.host, peer.port, contexts=wanted, ae_title=peer.called_ae)
+        try:
+            association = entity.associate(peer.host, peer.port, contexts=wanted, ae_title=peer.called_ae)
+        except OSError as trouble:  # of the name; a connection that fails is no exception to pynetdicom
+            raise DeliveryError(f"{peer}: {trouble.strerror or trouble}") from trouble
         if association.is_established:
             break
         answer = association.acceptor.primitive
@@ -205,6 +208,11 @@ def _no_association(association: Association, peer: Peer) -> str:
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
         return f"{peer} rejects the association ({answer.result_str}): {answer.reason_str}"
+    if association.rejected_contexts:
+        first = association.rejected_contexts[0]
+        more = len(association.rejected_contexts) - 1
+        others = f" and {more} more kinds of object" if more else ""
+        return f"the peer takes no {first.abstract_syntax} in {first.transfer_syntax[0]}{others}"
     if association.is_aborted and _can_connect(peer) is None:
         return f"{peer} broke off the association while it was negotiated; is it a DICOM peer?"
     return f"{peer}: {_can_connect(peer) or 'no answer to the association request'}"
