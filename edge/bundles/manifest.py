@@ -113,9 +113,7 @@ class Percentile(Part):
     step: Literal["percentile"]
     low_percent: float = Field(ge=0, lt=50, description="Percentile of all voxels that becomes 0.")
     high_percent: float = Field(gt=50, le=100, description="Percentile of the foreground that becomes 1.")
-    foreground_above: Share = Field(
-        description="Foreground is above this share of the 99.99th percentile."
-    )
+    foreground_above: Share = Field(description="Foreground is above this share of the 99.99th percentile.")
     clip_high: float = Field(ge=1, le=10, description="Upper bound after scaling, 1 to 10; the lower is 0.")
     when: When | None = None
 
@@ -210,7 +208,7 @@ class Variant(Part):
 class Golden(Part):
     """Proof that the network still thinks the same: an input, the labels it must give, how near is near."""
 
-    file: FileName = Field(description="npz with `image` (1, 1, d, h, w) float and `labels` (d, h, w) uint8.")
+    file: FileName = Field(description="npz: `image` (n, 1, d, h, w) float, `labels` (n, d, h, w) uint8.")
     sha256: Sha256 = Field(description="Of that file, lower-case hex.")
     union_dice_min: Share = Field(description="Dice of everything that is not background, at least.")
     label_dice_min: Share = Field(description="Mean Dice over the labels present, at least.")

@@ -15,9 +15,9 @@ from edge.domain.errors import BundleRejectedError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Golden:
-    """A prepared picture and the labels it must give, both (d, h, w)."""
+    """Prepared pictures and the labels they must give, both (n, d, h, w)."""
 
-    image: NDArray[np.float32]
+    images: NDArray[np.float32]
     labels: NDArray[np.uint8]
 
 
@@ -56,17 +56,17 @@ def read_golden(bundle: Bundle) -> Golden:
             image, labels = arrays["image"], arrays["labels"]
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise BundleRejectedError(f"{path}: {error}, wanted an npz with `image` and `labels`") from error
-    sides = image.shape[2:]
-    if image.shape[:2] != (1, 1) or image.ndim != 5 or image.dtype.kind != "f":
-        raise BundleRejectedError(f"{path}: image is {image.dtype} {image.shape}, wanted float (1,1,d,h,w)")
-    if labels.shape != sides or labels.dtype != np.uint8:
-        raise BundleRejectedError(f"{path}: labels are {labels.dtype} {labels.shape}, wanted uint8 {sides}")
+    if image.ndim != 5 or image.shape[1] != 1 or image.dtype.kind != "f":
+        raise BundleRejectedError(f"{path}: image is {image.dtype} {image.shape}, wanted float (n,1,d,h,w)")
+    shape = (len(image), *image.shape[2:])
+    if labels.shape != shape or labels.dtype != np.uint8:
+        raise BundleRejectedError(f"{path}: labels are {labels.dtype} {labels.shape}, wanted uint8 {shape}")
     multiple = bundle.manifest.input.multiple_of_voxels
-    if any(side % multiple for side in sides):
+    if any(side % multiple for side in shape[1:]):
         raise BundleRejectedError(f"{path}: image is {image.shape}, wanted sides in multiples of {multiple}")
     if not labels.any():
         raise BundleRejectedError(f"{path}: all labels are background, which proves nothing")
-    return Golden(np.ascontiguousarray(image[0, 0], np.float32), labels)
+    return Golden(np.ascontiguousarray(image[:, 0], np.float32), labels)
 
 
 def agreement(seen: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> Agreement:

@@ -87,7 +87,7 @@ def golden(image: NDArray[np.float32] | None = None, labels: NDArray[np.uint8] |
         place = np.indices((16, 16, 16)) - 7.5
         image = (1.2 - np.sqrt((place**2).sum(axis=0)) / 8).clip(0, 1).astype(np.float32)[None, None]
     file = io.BytesIO()
-    np.savez(file, image=image, labels=labels_of(image[0, 0]) if labels is None else labels)
+    np.savez(file, image=image, labels=labels_of(image[:, 0]) if labels is None else labels)
     return file.getvalue()
 
 

@@ -298,12 +298,15 @@ def test_a_bundle_whose_every_form_is_wrong_is_refused_with_what_each_did(tmp_pa
     [
         (b"not a zip", "wanted an npz"),
         (golden()[:200], "wanted an npz"),
-        (golden(np.zeros((16, 16, 16), np.float32)), r"image is float32 \(16, 16, 16\), wanted float"),
+        (
+            golden(np.zeros((9, 9, 9), np.float32), np.ones((9, 9, 9), np.uint8)),
+            r"image is float32 \(9, 9, 9\), wanted float",
+        ),
         (golden(np.ones((1, 1, 15, 16, 16), np.float32)), "wanted sides in multiples of 4"),
         (golden(np.zeros((1, 1, 16, 16, 16), np.float32)), "all labels are background"),
         (
-            golden(np.ones((1, 1, 8, 8, 8), np.float32), np.ones((4, 8, 8), np.uint8)),
-            r"labels are uint8 \(4, 8, 8\), wanted uint8 \(8, 8, 8\)",
+            golden(np.ones((2, 1, 8, 8, 8), np.float32), np.ones((1, 8, 8, 8), np.uint8)),
+            r"labels are uint8 \(1, 8, 8, 8\), wanted uint8 \(2, 8, 8, 8\)",
         ),
     ],
     ids=["text", "truncated", "no batch", "odd side", "nothing to find", "other shape"],
