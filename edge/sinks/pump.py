@@ -95,8 +95,8 @@ class Pump:
     def flush(self, timeout_s: float) -> bool:
         """Return whether the outbox is empty, after waiting for it as long as the far side is there."""
         with self._changed:
-            self._changed.wait_for(lambda: self._held() == 0 or not self._is_open(), timeout_s)
-            return self._held() == 0
+            self._changed.wait_for(lambda: self._is_empty() or not self._is_open(), timeout_s)
+            return self._is_empty()
 
     def health(self) -> StageHealth:
         """Return the books: what waits in the outbox counts as held, that of an earlier run as taken."""
@@ -109,6 +109,9 @@ class Pump:
             held=held,
             oldest_ms=max(0.0, (self._clock.utc_ns() - oldest_ns) / 1e6) if oldest_ns is not None else 0.0,
         )
+
+    def _is_empty(self) -> bool:
+        return self._held() == 0 and self._stage.health().held == 0
 
     def _held(self) -> int:
         return sum(self._journal.count(QUEUE, state) for state in ("ready", "leased", "interrupted"))
