@@ -20,7 +20,7 @@ from edge.kit.clock import SystemClock
 from edge.kit.log import to_stderr
 from edge.kit.mqtt import Message, MqttSession, Tls
 
-CONNECT_S = 10.0
+CONNECT_S = 5.0
 WAITING_MAX = 10_000
 
 
