@@ -33,6 +33,7 @@ from edge.kit.files import free_bytes
 from edge.kit.journal import Entry, Journal
 from edge.kit.log import Log, to_stderr
 from edge.kit.mqtt import MqttSession
+from edge.kit.recent import Recent
 from edge.kit.stage import Stage
 from edge.ops.presence import Presence, Vitals
 from edge.ops.retention import sweep
@@ -41,7 +42,6 @@ from edge.ops.watchdog import Watchdog
 from edge.pipelines.imaging import Assessor, Imaging
 from edge.pipelines.stations import Station, stations
 from edge.sinks.outbox import to_entry
-from edge.sinks.pump import Pump
 from edge.studies.assemble import Assembler
 from edge.studies.intake import QUEUE as INTAKE
 from edge.studies.intake import JournaledIntake, instance_of
@@ -77,6 +77,7 @@ class Appliance:
         self._books: list[Callable[[], StageHealth]] = []
         self._sources: list[Mapping[str, str]] = []
         self._models: list[Mapping[str, str]] = []
+        self._latency = Recent()
 
     def run(self) -> int:
         """Start everything, wait for a signal or a broken part, stop everything."""
@@ -108,7 +109,7 @@ class Appliance:
         session = session_of(config, clock)
         presence = presence_of(config, session, journal, clock, self._vitals)
         pump = pump_of(config, session, journal, clock, presence)
-        status = self._status_file(session, presence, pump)
+        status = self._status_file(session, presence)
         rooms.callback(status.write, stopped=True)
         rooms.enter_context(session)
         rooms.enter_context(presence)
@@ -116,6 +117,7 @@ class Appliance:
         rooms.callback(pump.flush, config.drain_s)
         rooms.enter_context(self._thread("housekeeping", lambda: self._keep_house(journal, status)))
         self._books.append(pump.health)
+        self._latency = pump.latency_ms
         return presence
 
     def _open_path(self, rooms: ExitStack, journal: Journal, presence: Presence) -> Intake:
@@ -193,22 +195,25 @@ class Appliance:
             self._models.append(about)
 
     def _vitals(self) -> Vitals:
-        return Vitals(stages=self._health(), free_bytes=free_bytes(self._config.state.folder))
+        free = free_bytes(self._config.state.folder)
+        return Vitals(stages=self._health(), free_bytes=free, latency_ms=self._delivery())
+
+    def _delivery(self) -> dict[str, float]:
+        """From the last instance received to its finding acknowledged; empty before the first."""
+        measured = {f"p{percent}": self._latency.percentile(percent) for percent in (50, 99)}
+        return {name: value for name, value in measured.items() if value is not None}
 
     def _health(self) -> list[StageHealth]:
         return [health() for health in self._books]
 
-    def _status_file(self, session: MqttSession, presence: Presence, pump: Pump) -> StatusFile:
+    def _status_file(self, session: MqttSession, presence: Presence) -> StatusFile:
         def others() -> Mapping[str, Any]:
             return {
                 "session": presence.session,
                 "broker": session.connected,
                 "sources": self._sources,
                 "models": self._models,
-                "delivery": {
-                    "p50_ms": pump.latency_ms.percentile(50),
-                    "p99_ms": pump.latency_ms.percentile(99),
-                },
+                "delivery_ms": self._delivery(),
                 "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,
             }
 

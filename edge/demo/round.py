@@ -169,7 +169,7 @@ def _summary(console: Console, config: Config, rows: Mapping[str, Row]) -> int:
     console.print(
         f"\n{len(rows)} series in ({instances} instances), {findings} findings out; "
         "last instance received to finding acknowledged: "
-        f"p50 {delivery['p50_ms'] or 0:.0f} ms, p99 {delivery['p99_ms'] or 0:.0f} ms"
+        f"p50 {delivery.get('p50', 0):.0f} ms, p99 {delivery.get('p99', 0):.0f} ms"
     )
     for row in rows.values():
         if not row.findings:
@@ -182,10 +182,10 @@ def _summary(console: Console, config: Config, rows: Mapping[str, Row]) -> int:
     return 0 if len(answered) == len(rows) else 1
 
 
-def _delivery(config: Config) -> Mapping[str, float | None]:
+def _delivery(config: Config) -> Mapping[str, float]:
     """Return what the daemon measured; it writes its status every few seconds."""
     status = json.loads((config.state.folder / "status.json").read_text())
-    measured: Mapping[str, float | None] = status["delivery"]
+    measured: Mapping[str, float] = status["delivery_ms"]
     return measured
 
 

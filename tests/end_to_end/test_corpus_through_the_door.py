@@ -72,12 +72,9 @@ def send_and_compare(folder: Path, roots: list[Path]) -> None:
         assert all(finding["verdict"] for finding in receiver.findings())
         assert all(f["reason"] for f in receiver.findings() if f["verdict"] == "NOT_ASSESSED")
         assert box.is_running()
-    verdicts = defaultdict(int)
-    for finding in receiver.findings():
-        verdicts[finding["verdict"]] += 1
-    print(
-        f"{len(objects)} SOP instances kept, {len(refused)} refused, {len(subjects)} series: {dict(verdicts)}"
-    )
+    verdicts = dict(Counter(finding["verdict"] for finding in receiver.findings()))
+    files = sum(len(paths) for paths in objects.values())
+    print(f"{files} objects sent; refused: {refused or 'none'}; {len(subjects)} series: {verdicts}")
 
 
 def objects_under(roots: list[Path]) -> dict[str, list[tuple[Path, bytes]]]:
