@@ -31,6 +31,7 @@ from edge.domain.errors import FormatError
 _LOOK_UP_S = 0.25  # how often a sleeping thread looks at its timers
 _MESSAGES_MAX = 64
 _PIECE_BYTES = 1 << 17
+_PDU_BYTES_MAX = 1 << 20  # of a PDU that has to be read whole; 128 contexts take some 20 KB
 _P_DATA = b"\x04"
 _ESTABLISHED, _CLOSING = "Sta6", "Sta13"  # names of PS3.8
 _CONNECTION_CLOSED, _INVALID_PDU = "Evt17", "Evt19"
@@ -188,6 +189,8 @@ class Reactor(DULServiceProvider):
                 if self._has_work() or not wire.wait(_LOOK_UP_S, self._bell):
                     return
                 head = wire.recv(6)
+            if int.from_bytes(head[2:6], "big") > _PDU_BYTES_MAX:
+                raise FormatError(f"PDU of more than {_PDU_BYTES_MAX} bytes that is no P-DATA")
             wire.give_back(bytes(head))
             super()._read_pdu_data()
         except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,17 +31,20 @@ def assert_it_lives(door: OpenDoor) -> None:
     assert door.door.stage.health().balances
 
 
-@pytest.mark.parametrize("how", ["abort", "close"])
+def hang_up(scu: RawScu) -> None:
+    scu.socket.close()
+
+
+@pytest.mark.parametrize("break_off", [RawScu.abort, hang_up])
 def test_an_association_that_breaks_off_within_an_object_keeps_what_came_before(
-    door: OpenDoor, how: str
+    door: OpenDoor, break_off: Callable[[RawScu], None]
 ) -> None:
-    endings = {"abort": RawScu.abort, "close": lambda scu: scu.socket.close()}
     with RawScu(door.port) as scu:
         scu.associate()
         assert scu.store("2.25.1", data_set("2.25.1")) == 0x0000
         scu.command("2.25.2")
         scu.send_pdv(data_set("2.25.2"), control=0)
-        endings[how](scu)
+        break_off(scu)
     until(lambda: len(door.closed) == 1, within_s=5)
     assert [instance.sop_uid for instance in door.instances()] == ["2.25.1"]
     assert_it_lives(door)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def send_until_it_dies(port: int, sop_uids: list[str], confirmed: list[str]) -> 
         return  # the door was killed
 
 
+def has_enough(confirmed: list[str], moments: random.Random | None) -> bool:
+    """Say when to kill: at a random moment, or once everything is confirmed."""
+    return len(confirmed) == INSTANCES or (moments is not None and moments.random() < 0.1)
+
+
 def kill_while_receiving(folder: Path, *, kills: int, seed: int) -> None:
     """Send `INSTANCES` again and again until all are confirmed, killing the door at random moments."""
     moments = random.Random(seed)
@@ -52,10 +58,7 @@ def kill_while_receiving(folder: Path, *, kills: int, seed: int) -> None:
             ]
             for sender in senders:
                 sender.start()
-            enough = (
-                len(confirmed) + moments.randrange(1, max(2, len(rest) // 2)) if life < kills else INSTANCES
-            )
-            until(lambda enough=enough: len(confirmed) >= enough, within_s=60)
+            until(partial(has_enough, confirmed, moments if life < kills else None), within_s=60)
             child.kill()
             for sender in senders:
                 sender.join()
@@ -71,7 +74,7 @@ def assert_everything_is_there(folder: Path, confirmed: list[str]) -> None:
     assert set(confirmed) <= set(instances)
     for sop_uid, instance in instances.items():
         assert instance.path.read_bytes().endswith(content_of(sop_uid))
-    assert {path for path in folder.glob("intake/*/*")} == {each.path for each in instances.values()}
+    assert set(folder.glob("intake/*/*")) == {each.path for each in instances.values()}
     assert list(folder.glob("spool/*/*")) == []
 
 
@@ -129,9 +132,9 @@ def test_what_was_interrupted_three_times_is_known_at_the_next_start(tmp_path: P
         with Journal(tmp_path / "journal.db", SystemClock()) as journal:
             for lease in journal.interrupted(QUEUE):
                 journal.retry(lease, after_s=0.0, reason="interrupted")
-            lease = journal.lease_group(QUEUE, "2.25.7")
-            assert lease is not None
-            assert lease.attempt == attempt
+            begun = journal.lease_group(QUEUE, "2.25.7")
+            assert begun is not None
+            assert begun.attempt == attempt
     with Journal(tmp_path / "journal.db", SystemClock()) as journal:
         [lease] = journal.interrupted(QUEUE)
         assert lease.attempt == 3
