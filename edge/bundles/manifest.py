@@ -176,7 +176,11 @@ class Label(Part):
 class FieldOfView(Part):
     """When a structure counts as cut off by the edge of the picture."""
 
-    margin_mm: float = Field(ge=0, le=20, description="Voxels within this distance reach a face, in mm.")
+    margin_mm: float = Field(
+        ge=0,
+        le=20,
+        description="Voxels within this distance reach a face, mm, rounded to voxels, at least one.",
+    )
     contact_min_mm2: float = Field(ge=0, le=100_000, description="Reached by at least this area, in mm².")
     continuing_labels: tuple[Words, ...] = Field(
         default=(), description="Labels that leave the picture by nature and do not count: the brainstem."

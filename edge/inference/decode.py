@@ -78,7 +78,7 @@ def _touched(labels: Labels, grid: Volume, rule: FieldOfView, names: tuple[str, 
     counted = (labels > 0) & ~np.isin(labels, continuing)
     reached = set()
     for axis, way in enumerate(directions(grid)):
-        layers = max(1, math.ceil(rule.margin_mm / grid.spacing_mm[axis]))
+        layers = max(1, round(rule.margin_mm / grid.spacing_mm[axis]))
         voxel_mm2 = math.prod(grid.spacing_mm) / grid.spacing_mm[axis]
         across = np.moveaxis(counted, axis, 0)
         for face, rim in ((OPPOSITE[way], across[:layers]), (way, across[-layers:])):
