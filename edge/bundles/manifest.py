@@ -179,7 +179,7 @@ class FieldOfView(Part):
     margin_mm: float = Field(
         ge=0,
         le=20,
-        description="Voxels within this distance reach a face, mm, rounded to voxels, at least one.",
+        description="Voxels this near reach a face, mm; one layer at least.",
     )
     contact_min_mm2: float = Field(ge=0, le=100_000, description="Reached by at least this area, in mm².")
     continuing_labels: tuple[Words, ...] = Field(
