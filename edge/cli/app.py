@@ -153,6 +153,19 @@ def status(config: ConfigFile) -> None:
 
 
 @app.command()
+def aside(
+    config: ConfigFile,
+    retry: Annotated[
+        str | None, typer.Option(help="Name of a group, or 'all'; with the daemon stopped.")
+    ] = None,
+) -> None:
+    """List what was set aside, why, and where it lies; exit 0 when nothing is, else 1."""
+    from edge.cli import aside as command
+
+    raise typer.Exit(command.run(config, retry=retry))
+
+
+@app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Exit after one round.")] = False,
 ) -> None:

@@ -111,4 +111,8 @@ def _lines(status: Status) -> Iterator[str]:
     for model in status["models"]:
         how = "/".join(str(model[key]) for key in ("precision", "runtime", "provider") if model.get(key))
         yield f"model {model['name']} {model.get('version', '')}: {how or 'not in use'}"
+    taken_ms = status.get("delivery_ms", {})
+    if taken_ms:
+        percentiles = ", ".join(f"{name} {ms:.0f} ms" for name, ms in taken_ms.items())
+        yield f"from the last instance of a series to its finding acknowledged: {percentiles}"
     yield f"disk: {status['disk_free_mb']} MB free"

@@ -194,6 +194,14 @@ class Journal:
 
         return self._writer.do(work)
 
+    def take_back(self, queue: str, group: str) -> int:
+        """Make what was set aside of a group ready again; return how many items that are."""
+        taken = self._writer.do(
+            lambda transaction: rows.take_back(transaction, queue, group, now_ns=self._clock.utc_ns())
+        )
+        self._announce(queue)
+        return taken
+
     def counter(self, name: str) -> int:
         """Return 1, 2, 3 …, never the same number twice, across restarts."""
         return self._writer.do(lambda transaction: rows.count_up(transaction, name))

@@ -206,6 +206,15 @@ def forget(
     return items
 
 
+def take_back(transaction: Transaction, queue: str, group: str, *, now_ns: int) -> int:
+    """Make what was set aside of a group ready again, as if never tried; return how many items that are."""
+    return transaction.rows.execute(
+        "UPDATE items SET state = 'ready', attempts = 0, reason = '', changed_ns = ?, due_ns = 0 "
+        "WHERE queue = ? AND grp = ? AND state = 'set_aside'",
+        (now_ns, queue, group),
+    ).rowcount
+
+
 def count_up(transaction: Transaction, name: str) -> int:
     """Add one to a counter and return it."""
     value = 1 + _counted(transaction.rows, name)
