@@ -134,7 +134,7 @@ class Reactor(DULServiceProvider):
     def run(self) -> None:
         """Run the reactor; whatever ends it, the visitor leaves."""
         try:
-            self._visitor.guard(super().run)
+            self._visitor.guard(_without_assertions(super().run))
         finally:
             with self._bell_lock:
                 os.close(self._bell)
@@ -251,7 +251,7 @@ class DoorAssociation(Association):
     def run(self) -> None:
         """Negotiate and serve what is no C-STORE, until the association ends."""
         try:
-            self.visitor.guard(super().run)
+            self.visitor.guard(_without_assertions(super().run))
         finally:
             self.hang_up()
             self.dul.kill_dul()
@@ -317,6 +317,18 @@ def forward(association: Association, context_id: int, control: int, piece: byte
     primitive = P_DATA()
     primitive.presentation_data_value_list.append((context_id, bytes([control]) + piece))
     association.dimse.receive_primitive(primitive)
+
+
+def _without_assertions(run: Callable[[], None]) -> Callable[[], None]:
+    """Return `run` with pynetdicom's assertions, which speak of what a peer sent, as errors of that peer."""
+
+    def guarded() -> None:
+        try:
+            run()
+        except AssertionError as odd:
+            raise FormatError(f"the peer sent what pynetdicom did not expect: {odd}") from odd
+
+    return guarded
 
 
 def _sleep_on(bell: int | None, timeout_s: float) -> None:

@@ -32,7 +32,6 @@ from edge.sources.folder_files import Identity, UnfinishedError, copy_in, identi
 _POLL_MAX_S = 1.0
 _UNFINISHED_S = 30.0  # a file that stays truncated this long is taken as it is, and ends as NOT_ASSESSED
 _UNDER_WAY = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".swp", "~")
-_PAUSE_S = 10.0  # after the intake had no room
 _LEDGER = "taken"
 
 Fingerprint = tuple[int, int, int]  # inode, size in bytes, time of the last change in ns
@@ -131,10 +130,8 @@ class WatchedFolder:
         self._waiting = {path: seen for path, seen in self._waiting.items() if path in present}
         now_ns = self._clock.monotonic_ns()
         has_taken = False
-        if now_ns < self._pause_until_ns:
-            return
         for path, fingerprint in present.items():
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self._clock.monotonic_ns() < self._pause_until_ns:
                 break
             if self._finished.get(path) == fingerprint:
                 continue
@@ -163,7 +160,7 @@ class WatchedFolder:
                 self._unfinished[str(path)] = seen.fingerprint
                 raise DeliveryError(f"not whole: {trouble}") from trouble  # the stage puts it back
             except (StorageFullError, JournalError) as trouble:
-                self._pause_until_ns = self._clock.monotonic_ns() + round(_PAUSE_S * 1e9)
+                self._pause_until_ns = self._clock.monotonic_ns() + self._settle_ns
                 raise DeliveryError(str(trouble)) from trouble
             except OSError as trouble:
                 raise FormatError(f"cannot be read: {trouble.strerror}") from trouble

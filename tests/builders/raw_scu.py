@@ -39,6 +39,20 @@ def data_set(
     )
 
 
+def association_request(
+    contexts: Sequence[tuple[str, str]], *, calling: str, called: str, pdu_bytes: int
+) -> bytes:
+    """An A-ASSOCIATE-RQ; each context is an abstract and a transfer syntax."""
+    items = _item(0x10, b"1.2.840.10008.3.1.1.1")
+    for number, (abstract, transfer) in enumerate(contexts):
+        proposed = _item(0x30, abstract.encode()) + _item(0x40, transfer.encode())
+        items += _item(0x20, bytes([2 * number + 1, 0, 0, 0]) + proposed)
+    user = _item(0x51, struct.pack(">I", pdu_bytes)) + _item(0x52, b"2.25.1")
+    titles = called.encode("latin-1").ljust(16)[:16] + calling.encode("latin-1").ljust(16)[:16]
+    body = b"\0\1\0\0" + titles + bytes(32) + items + _item(0x50, user)
+    return b"\1\0" + struct.pack(">I", len(body)) + body
+
+
 class RawScu:
     """One association; `with` opens the connection and closes it without a word."""
 
@@ -53,7 +67,7 @@ class RawScu:
     ) -> None:
         self._port = port
         self._contexts = contexts
-        self._titles = called.encode("latin-1").ljust(16)[:16] + calling.encode("latin-1").ljust(16)[:16]
+        self._calling, self._called = calling, called
         self._pdu_bytes = pdu_bytes
         self.reply = b""
 
@@ -68,13 +82,11 @@ class RawScu:
 
     def associate(self) -> int:
         """Ask for the association; return the type of the PDU that came back: 2 accepted, 3 rejected."""
-        items = _item(0x10, b"1.2.840.10008.3.1.1.1")
-        for number, (abstract, transfer) in enumerate(self._contexts):
-            proposed = _item(0x30, abstract.encode()) + _item(0x40, transfer.encode())
-            items += _item(0x20, bytes([2 * number + 1, 0, 0, 0]) + proposed)
-        user = _item(0x51, struct.pack(">I", self._pdu_bytes)) + _item(0x52, b"2.25.1")
-        body = b"\0\1\0\0" + self._titles + bytes(32) + items + _item(0x50, user)
-        self.send_pdu(1, body)
+        self.socket.sendall(
+            association_request(
+                self._contexts, calling=self._calling, called=self._called, pdu_bytes=self._pdu_bytes
+            )
+        )
         kind, self.reply = self.receive_pdu()
         return kind
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.builders.door import OpenDoor, door_process, open_door
-from tests.builders.raw_scu import RawScu, data_set
+from tests.builders.raw_scu import CT_STORAGE, EXPLICIT, RawScu, association_request, data_set
 from tests.waiting import until
 
 
@@ -64,7 +66,7 @@ def test_an_association_that_breaks_off_within_an_object_keeps_what_came_before(
     ids=["http", "tls", "one byte", "4 GB request", "data before association", "abort at once", "noise"],
 )
 def test_garbage_at_the_port_harms_nobody(door: OpenDoor, garbage: bytes) -> None:
-    with RawScu(door.port) as scu:
+    with RawScu(door.port) as scu, suppress(ConnectionError):
         scu.socket.sendall(garbage)
     assert_it_lives(door)
 
@@ -125,6 +127,26 @@ def test_a_release_within_an_object_ends_the_association_and_keeps_nothing_half(
         scu.receive_pdu()
     until(lambda: len(door.closed) == 1, within_s=5)
     assert door.instances() == []
+    assert_it_lives(door)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_conversations_harm_nobody(door: OpenDoor, seed: int) -> None:
+    chance = random.Random(seed)
+    conversation = association_request(
+        [(CT_STORAGE, EXPLICIT)], calling="SCU", called="EDGE", pdu_bytes=16384
+    )
+    head = len(conversation)
+    with RawScu(door.port) as scu:
+        scu.socket.sendall(conversation)
+        assert scu.receive_pdu()[0] == 2
+    for _ in range(30):
+        mutated = bytearray(conversation)
+        for _ in range(chance.randrange(1, 6)):
+            mutated[chance.randrange(head)] = chance.randrange(256)
+        with RawScu(door.port) as scu, suppress(ConnectionError):
+            scu.socket.sendall(mutated[: chance.randrange(1, head + 1)])
+            scu.socket.sendall(mutated)
     assert_it_lives(door)
 
 

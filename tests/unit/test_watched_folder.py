@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from pydicom.data import get_testdata_file
+
+from edge.domain.errors import ConfigurationError, StorageFullError
+from edge.domain.study import Arrival, Kept
+from edge.kit.stage import Stage
+from edge.sources.folder import WatchedFolder
+from tests.fakes.clock import FakeClock
+
+SETTLE_S = 2.0
+
+
+class Taken:
+    """An intake that takes what it gets, unless it is told that it has no room."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[Arrival] = []
+        self.contents: list[bytes] = []
+        self.closed: list[str] = []
+        self.has_room = True
+
+    def keep(self, arrival: Arrival) -> Kept:
+        if not self.has_room:
+            raise StorageFullError("no room")
+        self.arrivals.append(arrival)
+        self.contents.append(arrival.received_path.read_bytes())
+        return Kept.NEW
+
+    def association_closed(self, association: str) -> None:
+        self.closed.append(association)
+
+
+class Bench:
+    """A watched folder whose polls and whose time the test owns."""
+
+    def __init__(self, folder: Path, clock: FakeClock) -> None:
+        self.path = folder / "in"
+        self.path.mkdir(exist_ok=True)
+        self.spool = folder / "spool"
+        (self.spool / "folder").mkdir(parents=True, exist_ok=True)
+        self.clock = clock
+        self.taken = Taken()
+        self.watched = self.make(after="keep")
+
+    def make(self, **options: object) -> WatchedFolder:
+        self.stage = Stage("folder", self.clock)
+        made = WatchedFolder(
+            "folder",
+            **{  # type: ignore[arg-type]  # options of the test
+                "path": self.path,
+                "spool": self.spool,
+                "settle_s": SETTLE_S,
+                "after": "keep",
+                "nifti_modality": "MR",
+                "clock": self.clock,
+                "stage": self.stage,
+                **options,
+            },
+        )
+        made._read_ledger()
+        self.watched = made
+        return made
+
+    def settle(self, seconds: float = SETTLE_S) -> list[Arrival]:
+        """Poll, let time pass, poll again; return what was taken."""
+        before = len(self.taken.arrivals)
+        self.watched.look(self.taken)
+        self.clock.advance(seconds)
+        self.watched.look(self.taken)
+        return self.taken.arrivals[before:]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, clock: FakeClock) -> Bench:
+    return Bench(tmp_path, clock)
+
+
+def ct(target: Path) -> bytes:
+    shutil.copy(str(get_testdata_file("CT_small.dcm")), target)
+    return target.read_bytes()
+
+
+def nifti(target: Path) -> bytes:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 9, 10), np.int16), np.eye(4)), target)  # type: ignore[no-untyped-call]
+    return target.read_bytes()
+
+
+def test_a_file_is_taken_once_it_has_settled(bench: Bench) -> None:
+    content = ct(bench.path / "a.dcm")
+    bench.watched.look(bench.taken)
+    assert bench.taken.arrivals == []
+    [arrival] = bench.settle()
+    assert bench.taken.contents == [content]
+    assert (arrival.format, arrival.modality, arrival.sop_class_uid) == (
+        "dicom",
+        "CT",
+        "1.2.840.10008.5.1.4.1.1.2",
+    )
+    assert bench.settle() == []
+    assert list(bench.spool.glob("*/*.part*")) == []
+
+
+def test_a_file_that_grows_is_waited_for(bench: Bench) -> None:
+    content = ct(bench.path / "whole.dcm")
+    (bench.path / "whole.dcm").unlink()
+    with (bench.path / "a.dcm").open("wb") as growing:
+        for at in range(0, len(content), 10_000):
+            growing.write(content[at : at + 10_000])
+            growing.flush()
+            bench.watched.look(bench.taken)
+            bench.clock.advance(SETTLE_S - 0.1)
+    assert bench.taken.arrivals == []
+    bench.settle()
+    assert bench.taken.contents == [content]
+
+
+def test_a_file_that_is_moved_in_from_a_name_under_way_is_taken_whole(bench: Bench) -> None:
+    content = ct(bench.path / "a.dcm.part")
+    assert bench.settle() == []
+    (bench.path / "a.dcm.part").rename(bench.path / "a.dcm")
+    bench.settle()
+    assert bench.taken.contents == [content]
+
+
+def test_folders_below_are_watched_and_hidden_files_are_not(bench: Bench) -> None:
+    (bench.path / "patient" / "series").mkdir(parents=True)
+    ct(bench.path / "patient" / "series" / "IM0001")  # no suffix: recognised by its content
+    ct(bench.path / ".hidden.dcm")
+    assert len(bench.settle()) == 1
+
+
+def test_a_truncated_file_waits_and_is_then_taken_as_it_is(bench: Bench) -> None:
+    content = ct(bench.path / "a.dcm")
+    (bench.path / "a.dcm").write_bytes(content[:20_000])
+    assert bench.settle(20.0) == []
+    assert bench.stage.health().taken == 0
+    [arrival] = bench.settle(15.0)
+    assert arrival.size_bytes == 20_000
+
+
+def test_a_truncated_file_that_is_finished_in_time_is_taken_once(bench: Bench) -> None:
+    content = ct(bench.path / "a.dcm")
+    (bench.path / "a.dcm").write_bytes(content[:20_000])
+    assert bench.settle(20.0) == []
+    (bench.path / "a.dcm").write_bytes(content)
+    assert len(bench.settle()) == 1
+    assert bench.taken.contents == [content]
+
+
+@pytest.mark.parametrize("name", ["head.nii", "head.nii.gz"])
+def test_a_nifti_file_is_a_series_of_its_own(bench: Bench, name: str) -> None:
+    content = nifti(bench.path / name)
+    [arrival] = bench.settle()
+    number = int(hashlib.sha256(content).hexdigest()[:32], 16)
+    assert arrival.sop_uid == f"2.25.{number}"
+    assert (arrival.format, arrival.modality, arrival.series_uid) == ("nifti", "MR", "")
+    assert arrival.announced_instances == 1
+    assert arrival.received_path.name.endswith(".nii.gz" if name.endswith(".gz") else ".nii")
+
+
+@pytest.mark.parametrize("name", ["head.nii", "head.nii.gz"])
+def test_a_truncated_nifti_file_waits(bench: Bench, name: str) -> None:
+    content = nifti(bench.path / name)
+    (bench.path / name).write_bytes(content[: len(content) // 2])
+    assert bench.settle(20.0) == []
+    assert len(bench.settle(15.0)) == 1
+
+
+def test_a_nifti_file_of_another_byte_order_is_measured_rightly(bench: Bench) -> None:
+    image = nibabel.Nifti1Image(np.zeros((8, 9, 10), ">i2"), np.eye(4), nibabel.Nifti1Header(endianness=">"))  # type: ignore[no-untyped-call]
+    nibabel.save(image, bench.path / "big.nii")
+    assert len(bench.settle()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.txt", b"nothing for us"),
+        ("empty.dcm", b""),
+        ("page.dcm", b"<html>" * 100),
+        ("short", b"x"),
+    ],
+)
+def test_a_file_that_is_nothing_for_us_is_set_aside_in_place_once(
+    bench: Bench, name: str, content: bytes
+) -> None:
+    (bench.path / name).write_bytes(content)
+    for _ in range(3):
+        assert bench.settle(40.0) == []
+    assert (bench.path / name).exists()
+    assert bench.stage.health().set_aside == 1
+    assert bench.stage.health().balances
+
+
+def test_one_bad_file_does_not_keep_the_others_waiting(bench: Bench) -> None:
+    (bench.path / "a.txt").write_bytes(b"bad")
+    ct(bench.path / "b.dcm")
+    os.mkfifo(bench.path / "c.dcm")
+    assert len(bench.settle()) == 1
+
+
+def test_files_are_removed_or_kept_as_the_operator_says(bench: Bench) -> None:
+    ct(bench.path / "a.dcm")
+    bench.settle()
+    assert (bench.path / "a.dcm").exists()
+    bench.make(after="remove")
+    ct(bench.path / "b.dcm")
+    assert len(bench.settle()) == 1
+    assert [path.name for path in bench.path.iterdir()] == ["a.dcm"]
+
+
+def test_a_restart_finds_nothing_new_in_what_was_taken(bench: Bench) -> None:
+    ct(bench.path / "a.dcm")
+    assert len(bench.settle()) == 1
+    bench.make()
+    assert bench.settle() == []
+
+
+def test_a_file_that_changed_after_it_was_taken_is_taken_again(bench: Bench) -> None:
+    content = ct(bench.path / "a.dcm")
+    bench.settle()
+    (bench.path / "a.dcm").write_bytes(content + b"\0" * 10)
+    assert len(bench.settle()) == 1
+
+
+def test_without_room_files_stay_and_are_taken_later(bench: Bench) -> None:
+    bench.make(after="remove")
+    ct(bench.path / "a.dcm")
+    bench.taken.has_room = False
+    assert bench.settle() == []
+    assert (bench.path / "a.dcm").exists()
+    bench.taken.has_room = True
+    assert len(bench.settle()) == 1
+    assert not (bench.path / "a.dcm").exists()
+    assert bench.stage.health().balances
+
+
+def test_what_comes_together_is_one_association_that_closes_when_it_is_quiet(bench: Bench) -> None:
+    ct(bench.path / "a.dcm")
+    nifti(bench.path / "b.nii")
+    arrivals = bench.settle()
+    assert len({arrival.association for arrival in arrivals}) == 1
+    assert bench.taken.closed == [arrivals[0].association]
+    ct(bench.path / "c.dcm")
+    [later] = bench.settle()
+    assert later.association != arrivals[0].association
+
+
+def test_the_digest_is_that_of_the_data_set_so_a_file_and_a_c_store_are_the_same_object(bench: Bench) -> None:
+    content = ct(bench.path / "a.dcm")
+    [arrival] = bench.settle()
+    behind_meta = 144 + int.from_bytes(content[140:144], "little")
+    assert arrival.sha256 == hashlib.sha256(content[behind_meta:]).hexdigest()
+
+
+def test_a_damaged_gzip_stream_waits_and_is_then_taken_as_it_is(bench: Bench) -> None:
+    content = bytearray(gzip.compress(nifti(bench.path / "a.nii")))
+    (bench.path / "a.nii").unlink()
+    content[20:30] = bytes(10)
+    (bench.path / "a.nii.gz").write_bytes(content)
+    assert bench.settle(20.0) == []
+    assert len(bench.settle(15.0)) == 1
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, bench: Bench) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    watched = bench.make(path=tmp_path / "file")
+    with pytest.raises(ConfigurationError, match="wanted a folder to watch"), watched.serve(bench.taken):
+        pass
