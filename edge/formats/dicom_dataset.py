@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -52,12 +53,19 @@ def read_header(path: Path) -> Dataset:
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Count pydicom's warnings in the log instead of showing them: they may quote a patient."""
+    """Count pydicom's warnings instead of showing them, and keep its log still: both may quote a patient."""
+    theirs = logging.getLogger("pydicom")
     with _filters, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield
+        level = theirs.level
+        theirs.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            theirs.setLevel(level)
     if caught:
-        _log.debug("pydicom has warned", times=len(caught))
+        kinds = sorted({warning.category.__name__ for warning in caught})
+        _log.debug("pydicom has warned", times=len(caught), kinds=",".join(kinds))
 
 
 def _look(_dataset: Dataset, _element: object) -> None:

@@ -1,0 +1,128 @@
+"""Read the slices of enhanced multi-frame objects, which describe each frame in functional groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from edge.domain.errors import FormatError, SeriesRejectedError
+from edge.formats import dicom_tags as tags
+from edge.formats.dicom_dataset import TROUBLES, read_header
+from edge.studies.classic import Header
+from edge.studies.slices import Moments, Scaling, Slice, label_of, milliseconds, plane_of, scaling_of
+
+_FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
+
+
+def slices_of(header: Header) -> list[Slice]:
+    """Return every frame of a multi-frame object as a slice.
+
+    Raises:
+        SeriesRejectedError: Its frames have no functional groups, or a frame has no place.
+        FormatError: The header is damaged.
+    """
+    try:
+        dataset = read_header(header.instance.path)
+        shared = _items(dataset, "SharedFunctionalGroupsSequence")
+        per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
+        if len(per_frame) != header.source.frames:
+            raise SeriesRejectedError(
+                f"{header.label}: {header.source.frames} frames, of which {len(per_frame)} are described"
+            )
+        common = shared[0] if shared else Dataset()
+        return [_slice(header, dataset, _Groups(own, common), n) for n, own in enumerate(per_frame)]
+    except FormatError as trouble:
+        raise FormatError(f"{header.label}: {trouble}") from trouble
+    except TROUBLES as trouble:  # whose own words may quote a patient
+        raise FormatError(f"{header.label}: functional groups: {type(trouble).__name__}") from trouble
+
+
+class _Groups:
+    """The functional groups of one frame: its own before the shared ones."""
+
+    def __init__(self, own: Dataset, shared: Dataset) -> None:
+        self._holders = (own, shared)
+
+    def item(self, *keys: str | int) -> Dataset:
+        """Return the first item of the first of these sequences that is there, else an empty one."""
+        for holder in self._holders:
+            for key in keys:
+                items = _items(holder, key)
+                if items:
+                    return items[0]
+        return Dataset()
+
+
+def _slice(header: Header, dataset: Dataset, groups: _Groups, frame: int) -> Slice:
+    content = groups.item("FrameContentSequence")
+    frame_type = groups.item(*_FRAME_TYPES)
+    number = header.elements.integer(tags.INSTANCE_NUMBER)
+    label = label_of(number, header.instance.sop_uid, frame=frame)
+    measures = groups.item("PixelMeasuresSequence")
+    form = header.source.format
+    kind = [str(value) for value in frame_type.get("FrameType") or dataset.get("ImageType") or ()][2:]
+    return Slice(
+        label=label,
+        sop_uid=header.instance.sop_uid,
+        number=(number or 0) * 1_000_000 + frame,
+        modality=str(dataset.get("Modality", "")),
+        source=header.source,
+        frame=frame,
+        rows=form.rows,
+        columns=form.columns,
+        plane=plane_of(
+            label,
+            _floats(groups.item("PlanePositionSequence").get("ImagePositionPatient")),
+            _floats(groups.item("PlaneOrientationSequence").get("ImageOrientationPatient")),
+            _floats(measures.get("PixelSpacing")),
+        ),
+        thickness_mm=_float(measures.get("SliceThickness")),
+        scaling=_scaling(dataset, groups),
+        kind="/".join([str(frame_type.get("ComplexImageComponent") or ""), *kind]),
+        echo_ms=_float(groups.item("MREchoSequence").get("EffectiveEchoTime")),
+        moments=_moments(groups, content),
+        is_lossy=str(dataset.get("LossyImageCompression", "")) == "01",
+    )
+
+
+def _scaling(dataset: Dataset, groups: _Groups) -> Scaling:
+    values = groups.item("PixelValueTransformationSequence")
+    return scaling_of(
+        str(dataset.get("Modality", "")),
+        _float(values.get("RescaleSlope")),
+        _float(values.get("RescaleIntercept")),
+        rescale_type=str(values.get("RescaleType") or ""),
+        philips_scale=_float(groups.item(tags.PHILIPS_FRAME).get(tags.PHILIPS_SCALE)),
+    )
+
+
+def _moments(groups: _Groups, content: Dataset) -> Moments:
+    return Moments(
+        temporal_position=_float(content.get("TemporalPositionIndex")),
+        b_value=_float(groups.item("MRDiffusionSequence").get("DiffusionBValue")),
+        acquisition_number=_float(content.get("FrameAcquisitionNumber")),
+        acquired_ms=milliseconds(str(content.get("FrameAcquisitionDateTime") or "")),
+        trigger_ms=_float(
+            groups.item("CardiacSynchronizationSequence").get("NominalCardiacTriggerDelayTime")
+        ),
+    )
+
+
+def _items(holder: Dataset, key: str | int) -> Sequence[Dataset]:
+    """Return the items of a sequence, () where there is none."""
+    if key not in holder:
+        return ()
+    element = holder[key]
+    return tuple(element.value) if element.VR == "SQ" else ()
+
+
+def _float(value: Any) -> float | None:
+    """Return a value of pydicom's, or that of one of its elements, as a number."""
+    value = getattr(value, "value", value)
+    return None if value is None or value == "" else float(value)
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values or ())
