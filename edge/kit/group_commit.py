@@ -3,7 +3,7 @@
 A sync costs milliseconds and a row microseconds, so everything that arrived during the last sync shares the
 next one: whoever gets the lock first commits for all who wait by then, and the others find their work done.
 Rows alone are committed with `synchronous=FULL`. Files that land together with rows are covered by one sync
-for both: rename, commit without a sync of its own, `syncfs`; docs/decisions/0010-group-commit.md has the
+for both: rename, commit without a sync of its own, `syncfs`; docs/decisions/one-sync-for-a-group.md has the
 measurements.
 """
 

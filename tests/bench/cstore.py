@@ -26,7 +26,7 @@ def run(*, instances: int = INSTANCES, rounds: int = ROUNDS) -> list[Row]:
     """Send CT slices over 1 and over 4 associations, the receivers taking turns.
 
     Returns:
-        Objects per second of us and of storescp, as it comes and tuned, each the median of the rounds, and the
+        Objects per second of us and of storescp, as it comes and tuned: medians of the rounds, and the
         median of the rounds' ratios. On disk our figure includes the sync of file, folder and journal before
         each answer, and storescp's none; in memory (tmpfs) a sync costs nothing, so what is left is the
         software.
