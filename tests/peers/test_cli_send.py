@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import subprocess
 import threading
@@ -140,20 +141,20 @@ def test_an_object_that_the_archive_does_not_know_is_a_failure_of_its_own(tmp_pa
 def test_an_association_that_breaks_is_made_again(tmp_path: Path) -> None:
     for number in range(6):
         instance(tmp_path, number)
-    broken: list[str] = []
+    breaks = itertools.chain([True], itertools.repeat(False))
 
     def answer(event: Any) -> int:
-        uid = str(event.request.AffectedSOPInstanceUID)
-        if not broken:
-            broken.append(uid)
-            event.assoc.abort()
-            return 0xC000
-        return 0
+        return break_off(event) if next(breaks) else 0
 
     with Archive(taken_by(gather([tmp_path])), answer=answer) as archive:
         done = edge("send", archive.address, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(archive.data_sets) == 6
+
+
+def break_off(event: Any) -> int:
+    event.assoc.abort()
+    return 0xC000
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:104"])

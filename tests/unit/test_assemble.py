@@ -1,3 +1,5 @@
+"""When a series is complete: by count, by quiet, at a deadline, and again when instances come late."""
+
 from __future__ import annotations
 
 import itertools

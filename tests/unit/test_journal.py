@@ -1,3 +1,5 @@
+"""The journal keeps what it promised, whatever is put, leased, finished, interrupted and forgotten."""
+
 from __future__ import annotations
 
 import tempfile

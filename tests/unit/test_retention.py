@@ -1,3 +1,5 @@
+"""What was kept long enough goes; what is not finished never does."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

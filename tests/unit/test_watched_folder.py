@@ -1,3 +1,5 @@
+"""A watched folder takes whole files, once, and waits for those that are still being written."""
+
 from __future__ import annotations
 
 import gzip
@@ -91,7 +93,7 @@ def ct(target: Path) -> bytes:
 
 
 def nifti(target: Path) -> bytes:
-    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 9, 10), np.int16), np.eye(4)), target)  # type: ignore[no-untyped-call]
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 9, 10), np.int16), np.eye(4)), target)  # type: ignore[no-untyped-call]  # nibabel's own
     return target.read_bytes()
 
 
@@ -177,7 +179,7 @@ def test_a_truncated_nifti_file_waits(bench: Bench, name: str) -> None:
 
 
 def test_a_nifti_file_of_another_byte_order_is_measured_rightly(bench: Bench) -> None:
-    image = nibabel.Nifti1Image(np.zeros((8, 9, 10), ">i2"), np.eye(4), nibabel.Nifti1Header(endianness=">"))  # type: ignore[no-untyped-call]
+    image = nibabel.Nifti1Image(np.zeros((8, 9, 10), ">i2"), np.eye(4), nibabel.Nifti1Header(endianness=">"))  # type: ignore[no-untyped-call]  # nibabel's own
     nibabel.save(image, bench.path / "big.nii")
     assert len(bench.settle()) == 1
 
