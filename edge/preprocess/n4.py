@@ -40,10 +40,11 @@ def n4(volume: Volume, *, shrink: int, iterations: tuple[int, ...]) -> Volume:
     correction.SetMaximumNumberOfIterations(list(iterations))
     try:
         correction.Execute(small, mask)
-        field = sitk.GetArrayViewFromImage(correction.GetLogBiasFieldAsImage(full))
+        field = correction.GetLogBiasFieldAsImage(full)
     except RuntimeError as error:
         raise PictureRejectedError(f"volume of {volume.voxels.shape} voxels: N4 gave up: {error}") from error
     even = np.empty(volume.voxels.shape, np.float32)
-    for plane, log_bias, into in zip(volume.voxels, field, even, strict=True):
+    log_biases = sitk.GetArrayViewFromImage(field)  # a view: `field` must outlive it
+    for plane, log_bias, into in zip(volume.voxels, log_biases, even, strict=True):
         np.divide(plane, np.exp(log_bias), out=into, dtype=np.float32, casting="same_kind")
     return replace(volume, voxels=even)
