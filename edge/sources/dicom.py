@@ -33,7 +33,8 @@ _LOCAL_LIMIT_EXCEEDED: Refusal = (0x02, 0x03, 0x02)
 
 _VERIFICATION = "1.2.840.10008.1.1"
 _SPARE_CONNECTIONS = 64  # beside admitted ones: those still asking, and those told that there are too many
-_STALL_S = 60.0
+_IDLE_S = 300.0  # between two objects of an association
+_STALL_S = 60.0  # within an object
 _HANDSHAKE_S = 10.0
 _STOP_S = 10.0
 
@@ -140,6 +141,7 @@ class DicomDoor:
         self._entity = AE(ae_title)
         self._entity.maximum_pdu_size = pdu_bytes
         self._entity.maximum_associations = 1 << 20  # it counts connections; we count those let in
+        self._entity.network_timeout = _IDLE_S
         self._entity.add_supported_context(_VERIFICATION)
 
     @contextmanager

@@ -44,7 +44,7 @@ class JournaledIntake:
             on_closed: Told of each association that ended.
         """
         self._journal = journal
-        self._folder = folder
+        self._folder = folder.absolute()
         self._reserve_bytes = reserve_bytes
         self._clock = clock
         self._on_kept = on_kept
@@ -62,13 +62,13 @@ class JournaledIntake:
             How many files were removed.
         """
         sizes = {
-            instance.path: instance.size_bytes
+            _place(instance.path): instance.size_bytes
             for instance in map(instance_of, self._journal.items(QUEUE, states=EVERY_STATE))
         }
         unanswered = [
             path
             for path in self._folder.glob("*/*")
-            if path.is_file() and path.stat().st_size != sizes.get(path, -1)
+            if path.is_file() and path.stat().st_size != sizes.get(_place(path), -1)
         ]
         for path in unanswered:
             path.unlink()
@@ -124,6 +124,11 @@ def _instance(arrival: Arrival, path: Path, received_at_ns: int) -> Instance:
 
 def _fields(thing: Arrival | Instance) -> dict[str, Any]:
     return {each.name: getattr(thing, each.name) for each in fields(thing)}
+
+
+def _place(path: Path) -> tuple[str, ...]:
+    """Return where a file lies below the intake's folder, which may have been moved or be called otherwise."""
+    return path.parts[-2:]
 
 
 def _suffix(arrival: Arrival) -> str:

@@ -117,6 +117,16 @@ def test_a_torn_file_gives_way_when_the_object_comes_again(tmp_path: Path) -> No
     assert again.path.read_bytes().endswith(content_of("2.25.1"))
 
 
+def test_a_moved_state_folder_loses_no_file(tmp_path: Path) -> None:
+    with open_door(tmp_path / "here") as door, RawScu(door.port) as scu:
+        scu.associate()
+        scu.store("2.25.1", content_of("2.25.1"))
+    (tmp_path / "here").rename(tmp_path / "there")
+    with open_door(tmp_path / "there") as door:
+        assert len(door.instances()) == 1
+    assert len(list((tmp_path / "there").glob("intake/*/*"))) == 1
+
+
 def test_a_second_daemon_on_the_same_journal_is_told_so(tmp_path: Path) -> None:
     with door_process(tmp_path) as (child, _):
         wanted = f"in use by process {child.pid}"
