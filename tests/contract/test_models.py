@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,14 @@ def test_no_time_is_an_error_and_not_an_empty_answer(model: Model) -> None:
     with pytest.raises(DeadlineExceededError, match="not done in the 0 s it was given"):
         model.infer(head(), deadline_s=0)
     assert model.infer(head(), deadline_s=30).labels.any()
+
+
+def test_callers_from_several_threads_each_get_their_own_answer(model: Model) -> None:
+    asked = [head(shape=(20 + 4 * n, 40, 44)) for n in range(6)]
+    alone = [model.infer(volume, deadline_s=30).labels for volume in asked]
+    with ThreadPoolExecutor(3) as callers:
+        together = list(callers.map(lambda volume: model.infer(volume, deadline_s=30).labels, asked))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
 def test_a_volume_the_model_was_not_made_for_is_refused(model: Model) -> None:
