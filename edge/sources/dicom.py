@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pynetdicom import AE, _config
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config
+from pynetdicom.presentation import MediaStoragePresentationContexts, NonPatientObjectPresentationContexts
 
 from edge.domain.errors import ConfigurationError
 from edge.domain.ports import Clock, Intake
@@ -143,6 +144,8 @@ class DicomDoor:
         self._entity.maximum_associations = 1 << 20  # it counts connections; we count those let in
         self._entity.network_timeout = _IDLE_S
         self._entity.add_supported_context(_VERIFICATION)
+        for context in (*NonPatientObjectPresentationContexts, *MediaStoragePresentationContexts):
+            self._entity.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES)
 
     @contextmanager
     def serve(self, intake: Intake) -> Iterator[None]:

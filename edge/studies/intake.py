@@ -127,7 +127,7 @@ def _fields(thing: Arrival | Instance) -> dict[str, Any]:
 
 
 def _place(path: Path) -> tuple[str, ...]:
-    """Return where a file lies below the intake's folder, which may have been moved or be called otherwise."""
+    """Return where a file lies below the intake's folder, which may have been moved."""
     return path.parts[-2:]
 
 

@@ -115,6 +115,9 @@ def test_pynetdicom_stores_and_releases_and_the_association_is_closed(door: Open
         (CT_STORAGE, PRIVATE_SYNTAX),
         (PRIVATE_CLASS, PRIVATE_SYNTAX),
         ("1.2.840.10008.5.1.4.1.1.6", IMPLICIT),  # retired
+        ("1.2.840.10008.5.1.4.39.1", EXPLICIT),  # a palette: of no patient
+        ("1.2.840.10008.5.1.4.38.1", IMPLICIT),  # a hanging protocol
+        ("1.2.840.10008.1.3.10", EXPLICIT),  # a DICOMDIR
         ("1.2.840.10008.5.1.4.1.1.999.1", EXPLICIT),  # not yet invented
     ],
 )
