@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -53,6 +54,7 @@ def run(address: str, paths: Sequence[Path], *, calling_ae: str, called_ae: str)
         0 everything was stored, 1 something was refused or failed, 2 something that was named is unreadable.
     """
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+    warnings.filterwarnings("ignore", module="pydicom")  # of what it thinks of UIDs that we only pass on
     host, port = parse_address(address)
     peer = Peer(host=host, port=port, called_ae=called_ae, calling_ae=calling_ae)
     with err.status("reading headers"):

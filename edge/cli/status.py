@@ -110,7 +110,8 @@ def _lines(status: Status) -> Iterator[str]:
         yield f"source {source['name']}: {source.get('state', 'online')}"
     for model in status["models"]:
         how = "/".join(str(model[key]) for key in ("precision", "runtime", "provider") if model.get(key))
-        yield f"model {model['name']} {model.get('version', '')}: {how or 'not in use'}"
+        version = model.get("version", "")
+        yield f"model {model['name']}{' ' * bool(version)}{version}: {how or 'not in use'}"
     taken_ms = status.get("delivery_ms", {})
     if taken_ms:
         percentiles = ", ".join(f"{name} {ms:.0f} ms" for name, ms in taken_ms.items())
