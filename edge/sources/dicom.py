@@ -145,7 +145,7 @@ class DicomDoor:
         self._entity.network_timeout = _IDLE_S
         self._entity.add_supported_context(_VERIFICATION)
         for context in (*NonPatientObjectPresentationContexts, *MediaStoragePresentationContexts):
-            self._entity.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES)
+            self._entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
 
     @contextmanager
     def serve(self, intake: Intake) -> Iterator[None]:
