@@ -6,6 +6,7 @@ that it is never decoded, memory stays flat at any size, and no queue in between
 
 from __future__ import annotations
 
+import queue
 import random
 import socket
 import struct
@@ -13,10 +14,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
@@ -137,7 +138,7 @@ def _carry_over(
             continue
         number = number % 65_535 + 1
         try:
-            outcome = _store(association, context, parcel, number)
+            outcome = _store(association, context, parcel, number, stopping)
         except OSError as trouble:
             report(parcel, Outcome(None, f"cannot be read: {trouble.strerror}"))
             association.abort()  # the peer waits for the rest of a data set that will not come
@@ -145,6 +146,8 @@ def _carry_over(
         if outcome is not None:
             report(parcel, outcome)
             continue
+        if stopping.is_set():
+            return
         if attempt < ATTEMPTS_MAX:
             waiting.append((parcel, attempt + 1))
         else:
@@ -228,9 +231,13 @@ def _can_connect(peer: Peer) -> str | None:
 
 
 def _store(
-    association: Association, context: PresentationContext, parcel: Parcel, number: int
+    association: Association,
+    context: PresentationContext,
+    parcel: Parcel,
+    number: int,
+    stopping: threading.Event,
 ) -> Outcome | None:
-    """Send one data set and return the peer's answer, or None where the association broke.
+    """Send one data set and return the peer's answer, or None where the association broke or we stop.
 
     Raises:
         OSError: The file cannot be read.
@@ -244,7 +251,7 @@ def _store(
             if line is None or not association.dul.is_alive():
                 return None
             line.send(_pdu(context_id, flag, fragment))
-    _, answer = association.dimse.get_msg(block=True)
+    answer = _answer(association, stopping)
     if answer is None:
         association.abort()
         return None
@@ -252,6 +259,15 @@ def _store(
         return Outcome(None, "the peer's answer has no status")
     comment = str(getattr(answer, "ErrorComment", None) or "").strip()
     return Outcome(answer.Status, comment if answer.Status else "")
+
+
+def _answer(association: Association, stopping: threading.Event) -> Any:
+    """Return the peer's response, or None where none came before the association or our patience ended."""
+    patience_ends = time.monotonic() + ANSWER_S
+    while time.monotonic() < patience_ends and not stopping.is_set():
+        with suppress(queue.Empty):
+            return association.dimse.msg_queue.get(timeout=0.2)[1]
+    return None
 
 
 def _fragments(

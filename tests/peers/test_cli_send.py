@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import struct
 import subprocess
 import threading
@@ -16,7 +17,7 @@ from edge.cli.scu import CONTEXTS_MAX
 from edge.cli.send import Gathered, gather, lots
 from edge.formats.dicom import index
 from tests.peers.archive import Archive
-from tests.peers.command import edge
+from tests.peers.command import edge, start
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -150,6 +151,26 @@ def test_an_association_that_breaks_is_made_again(tmp_path: Path) -> None:
         done = edge("send", archive.address, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(archive.data_sets) == 6
+
+
+def test_ctrl_c_ends_it_though_the_archive_does_not_answer(tmp_path: Path) -> None:
+    for number in range(8):
+        instance(tmp_path, number)
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(event: Any) -> int:
+        asked.set()
+        ended.wait(30)
+        return 0
+
+    with Archive(taken_by(gather([tmp_path])), answer=answer) as archive:
+        sender = start("send", archive.address, tmp_path)
+        assert asked.wait(20)
+        sender.send_signal(signal.SIGINT)
+        _, said = sender.communicate(timeout=20)
+        ended.set()
+    assert sender.returncode == 130
+    assert "Traceback" not in said
 
 
 def break_off(event: Any) -> int:
