@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import os
 import queue
-import select
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -24,13 +22,13 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import AddressInformation, AssociationSocket
+from pynetdicom.transport import AddressInformation
 
 from edge.domain.errors import FormatError
+from edge.sources.dicom_wire import Wire
 
 _LOOK_UP_S = 0.25  # how often a sleeping thread looks at its timers
 _MESSAGES_MAX = 64
-_PIECE_BYTES = 1 << 17
 _PDU_BYTES_MAX = 1 << 20  # of a PDU that has to be read whole; 128 contexts take some 20 KB
 _P_DATA = b"\x04"
 _ESTABLISHED, _CLOSING = "Sta6", "Sta13"  # names of PS3.8
@@ -58,63 +56,6 @@ class Visitor(Protocol):
 
     def guard(self, run: Callable[[], None]) -> None:
         """Run the body of a thread so that no surprise goes further than its association."""
-
-
-class Wire(AssociationSocket):
-    """The socket of one association; reads large pieces and can take bytes back."""
-
-    def __init__(self, association: Association, connection: socket.socket) -> None:
-        super().__init__(association, client_socket=connection)
-        self._ahead = b""
-
-    @property
-    def ready(self) -> bool:
-        """Whether a read would not wait."""
-        return self.wait(0.0)
-
-    def wait(self, timeout_s: float, bell: int | None = None) -> bool:
-        """Sleep until there is something to read, the bell rings, or time is up.
-
-        Args:
-            timeout_s: Longest sleep.
-            bell: A file descriptor that also ends the sleep.
-
-        Returns:
-            Whether there is something to read.
-        """
-        connection = self.socket
-        if connection is None or connection.fileno() < 0:
-            _sleep_on(bell, timeout_s)
-            return False
-        if self._ahead or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
-            return True
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        if bell is not None:
-            poll.register(bell, select.POLLIN)
-        return any(ready == connection.fileno() for ready, _ in poll.poll(timeout_s * 1000))
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Return `nr_bytes`, or fewer where the connection ends before."""
-        received = bytearray(self._ahead[:nr_bytes])
-        self._ahead = self._ahead[nr_bytes:]
-        piece = memoryview(bytearray(min(nr_bytes, _PIECE_BYTES)))
-        while len(received) < nr_bytes:
-            count = self.read_into(piece[: nr_bytes - len(received)])
-            if count == 0:
-                break
-            received += piece[:count]
-        return received
-
-    def read_into(self, piece: memoryview) -> int:
-        """Read what is there into `piece`; 0 when the connection has ended."""
-        if self.socket is None:
-            return 0
-        return self.socket.recv_into(piece)
-
-    def give_back(self, head: bytes) -> None:
-        """Have the next `recv` begin with these bytes."""
-        self._ahead = head + self._ahead
 
 
 class Reactor(DULServiceProvider):
@@ -329,11 +270,6 @@ def _without_assertions(run: Callable[[], None]) -> Callable[[], None]:
             raise FormatError(f"the peer sent what pynetdicom did not expect: {odd}") from odd
 
     return guarded
-
-
-def _sleep_on(bell: int | None, timeout_s: float) -> None:
-    if bell is not None:
-        select.select([bell], [], [], timeout_s)
 
 
 def _drain(bell: int) -> None:

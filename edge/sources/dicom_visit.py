@@ -12,9 +12,9 @@ from edge.domain.ports import Intake
 from edge.kit.stage import Stage
 from edge.sources import dicom_object as objects
 from edge.sources.dicom_object import Command, ObjectRefusedError, SpoolFile
-from edge.sources.dicom_reactor import DoorAssociation, Refusal, Wire, forward
+from edge.sources.dicom_reactor import DoorAssociation, Refusal, forward
+from edge.sources.dicom_wire import PIECE_BYTES, Wire
 
-_PIECE_BYTES = 1 << 17
 _COMMAND_BYTES_MAX = 1 << 16
 _FOREIGN_BYTES_MAX = 1 << 20  # of a message that is no C-STORE, which pynetdicom gathers in memory
 
@@ -49,7 +49,7 @@ class Visit:
         self._association = association
         self._intake = intake
         self._id = f"{association.name} {uuid.uuid4().hex[:12]}"
-        self._piece = memoryview(bytearray(_PIECE_BYTES))
+        self._piece = memoryview(bytearray(PIECE_BYTES))
         self._encoded_command = b""
         self._command: Command | None = None  # of the C-STORE whose data set is arriving
         self._context_id = 0
@@ -156,7 +156,7 @@ class Visit:
 
         self._door.stage.work(f"object of {self._id}", step, set_aside=lambda _: self._drop_file())
         self._file = self._refusal = self._command = None
-        peer_pdu_bytes = self._association.requestor.maximum_length or _PIECE_BYTES
+        peer_pdu_bytes = self._association.requestor.maximum_length or PIECE_BYTES
         wire.send(_in_pdus(command.response(*answer), self._context_id, peer_pdu_bytes))
 
     def _keep(self) -> None:
