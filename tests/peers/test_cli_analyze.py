@@ -78,23 +78,31 @@ def test_what_no_model_is_meant_for_is_3_and_says_why(place: Path, tmp_path: Pat
     assert findings[0]["reason"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("noise.dcm", b"nothing that anybody could read " * 40),
-        ("noise.nii.gz", b"nothing that anybody could read " * 40),
-        ("empty.dcm", b""),
-        ("empty.nii", b""),
-        ("cut.dcm", (WHEEL / "MR_small.dcm").read_bytes()[:5000]),
-        ("cut-in-header.dcm", (WHEEL / "MR_small.dcm").read_bytes()[:700]),
-        ("cut-compressed.dcm", (WHEEL / "MR_small_RLE.dcm").read_bytes()[:4000]),
-    ],
-)
-def test_what_is_unreadable_is_2_and_named(place: Path, tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    code, _, said = analyzed(place, tmp_path / name, place / "ball.nii.gz")
+UNREADABLE = {
+    "noise.dcm": b"nothing that anybody could read " * 40,
+    "noise.nii.gz": b"nothing that anybody could read " * 40,
+    "empty.dcm": b"",
+    "empty.nii": b"",
+    "cut.dcm": (WHEEL / "MR_small.dcm").read_bytes()[:5000],
+    "cut-in-header.dcm": (WHEEL / "MR_small.dcm").read_bytes()[:700],
+    "cut-compressed.dcm": (WHEEL / "MR_small_RLE.dcm").read_bytes()[:4000],
+}
+
+
+def test_what_is_unreadable_is_2_and_named(place: Path, tmp_path: Path) -> None:
+    for name, content in UNREADABLE.items():
+        (tmp_path / name).write_bytes(content)
+    code, findings, said = analyzed(place, *(tmp_path / name for name in UNREADABLE), place / "ball.nii.gz")
     assert code == 2
-    assert f"unreadable: {tmp_path / name}: " in said
+    assert [name for name in UNREADABLE if f"unreadable: {tmp_path / name}: " not in said] == []
+    assert "PRESENT" in [finding["verdict"] for finding in findings]
+
+
+@pytest.mark.parametrize("name", ["cut.dcm", "noise.dcm"])
+def test_one_unreadable_file_alone_is_2(place: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(UNREADABLE[name])
+    code, _, _ = analyzed(place, tmp_path / name)
+    assert code == 2
 
 
 def test_a_file_that_was_cut_off_is_unreadable(place: Path, tmp_path: Path) -> None:
