@@ -20,18 +20,11 @@ from tests.peers.broker import Mosquitto
 from tests.waiting import until
 
 EDGE = str(Path(sys.executable).with_name("edge"))
-SHORT = ("pydicom-test-files", "dicom2nifti", "wado-transfer-syntaxes", "dcm_qa_enh")
 
 pytestmark = pytest.mark.corpus
 
 
 @pytest.mark.timeout(600)
-def test_a_part_of_the_corpus_is_kept_and_answered_for(tmp_path: Path, corpus: Path) -> None:
-    send_and_compare(tmp_path, [corpus / name for name in SHORT])
-
-
-@pytest.mark.proof
-@pytest.mark.timeout(3600)
 def test_the_whole_corpus_is_kept_and_answered_for(tmp_path: Path, corpus: Path) -> None:
     send_and_compare(tmp_path, [corpus])
 
