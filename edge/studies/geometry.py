@@ -16,7 +16,7 @@ from edge.studies.slices import Plane
 Numbers = NDArray[np.float64]
 
 EVEN_TOLERANCE = 0.05  # of the spacing
-ROUNDING_MM = 0.06  # some makers write positions to 0.1 mm; never more than 0.15 of the spacing
+ROUNDING_MM = 0.1  # some makers write positions to 0.1 mm; never more than a fifth of the spacing
 DRIFT_TOLERANCE_PX = 0.1  # of in-plane shift over the whole stack
 SAME_DIRECTION = 1e-4  # difference of direction cosines; the same slice rounded twice differs by 1e-6
 RUN_GAPS_MIN = 3  # as many equal distances in a row make a block of slices
@@ -84,7 +84,7 @@ def even_spacing_mm(distances_mm: Numbers) -> float | None:
     spacing = float(distances_mm[-1]) / (len(distances_mm) - 1)
     ideal = np.arange(len(distances_mm)) * spacing
     off = np.abs(distances_mm - ideal).max()
-    allowed = max(EVEN_TOLERANCE * spacing, min(ROUNDING_MM, 0.15 * spacing))
+    allowed = max(EVEN_TOLERANCE * spacing, min(ROUNDING_MM, 0.2 * spacing))
     return spacing if spacing > 0 and off <= allowed else None
 
 

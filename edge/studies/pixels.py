@@ -201,11 +201,19 @@ def _store(samples: Pixels, one: Slice, into: NDArray[Any]) -> bool:
         np.multiply(samples, np.float32(slope), out=into, dtype=np.float32, casting="unsafe")
         into += np.float32(intercept)
         return True
-    ends = (int(samples.min()) * slope + intercept, int(samples.max()) * slope + intercept)
-    if min(ends) < -32768 or max(ends) > 32767 or abs(intercept) > 32767:
+    if not _fits(one.source.format.ends, one.scaling) and not _fits(
+        (samples.min(), samples.max()), one.scaling
+    ):
         return False
     if slope == 1.0:  # sums modulo 2**16 are right where the result fits
         np.add(samples, np.int16(intercept), out=into, dtype=np.int16, casting="unsafe")
     else:
         np.add(samples * slope, intercept, out=into, casting="unsafe")
     return True
+
+
+def _fits(ends: tuple[int, int], scaling: Scaling) -> bool:
+    """Whether int16 holds all values between those of two samples."""
+    values = [int(end) * scaling.slope + scaling.intercept for end in ends]
+    ends_fit = min(values) >= -32768 and max(values) <= 32767
+    return bool(ends_fit and abs(scaling.intercept) <= 32767)

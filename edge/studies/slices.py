@@ -6,6 +6,7 @@ import datetime
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from edge.domain.errors import FormatError, SeriesRejectedError
@@ -157,6 +158,7 @@ def scaling_of(
     return Scaling(slope, intercept, unit)
 
 
+@lru_cache(maxsize=4096)
 def milliseconds(moment: str) -> float | None:
     """Return a TM value as ms since midnight, a DT value as ms since year 1; None where it is neither."""
     match = _MOMENT.fullmatch(moment.replace(":", ""))

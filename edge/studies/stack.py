@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def _format_words(one: Slice) -> str:
 
 def _spacing_words(one: Slice, first: Slice) -> str:
     mine, usual = one.plane.spacing_mm, first.plane.spacing_mm
-    is_same = np.allclose(mine, usual, rtol=1e-4, atol=0)
+    is_same = all(math.isclose(a, b, rel_tol=1e-4) for a, b in zip(mine, usual, strict=True))
     return "{:g}x{:g} mm".format(*(usual if is_same else mine))
 
 
