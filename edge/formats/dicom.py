@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.domain.errors import FormatError
-from edge.formats.dicom_scan import Elements, scan_bytes, scan_file
+from edge.formats.dicom_elements import Elements
+from edge.formats.dicom_scan import scan_bytes, scan_file
 
 _SOP_CLASS, _SOP_UID, _MODALITY = 0x00080016, 0x00080018, 0x00080060
 _STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E

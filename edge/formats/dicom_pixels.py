@@ -1,48 +1,21 @@
-"""Turn the pixel data of a DICOM file into arrays: imagecodecs first, pydicom's handlers where it cannot."""
+"""Turn the pixel data of a DICOM file into arrays of samples."""
 
 from __future__ import annotations
 
 import os
 import struct
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
-import pydicom
-from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
 
 from edge.domain.errors import FormatError, UnsupportedError
-from edge.formats.dicom_dataset import TROUBLES, unwarned
+from edge.formats.dicom_codecs import Pixels, decode, decode_elsewhere
 from edge.formats.dicom_scan import DEFLATED_LITTLE, UNDEFINED, inflated
-from edge.kit.log import Log
-
-_log = Log("formats.dicom")
-
-Pixels = NDArray[Any]
-
-_JPEG = "1.2.840.10008.1.2.4."
-_RLE = "1.2.840.10008.1.2.5"
-_DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
-_DECODERS: dict[str, Callable[[bytes], Pixels]] = {
-    _JPEG + "50": imagecodecs.jpeg8_decode,
-    _JPEG + "57": imagecodecs.ljpeg_decode,
-    _JPEG + "70": imagecodecs.ljpeg_decode,
-    _JPEG + "80": imagecodecs.jpegls_decode,
-    _JPEG + "81": imagecodecs.jpegls_decode,
-    _JPEG + "90": imagecodecs.jpeg2k_decode,
-    _JPEG + "91": imagecodecs.jpeg2k_decode,
-    _JPEG + "201": imagecodecs.htj2k_decode,
-    _JPEG + "202": imagecodecs.htj2k_decode,
-    _JPEG + "203": imagecodecs.htj2k_decode,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,32 +222,14 @@ def _compressed(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[i
 
 
 def _decode(source: PixelSource, frame: int, encoded: bytes) -> Pixels:
-    """Decode with the fastest codec, and with whatever pydicom finds where that one gives up."""
-    syntax, form = source.transfer_syntax_uid, source.format
-    try:
-        if syntax == _DEFLATED_FRAMES:
-            return np.frombuffer(zlib.decompress(encoded, -zlib.MAX_WBITS, form.frame_bytes), form.dtype)
-        if syntax == _RLE:
-            return np.frombuffer(imagecodecs.dicomrle_decode(encoded, form.dtype), form.dtype)
-        if syntax in _DECODERS:
-            return _DECODERS[syntax](encoded)
-    except (RuntimeError, ValueError, ImportError, zlib.error) as trouble:
-        _log.debug("codec gave up", syntax=syntax, told=trouble)
-    return _decode_elsewhere(source, frame)
-
-
-def _decode_elsewhere(source: PixelSource, frame: int) -> Pixels:
-    syntax = UID(source.transfer_syntax_uid)
-    try:
-        with unwarned():
-            dataset = pydicom.dcmread(source.path, force=True)
-            samples: Pixels = get_decoder(syntax).as_array(dataset, index=frame, raw=True)[0]
+    form, syntax = source.format, source.transfer_syntax_uid
+    samples = decode(encoded, syntax, dtype=form.dtype, frame_bytes=form.frame_bytes)
+    if samples is not None:
         return samples
-    except (RuntimeError, *TROUBLES) as trouble:
-        raise UnsupportedError(
-            f"{source.label}: no codec gives a picture of frame {frame + 1} in transfer syntax "
-            f"{syntax.name} ({syntax})"
-        ) from trouble
+    try:
+        return decode_elsewhere(source.path, frame, syntax)
+    except UnsupportedError as trouble:
+        raise UnsupportedError(f"{source.label}: {trouble}") from trouble
 
 
 def _as_stored(source: PixelSource, frame: int, decoded: Pixels) -> Pixels:

@@ -11,11 +11,11 @@ import mmap
 import struct
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from edge.domain.errors import FormatError
+from edge.formats.dicom_elements import Elements, Encoding, text_of
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -26,7 +26,8 @@ PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = 0x7FE00010, 0x7FE00008, 0x7FE0
 UNDEFINED = 0xFFFFFFFF
 
 _HEAD_BYTES = 1 << 16  # holds the header of a slice of every maker in the corpus up to its series level
-_INFLATED_BYTES_MAX = 4 << 30
+_HEAD_INFLATED_BYTES = 1 << 20
+INFLATED_BYTES_MAX = 1 << 30  # what is behind this of a deflated file counts as cut off
 _DEPTH_MAX = 32
 _LONG_VRS = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
@@ -39,85 +40,6 @@ Buffer = bytes | mmap.mmap
 
 class RanOutError(Exception):
     """An element reaches past the end of the buffer; never leaves this package."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How the data set of one file is written."""
-
-    is_explicit: bool
-    is_big_endian: bool
-
-    @property
-    def order(self) -> str:
-        """Byte order as `struct` and NumPy write it."""
-        return ">" if self.is_big_endian else "<"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Elements:
-    """Raw values of the top-level elements that were asked for.
-
-    Attributes:
-        transfer_syntax_uid: As the meta information says, or what the bytes look like where there is none.
-        media_sop_class_uid: From the meta information, or "".
-        media_sop_uid: From the meta information, or "".
-        data_set_offset: Where the data set begins in the file.
-        encoding: How it is written.
-        values: Tag to value; a sequence or encapsulated pixels of undefined length are b"".
-        pixels_offset: Where the value of the pixel data begins in the file, or None where none was reached;
-            in the inflated data set for a deflated file.
-        pixels_tag: Which of the three kinds of pixel data it is, or 0.
-        pixels_bytes: Its length; `UNDEFINED` for encapsulated pixels.
-        is_truncated: The file ends within an element that was asked for, or within its header.
-    """
-
-    transfer_syntax_uid: str
-    media_sop_class_uid: str
-    media_sop_uid: str
-    data_set_offset: int
-    encoding: Encoding
-    values: dict[int, bytes]
-    pixels_offset: int | None
-    pixels_tag: int
-    pixels_bytes: int
-    is_truncated: bool
-
-    def text(self, tag: int) -> str:
-        """Return a value as text without padding, "" where it is absent."""
-        return _text(self.values.get(tag, b""))
-
-    def floats(self, tag: int) -> tuple[float, ...]:
-        """Return the numbers of a DS or IS element, () where it is absent or holds none."""
-        return _floats(self.values.get(tag, b""))
-
-    def integer(self, tag: int) -> int | None:
-        """Return the number of an IS element, None where it is absent or none."""
-        numbers = self.floats(tag)
-        return int(numbers[0]) if numbers and abs(numbers[0]) < 2**53 else None
-
-    def binary(self, tag: int, kind: str) -> tuple[float, ...]:
-        """Return the numbers of a binary element; `kind` as in `struct`: H (US), h (SS), f (FL), d (FD)."""
-        return _binary(self.values.get(tag, b""), self.encoding.order, kind)
-
-
-# The slices of a series repeat nearly all of their values: parsing each once halves the time of a header.
-@lru_cache(maxsize=4096)
-def _text(raw: bytes) -> str:
-    return raw.decode("latin-1").strip("\0 ")
-
-
-@lru_cache(maxsize=4096)
-def _floats(raw: bytes) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in _text(raw).split("\\") if part.strip())
-    except ValueError:
-        return ()
-
-
-@lru_cache(maxsize=4096)
-def _binary(raw: bytes, order: str, kind: str) -> tuple[float, ...]:
-    return struct.unpack_from(f"{order}{len(raw) // struct.calcsize(kind)}{kind}", raw)
 
 
 def scan_file(path: Path, wanted: Collection[int], *, last: int) -> Elements:
@@ -151,50 +73,51 @@ def scan_bytes(buffer: Buffer, wanted: Collection[int], *, last: int, is_whole: 
         RanOutError: `is_whole` is False and the bytes end too early.
     """
     meta, offset = _meta_information(buffer)
-    syntax = _text(meta.get(_TRANSFER_SYNTAX, b""))
-    body, start = buffer, offset
-    if syntax == DEFLATED_LITTLE:
-        if not is_whole:
-            raise RanOutError
-        body, start = inflated(buffer, offset), 0
-    encoding = _encoding(body, start, syntax)
-    values: dict[int, bytes] = {}
-    pixels: list[tuple[int, int, int]] = []
-    is_truncated = False
+    syntax = text_of(meta.get(_TRANSFER_SYNTAX, b""))
+
+    def scanned(body: Buffer, start: int, *, is_all: bool) -> Elements:
+        encoding = _encoding(body, start, syntax)
+        found = _Found({}, None, 0, 0)
+        is_truncated = False
+        try:
+            found = _walk(body, start, encoding, frozenset(wanted), last, found.values)
+        except RanOutError:
+            if not is_all:
+                raise
+            is_truncated = True
+        return Elements(
+            transfer_syntax_uid=syntax or _likely_syntax(encoding),
+            media_sop_class_uid=text_of(meta.get(_MEDIA_SOP_CLASS, b"")),
+            media_sop_uid=text_of(meta.get(_MEDIA_SOP_UID, b"")),
+            data_set_offset=offset,
+            encoding=encoding,
+            values=found.values,
+            pixels_offset=found.pixels_offset,
+            pixels_tag=found.pixels_tag,
+            pixels_bytes=found.pixels_bytes,
+            is_truncated=is_truncated,
+        )
+
+    if syntax != DEFLATED_LITTLE:
+        return scanned(buffer, offset, is_all=is_whole)
     try:
-        _walk(body, start, encoding, frozenset(wanted), last, values, pixels)
+        return scanned(inflated(buffer, offset, bytes_max=_HEAD_INFLATED_BYTES), 0, is_all=False)
     except RanOutError:
         if not is_whole:
             raise
-        is_truncated = True
-    return Elements(
-        transfer_syntax_uid=syntax or _likely_syntax(encoding),
-        media_sop_class_uid=_text(meta.get(_MEDIA_SOP_CLASS, b"")),
-        media_sop_uid=_text(meta.get(_MEDIA_SOP_UID, b"")),
-        data_set_offset=offset,
-        encoding=encoding,
-        values=values,
-        pixels_offset=pixels[0][1] if pixels else None,
-        pixels_tag=pixels[0][0] if pixels else 0,
-        pixels_bytes=pixels[0][2] if pixels else 0,
-        is_truncated=is_truncated,
-    )
+        return scanned(inflated(buffer, offset), 0, is_all=True)
 
 
-def inflated(buffer: Buffer, offset: int) -> bytes:
-    """Return the data set of a deflated file.
+def inflated(buffer: Buffer, offset: int, *, bytes_max: int = INFLATED_BYTES_MAX) -> bytes:
+    """Return the data set of a deflated file, at most the first `bytes_max` bytes of it.
 
     Raises:
-        FormatError: It is damaged, or larger than 4 GiB.
+        FormatError: It is damaged.
     """
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        body = stream.decompress(buffer[offset:], _INFLATED_BYTES_MAX)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(buffer[offset:], bytes_max)
     except zlib.error as trouble:
         raise FormatError(f"the deflated data set is damaged: {trouble}") from trouble
-    if stream.unconsumed_tail:
-        raise FormatError(f"the deflated data set grows past {_INFLATED_BYTES_MAX >> 30} GiB")
-    return body
 
 
 def _meta_information(buffer: Buffer) -> tuple[dict[int, bytes], int]:
@@ -246,6 +169,13 @@ def _likely_syntax(encoding: Encoding) -> str:
     return EXPLICIT_LITTLE if encoding.is_explicit else IMPLICIT_LITTLE
 
 
+class _Found(NamedTuple):
+    values: dict[int, bytes]
+    pixels_offset: int | None
+    pixels_tag: int
+    pixels_bytes: int
+
+
 def _walk(
     buffer: Buffer,
     at: int,
@@ -253,9 +183,8 @@ def _walk(
     wanted: frozenset[int],
     last: int,
     values: dict[int, bytes],
-    pixels: list[tuple[int, int, int]],
-) -> None:
-    """Go from element to element on the top level, noting the wanted ones and the pixels."""
+) -> _Found:
+    """Go from element to element on the top level; wanted values are noted as they are met."""
     end = len(buffer)
     explicit = struct.Struct(f"{encoding.order}HH2sH").unpack_from
     implicit = struct.Struct(f"{encoding.order}HHI").unpack_from
@@ -277,10 +206,9 @@ def _walk(
             value_at = at + 8
         tag = group << 16 | element
         if tag > last:
-            return
+            break
         if PIXEL_DATA >= tag >= FLOAT_PIXEL_DATA:
-            pixels.append((tag, value_at, length))
-            return
+            return _Found(values, value_at, tag, length)
         if length == UNDEFINED:
             at = _behind_sequence(buffer, value_at, encoding, depth=0)
             continue
@@ -291,6 +219,7 @@ def _walk(
             values[tag] = buffer[value_at:at]
     if at > end:
         raise RanOutError
+    return _Found(values, None, 0, 0)
 
 
 def _behind_sequence(buffer: Buffer, at: int, encoding: Encoding, *, depth: int) -> int:

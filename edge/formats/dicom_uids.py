@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 _MULTI_FRAME = frozenset(
@@ -27,7 +28,7 @@ _MADE_FROM_PICTURES = frozenset(
 
 def name_of(uid: str) -> str:
     """Return the name of a SOP class or transfer syntax, or the UID itself where the standard has none."""
-    return UID(uid).name if uid else "an object without a SOP class"
+    return UID(uid, validation_mode=IGNORE).name if uid else "an object without a SOP class"
 
 
 def is_made_from_pictures(sop_class_uid: str) -> bool:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from edge.domain.errors import FormatError, UnsupportedError
 from edge.domain.study import Instance
 from edge.formats import dicom_tags as tags
+from edge.formats.dicom_elements import Elements
 from edge.formats.dicom_pixels import PixelFormat, PixelSource, check
-from edge.formats.dicom_scan import FLOAT_PIXEL_DATA, PIXEL_DATA, Elements, scan_file
+from edge.formats.dicom_scan import FLOAT_PIXEL_DATA, PIXEL_DATA, scan_file
 from edge.formats.dicom_uids import is_made_from_pictures, name_of
 from edge.studies.slices import (
     Moments,

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.domain.errors import SeriesRejectedError
+from edge.domain.errors import FormatError, SeriesRejectedError
 from edge.domain.image import Scan, Volume
 from edge.domain.study import Instance, Series
-from edge.formats import nifti
-from edge.formats.dicom_pixels import Pixels, PixelSource, is_plain, read_frames, read_into, significant
+from edge.formats import READERS
+from edge.formats.dicom_codecs import Pixels
+from edge.formats.dicom_pixels import PixelSource, is_plain, read_frames, read_into, significant
 from edge.formats.dicom_uids import is_enhanced
 from edge.studies import classic, enhanced, mosaic
 from edge.studies.geometry import patient_from_voxel
-from edge.studies.slices import Slice
+from edge.studies.slices import Scaling, Slice, label_of
 from edge.studies.stack import Group, groups_of
 from edge.studies.straighten import straightened
 
@@ -40,8 +41,8 @@ def build(series: Series) -> tuple[Scan, ...]:
         FormatError: An instance is damaged.
         UnsupportedError: An instance is not of a kind, or not compressed in a way, that can be read here.
     """
-    if series.instances and all(instance.format == "nifti" for instance in series.instances):
-        return tuple(_from_nifti(instance) for instance in series.instances)
+    if all(instance.format in READERS for instance in series.instances):
+        return tuple(_whole_scan(instance) for instance in series.instances)
     instances, notes = _without_doubles(series.instances)
     slices = [one for instance in instances for one in _slices(instance)]
     if any(one.is_lossy for one in slices):
@@ -51,12 +52,14 @@ def build(series: Series) -> tuple[Scan, ...]:
     return tuple(_scan(group, notes) for group in groups_of(slices))
 
 
-def _from_nifti(instance: Instance) -> Scan:
-    scan = nifti.read(instance.path)
-    unit = "hounsfield" if instance.modality == "CT" else "arbitrary"
-    notes = (
-        ("the site says that this is a CT: values taken as Hounsfield units",) if unit != "arbitrary" else ()
-    )
+def _whole_scan(instance: Instance) -> Scan:
+    try:
+        scan = READERS[instance.format](instance.path)
+    except FormatError as trouble:
+        raise type(trouble)(f"{label_of(None, instance.sop_uid)}: {trouble}") from trouble
+    is_ct = instance.modality == "CT"
+    notes = ("the site says that this is a CT: values taken as Hounsfield units",) if is_ct else ()
+    unit = "hounsfield" if is_ct else "arbitrary"
     return replace(
         scan,
         volumes=tuple(replace(volume, modality=instance.modality, unit=unit) for volume in scan.volumes),

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge.domain.errors import SeriesRejectedError
-from edge.studies.geometry import Stack, blocks_mm, even_spacing_mm, is_parallel, stacked, tilt_degrees
+from edge.studies.geometry import Stack, blocks_mm, even_spacing_mm, stacked, tilt_degrees
+from edge.studies.mixed import NAMED_MAX, named, refuse_mixed
 from edge.studies.slices import Moments, Slice
 
 SAME_PLACE_MM = 0.05  # the thinnest slices of any scanner are 0.2 mm apart
-NAMED_MAX = 5
-KINDS_NAMED_MAX = 2
 MAY_END_EARLY = ("temporal_position", "b_value")  # a scan that was stopped leaves its last volume unfinished
 
 Volumes = tuple[tuple[Slice, ...], ...]
@@ -51,55 +49,11 @@ def groups_of(slices: Sequence[Slice]) -> list[Group]:
     Raises:
         SeriesRejectedError: They are no scans: mixed, doubled, missing or strewn about.
     """
-    _refuse_mixed(slices, "modalities", lambda one: one.modality or "none")
-    _refuse_mixed(slices, "picture formats", _format_words)
-    _refuse_mixed(slices, "units", lambda one: one.scaling.unit)
-    _refuse_mixed(slices, "pixel spacings", lambda one: _spacing_words(one, slices[0]))
-    _refuse_mixed(slices, "orientations", _orientation_words(slices))
+    refuse_mixed(slices)
     places = _places(slices)
     if len(set(places)) < 2:
-        raise SeriesRejectedError(f"{_names(slices)}: one slice is no volume, wanted at least 2")
+        raise SeriesRejectedError(f"{named(slices)}: one slice is no volume, wanted at least 2")
     return [_group(name, members, places_of) for name, members, places_of in _scans(slices, places)]
-
-
-def _refuse_mixed(slices: Sequence[Slice], what: str, kind_of: Callable[[Slice], Hashable]) -> None:
-    """Refuse slices of several kinds, naming those of the rarer ones."""
-    kinds: dict[Hashable, list[Slice]] = defaultdict(list)
-    for one in slices:
-        kinds[kind_of(one)].append(one)
-    if len(kinds) == 1:
-        return
-    (usual, most), *others = sorted(kinds.items(), key=lambda item: -len(item[1]))
-    seen = "; ".join(f"{kind} in {_names(members)}" for kind, members in others[:KINDS_NAMED_MAX])
-    more = f"; and {len(others) - KINDS_NAMED_MAX} more" if len(others) > KINDS_NAMED_MAX else ""
-    raise SeriesRejectedError(
-        f"mixed {what}: {usual} in {len(most)} of {len(slices)} slices, but {seen}{more}"
-    )
-
-
-def _format_words(one: Slice) -> str:
-    tile = "" if one.crop is None else f"tiles of {one.rows}x{one.columns} in "
-    return f"{tile}{one.source.format}"
-
-
-def _spacing_words(one: Slice, first: Slice) -> str:
-    mine, usual = one.plane.spacing_mm, first.plane.spacing_mm
-    is_same = all(math.isclose(a, b, rel_tol=1e-4) for a, b in zip(mine, usual, strict=True))
-    return "{:g}x{:g} mm".format(*(usual if is_same else mine))
-
-
-def _orientation_words(slices: Sequence[Slice]) -> Callable[[Slice], str]:
-    """Return a function that names the orientation of a slice, with one name for all that are parallel."""
-    known = [slices[0].plane]
-
-    def words(one: Slice) -> str:
-        plane = next((plane for plane in known if is_parallel(plane, one.plane)), None)
-        if plane is None:
-            plane = one.plane
-            known.append(plane)
-        return "[" + " ".join(f"{cosine:.3g}" for cosine in (*plane.row, *plane.column)) + "]"
-
-    return words
 
 
 def _places(slices: Sequence[Slice]) -> list[int]:
@@ -171,7 +125,7 @@ def _group(name: str, slices: Sequence[Slice], places: Sequence[int]) -> Group:
     spacing = even_spacing_mm(stack.distances_mm)
     tilt = tilt_degrees(stack)
     if tilt is None:
-        raise SeriesRejectedError(f"slices do not lie behind each other: {_names(_strays(first, stack))}")
+        raise SeriesRejectedError(f"slices do not lie behind each other: {named(_strays(first, stack))}")
     is_even = spacing is not None
     if spacing is None:
         spacing = _block_spacing_mm(first, stack)
@@ -245,7 +199,7 @@ def _doubled(slices: Sequence[Slice], places: Sequence[int], counts: Counter[int
     members = [one for one, place in zip(slices, places, strict=True) if place in odd]
     return SeriesRejectedError(
         f"{len(slices)} slices at {len(counts)} places, wanted one at each or as many at each, told apart by "
-        f"their headers; look at {_names(members)}"
+        f"their headers; look at {named(members)}"
     )
 
 
@@ -287,10 +241,3 @@ def _times_ms(volumes: Volumes) -> tuple[float, ...]:
         if len(starts) == len(volumes) > 1 and all(a < b for a, b in itertools.pairwise(starts)):
             return tuple(start - starts[0] for start in starts)
     return ()
-
-
-def _names(slices: Sequence[Slice]) -> str:
-    """Name some slices, the first few by label."""
-    labels = list(dict.fromkeys(one.label for one in slices))
-    more = f" and {len(labels) - NAMED_MAX} more" if len(labels) > NAMED_MAX else ""
-    return ", ".join(labels[:NAMED_MAX]) + more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,20 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
-from edge.domain.errors import FormatError, SeriesRejectedError, UnsupportedError
+from edge.domain.errors import EdgeError, FormatError, SeriesRejectedError, UnsupportedError
 from edge.domain.image import Volume
 from edge.domain.study import Series
 from edge.formats.dicom_pixels import PixelFormat, significant
 from edge.studies import pixels
 from edge.studies.pixels import build
 from tests.builders.files import series_of_files
-from tests.builders.series import pictures, stack, written
+from tests.builders.series import Frame, pictures, stack, written, written_enhanced
 
 PLAIN = PixelFormat(
     rows=1,
@@ -216,3 +217,34 @@ def compress(path: Path, encoded: bytes, syntax: str) -> None:
 
 def again(series: Series) -> Series:
     return series_of_files([instance.path for instance in series.instances])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    is_enhanced=st.booleans(),
+    alterations=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
+    kept=st.floats(0.5, 1.0),
+)
+def test_no_altered_object_surprises_the_path(
+    is_enhanced: bool, alterations: list[tuple[float, int]], kept: float, tmp_path: Path
+) -> None:
+    series = [a_classic_series, an_enhanced_series][is_enhanced](tmp_path)
+    path = series.instances[0].path
+    whole = bytearray(path.read_bytes())
+    for place, byte in alterations:
+        whole[132 + int(place * (len(whole) - 133))] = byte
+    path.write_bytes(whole[: int(min(1.0, kept * 1.5) * len(whole))])
+    with contextlib.suppress(EdgeError):
+        build(series)
+
+
+def a_classic_series(folder: Path) -> Series:
+    return written(stack(pictures(3)), folder)
+
+
+def an_enhanced_series(folder: Path) -> Series:
+    frames: list[Frame] = [
+        (shot.position_mm, shot.stored.astype("<u2"), {"MREchoSequence": {"EffectiveEchoTime": 3.0}})
+        for shot in stack(pictures(3))
+    ]
+    return written_enhanced(frames, folder)
