@@ -21,7 +21,7 @@ def run(path: Path) -> int:
     report = check(path)
     for problem in (*report.errors, *report.warnings):
         typer.echo(str(problem))
-    if report.config is None:
+    if report.config is None or report.errors:
         typer.echo(f"{path}: cannot be used, {_count(len(report.errors), 'error')}")
         return 2
     warned = f"; {_count(len(report.warnings), 'warning')}" if report.warnings else ""

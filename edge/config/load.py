@@ -33,8 +33,9 @@ class Report:
     """What there is to say about a configuration file.
 
     Attributes:
-        config: The tree; None where there is any error.
-        errors: What keeps it from being used, in the order of the file.
+        config: The tree; None where the file itself is at fault. What this machine lacks keeps no daemon from
+            starting: it opens its doors, and says NOT_ASSESSED where it has no model.
+        errors: What is wrong, in the order of the file.
         warnings: What it asks for and this machine does not have.
     """
 
@@ -76,11 +77,13 @@ def check_text(text: str, *, folder: Path) -> Report:
         config = Config.model_validate_json(json.dumps(document.value), context={"folder": folder})
     except ValidationError as errors:
         problems += in_words(errors, root=Config, document=document)
+    if problems:
+        config = None
     if config is not None:
         problems += on_this_machine(config, document)
     problems.sort(key=lambda problem: problem.line)
     wrong = tuple(problem for problem in problems if not problem.is_warning)
-    return Report(config if not wrong else None, wrong, tuple(p for p in problems if p.is_warning))
+    return Report(config, wrong, tuple(problem for problem in problems if problem.is_warning))
 
 
 def _kind(value: Value) -> str:

@@ -153,10 +153,12 @@ def test_the_same_port_twice_is_refused_even_when_one_is_the_default() -> None:
     assert "sources[1].port: is 11112, which sources[0] listens on too" in said(text)
 
 
-def test_a_bundle_that_no_root_holds_is_refused_with_what_there_is(tmp_path: Path) -> None:
+def test_a_bundle_that_no_root_holds_is_an_error_but_keeps_no_daemon_from_starting(tmp_path: Path) -> None:
     (tmp_path / "models" / "brain-mri").mkdir(parents=True)
     (tmp_path / "models" / "brain-mri" / "manifest.yaml").touch()
-    errors = checked(GOOD, tmp_path).errors
+    report = checked(GOOD, tmp_path)
+    errors = report.errors
+    assert report.config is not None
     assert "pipelines[0].bundle: is 'brain-mr', which no root holds (did you mean 'brain-mri'?)" in str(
         errors[0]
     )
