@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -66,6 +67,25 @@ def unwarned() -> Iterator[None]:
     if caught:
         kinds = sorted({warning.category.__name__ for warning in caught})
         _log.debug("pydicom has warned", times=len(caught), kinds=",".join(kinds))
+
+
+def items_of(holder: Dataset, key: str | int) -> Sequence[Dataset]:
+    """Return the items of a sequence, () where there is none."""
+    if key not in holder:
+        return ()
+    element = holder[key]
+    return tuple(element.value) if element.VR == "SQ" else ()
+
+
+def number_of(value: Any) -> float | None:
+    """Return a value of pydicom's, or that of one of its elements, as a number; None where it is empty."""
+    value = getattr(value, "value", value)
+    return None if value is None or value == "" else float(value)
+
+
+def numbers_of(values: Any) -> tuple[float, ...]:
+    """Return several values of pydicom's as numbers, () where there are none."""
+    return tuple(float(value) for value in values or ())
 
 
 def _look(_dataset: Dataset, _element: object) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from pydicom.dataset import Dataset
 
 from edge.domain.errors import FormatError, SeriesRejectedError
 from edge.formats import dicom_tags as tags
-from edge.formats.dicom_dataset import TROUBLES, read_header
+from edge.formats.dicom_dataset import TROUBLES, items_of, number_of, numbers_of, read_header
 from edge.studies.classic import Header
 from edge.studies.slices import Moments, Scaling, Slice, label_of, milliseconds, plane_of, scaling_of
 
@@ -25,8 +22,8 @@ def slices_of(header: Header) -> list[Slice]:
     """
     try:
         dataset = read_header(header.instance.path)
-        shared = _items(dataset, "SharedFunctionalGroupsSequence")
-        per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
+        shared = items_of(dataset, "SharedFunctionalGroupsSequence")
+        per_frame = items_of(dataset, "PerFrameFunctionalGroupsSequence")
         if len(per_frame) != header.source.frames:
             raise SeriesRejectedError(
                 f"{header.label}: {header.source.frames} frames, of which {len(per_frame)} are described"
@@ -49,7 +46,7 @@ class _Groups:
         """Return the first item of the first of these sequences that is there, else an empty one."""
         for holder in self._holders:
             for key in keys:
-                items = _items(holder, key)
+                items = items_of(holder, key)
                 if items:
                     return items[0]
         return Dataset()
@@ -74,14 +71,14 @@ def _slice(header: Header, dataset: Dataset, groups: _Groups, frame: int) -> Sli
         columns=form.columns,
         plane=plane_of(
             label,
-            _floats(groups.item("PlanePositionSequence").get("ImagePositionPatient")),
-            _floats(groups.item("PlaneOrientationSequence").get("ImageOrientationPatient")),
-            _floats(measures.get("PixelSpacing")),
+            numbers_of(groups.item("PlanePositionSequence").get("ImagePositionPatient")),
+            numbers_of(groups.item("PlaneOrientationSequence").get("ImageOrientationPatient")),
+            numbers_of(measures.get("PixelSpacing")),
         ),
-        thickness_mm=_float(measures.get("SliceThickness")),
+        thickness_mm=number_of(measures.get("SliceThickness")),
         scaling=_scaling(dataset, groups),
         kind="/".join([str(frame_type.get("ComplexImageComponent") or ""), *kind]),
-        echo_ms=_float(groups.item("MREchoSequence").get("EffectiveEchoTime")),
+        echo_ms=number_of(groups.item("MREchoSequence").get("EffectiveEchoTime")),
         moments=_moments(groups, content),
         is_lossy=str(dataset.get("LossyImageCompression", "")) == "01",
     )
@@ -91,38 +88,20 @@ def _scaling(dataset: Dataset, groups: _Groups) -> Scaling:
     values = groups.item("PixelValueTransformationSequence")
     return scaling_of(
         str(dataset.get("Modality", "")),
-        _float(values.get("RescaleSlope")),
-        _float(values.get("RescaleIntercept")),
+        number_of(values.get("RescaleSlope")),
+        number_of(values.get("RescaleIntercept")),
         rescale_type=str(values.get("RescaleType") or ""),
-        philips_scale=_float(groups.item(tags.PHILIPS_FRAME).get(tags.PHILIPS_SCALE)),
+        philips_scale=number_of(groups.item(tags.PHILIPS_FRAME).get(tags.PHILIPS_SCALE)),
     )
 
 
 def _moments(groups: _Groups, content: Dataset) -> Moments:
     return Moments(
-        temporal_position=_float(content.get("TemporalPositionIndex")),
-        b_value=_float(groups.item("MRDiffusionSequence").get("DiffusionBValue")),
-        acquisition_number=_float(content.get("FrameAcquisitionNumber")),
+        temporal_position=number_of(content.get("TemporalPositionIndex")),
+        b_value=number_of(groups.item("MRDiffusionSequence").get("DiffusionBValue")),
+        acquisition_number=number_of(content.get("FrameAcquisitionNumber")),
         acquired_ms=milliseconds(str(content.get("FrameAcquisitionDateTime") or "")),
-        trigger_ms=_float(
+        trigger_ms=number_of(
             groups.item("CardiacSynchronizationSequence").get("NominalCardiacTriggerDelayTime")
         ),
     )
-
-
-def _items(holder: Dataset, key: str | int) -> Sequence[Dataset]:
-    """Return the items of a sequence, () where there is none."""
-    if key not in holder:
-        return ()
-    element = holder[key]
-    return tuple(element.value) if element.VR == "SQ" else ()
-
-
-def _float(value: Any) -> float | None:
-    """Return a value of pydicom's, or that of one of its elements, as a number."""
-    value = getattr(value, "value", value)
-    return None if value is None or value == "" else float(value)
-
-
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in values or ())

@@ -10,7 +10,7 @@ import numpy as np
 from edge.domain.errors import FormatError, SeriesRejectedError, UnsupportedError
 from edge.formats import dicom_tags as tags
 from edge.formats.csa import read_csa
-from edge.formats.dicom_dataset import read_header
+from edge.formats.dicom_dataset import TROUBLES, items_of, numbers_of, read_header
 from edge.studies.classic import Header, image_type, tile_of
 from edge.studies.slices import Plane, Slice, Vector, plane_of
 
@@ -66,10 +66,15 @@ def _siemens(header: Header) -> list[Slice]:
 
 def _united_imaging(header: Header) -> list[Slice]:
     elements = header.elements
-    items = read_header(header.instance.path)[tags.UIH_TILE_SEQUENCE].value
     orientation = elements.floats(tags.ORIENTATION)
     spacing = elements.floats(tags.PIXEL_SPACING)
-    places = [tuple(float(number) for number in item.get("ImagePositionPatient") or ()) for item in items]
+    try:
+        tiles = items_of(read_header(header.instance.path), tags.UIH_TILE_SEQUENCE)
+        places = [numbers_of(tile.get("ImagePositionPatient")) for tile in tiles]
+    except FormatError as trouble:
+        raise FormatError(f"{header.label}: {trouble}") from trouble
+    except TROUBLES as trouble:  # whose own words may quote a patient
+        raise FormatError(f"{header.label}: positions of tiles: {type(trouble).__name__}") from trouble
     if len(places) != elements.integer(tags.UIH_TILES) or not 0 < len(places) <= _TILES_MAX:
         raise SeriesRejectedError(
             f"{header.label}: {len(places)} positions for {elements.text(tags.UIH_TILES)} tiles"
