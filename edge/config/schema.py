@@ -143,8 +143,10 @@ class DicomSource(Section):
         description="Address to listen on; 127.0.0.1 for this machine only.",
     )
     port: Port = Field(default=11112, description="TCP port to listen on; 11112 is the registered one.")
-    ae_title: AeTitle = Field(
-        default="EDGE", description="Our AE title; an association that calls another is refused."
+    ae_title: AeTitle = Field(default="EDGE", description="Our AE title.")
+    only_own_title: bool = Field(
+        default=False,
+        description="Whether callers that call another AE title are refused; `allow` says who may send anyway.",
     )
     associations_max: int = Field(
         default=16,

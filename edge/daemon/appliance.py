@@ -98,6 +98,7 @@ class Appliance:
     def _open(self, rooms: ExitStack) -> None:
         self._config.state.folder.mkdir(parents=True, exist_ok=True)
         journal = rooms.enter_context(Journal(self._config.state.folder / "journal.db", self._clock))
+        self._watchdog.expect("the journal", journal.is_usable)
         presence = self._open_way_out(rooms, journal)
         intake = self._open_path(rooms, journal, presence)
         rooms.enter_context(self._thread("watchdog", lambda: self._watchdog.run(self._stopping)))

@@ -156,6 +156,7 @@ def _door(source: DicomSource, spool: Path, reserve_bytes: int, clock: Clock, st
         allowed=[Caller(caller.ae_title, caller.network) for caller in source.allow],
         associations_max=source.associations_max,
         pdu_bytes=source.pdu_bytes,
+        only_own_title=source.only_own_title,
         spool=spool,
         reserve_bytes=reserve_bytes,
         tls=tls,

@@ -53,7 +53,7 @@ class _Piece:
 
 
 class GroupCommit:
-    """Owns a SQLite file: one process, one writing thread."""
+    """Owns a SQLite file for one process; whoever holds the lock commits for all who wait."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -93,6 +93,10 @@ class GroupCommit:
             while self._waiting:
                 self._lead()
             self._let_go()
+
+    def is_usable(self) -> bool:
+        """Whether work is still taken: not after the medium has failed."""
+        return not self._closed
 
     def connect(self) -> sqlite3.Connection:
         """Open a connection; whoever shares it between threads brings a lock."""

@@ -60,6 +60,10 @@ class Journal:
             self._reader = None
         self._writer.close()
 
+    def is_usable(self) -> bool:
+        """Whether it still takes anything; after the medium has failed only a restart helps."""
+        return self._writer.is_usable()
+
     def put(self, entry: Entry, *, landing: Landing | None = None) -> Put:
         """Keep an entry, and the file that goes with it.
 

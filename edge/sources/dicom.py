@@ -107,6 +107,7 @@ class DicomDoor:
         stage: Stage,
         tls: DoorTls | None = None,
         pdu_bytes: int = 131072,
+        only_own_title: bool = False,
     ) -> None:
         """Store what the door needs.
 
@@ -114,7 +115,7 @@ class DicomDoor:
             name: Of the source in the configuration.
             host: Address to listen on.
             port: TCP port; 0 lets the system choose, see the attribute `port`.
-            ae_title: Ours; another called AE title is rejected.
+            ae_title: Ours.
             allowed: Who may send; nobody where it is empty.
             associations_max: Open at once; further ones are told to try again later.
             spool: Folder for objects on their way in, on the file system of the intake; the door uses a
@@ -124,6 +125,7 @@ class DicomDoor:
             stage: The books: an object is out when it is kept, set aside when it is refused with a status.
             tls: None for plain TCP.
             pdu_bytes: Largest PDU we announce.
+            only_own_title: Whether an association that calls another AE title is rejected.
         """
         self.name = name
         self.port = port
@@ -134,6 +136,7 @@ class DicomDoor:
         self._spool = spool / name
         self._reserve_bytes = reserve_bytes
         self._tls = tls
+        self._only_own_title = only_own_title
         self._log = Log(name)
         self._threads = Stage(f"{name} threads", clock)
         self._open: dict[str, DoorAssociation] = {}
@@ -230,7 +233,7 @@ class DicomDoor:
         refusal: Refusal | None = None
         if not any(caller.matches(ae_title=calling, address=address) for caller in self._allowed):
             refusal, because = _CALLING_NOT_RECOGNISED, "the caller is not on the list"
-        elif called.strip() != ours.strip():
+        elif self._only_own_title and called.strip() != ours.strip():
             refusal, because = _CALLED_NOT_RECOGNISED, f"it called {called.strip()}, we are {ours.strip()}"
         elif self.lacks_room():
             refusal, because = _LOCAL_LIMIT_EXCEEDED, "the disk reserve is reached"

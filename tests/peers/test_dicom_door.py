@@ -221,10 +221,13 @@ def test_a_caller_that_is_not_on_the_list_is_rejected_for_good(tmp_path: Path) -
         assert scu.reply == b"\0\1\1\3"  # permanent, service user, calling AE title not recognised
 
 
-def test_another_called_title_is_rejected(door: OpenDoor) -> None:
+def test_another_called_title_is_let_in_unless_only_our_own_is_wanted(tmp_path: Path, door: OpenDoor) -> None:
     with RawScu(door.port, called="SOMEBODY") as scu:
-        assert scu.associate() == 3
-    assert scu.reply == b"\0\1\1\7"
+        assert scu.associate() == 2
+    with open_door(tmp_path / "strict", only_own_title=True) as strict:
+        with RawScu(strict.port, called="SOMEBODY") as scu:
+            assert scu.associate() == 3
+        assert scu.reply == b"\0\1\1\7"
 
 
 def test_one_association_too_many_is_told_to_come_again(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_the_example_names_the_defaults_of_the_code() -> None:
         (key, option["default"])
         for section in (*tree["$defs"].values(), tree)
         for key, option in section["properties"].items()
-        if isinstance(option.get("default"), int | float)
+        if type(option.get("default")) in (int, float)
     ]
     lines = EXAMPLE.read_text().splitlines()
     wrong = [(key, number) for key, number in defaults if not any(tells(line, key, number) for line in lines)]
