@@ -146,7 +146,7 @@ class DicomSource(Section):
     ae_title: AeTitle = Field(default="EDGE", description="Our AE title.")
     only_own_title: bool = Field(
         default=False,
-        description="Whether callers that call another AE title are refused; `allow` says who may send anyway.",
+        description="Whether callers that call another AE title are refused; `allow` decides in any case.",
     )
     associations_max: int = Field(
         default=16,
