@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +26,12 @@ from edge.studies.straighten import straightened
 
 VOLUME_BYTES_MAX = 4 << 30
 DECODERS = 2  # threads; codecs and NumPy work outside the interpreter lock
+SHARES = 16  # of the work, to be taken by whichever thread is free
 AIR_HU = -1024.0
 
 Voxels = NDArray[np.int16] | NDArray[np.float32]
 Place = tuple[int, int]  # volume, slice
+Job = tuple[PixelSource, dict[int, list[tuple[Place, Slice]]]]  # a file, and where its frames belong
 
 
 def build(series: Series) -> tuple[Scan, ...]:
@@ -157,36 +158,38 @@ def _decoded(group: Group) -> Voxels:
 
 def _fill(voxels: Voxels, group: Group) -> bool:
     """Decode every slice into its place with two threads; return whether all values fitted the type."""
-    work: dict[int, tuple[PixelSource, dict[int, list[tuple[Place, Slice]]]]] = {}
+    work: dict[int, Job] = {}
     for t, volume in enumerate(group.volumes):
         for k, one in enumerate(volume):
             _, frames = work.setdefault(id(one.source), (one.source, defaultdict(list)))
             frames[one.frame].append(((t, k), one))
-    local = threading.local()
+    jobs = list(work.values())
+    share = len(jobs) // SHARES + 1  # a hand-over costs as much as a small slice: hand over several at once
+    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
+        shares = (jobs[n : n + share] for n in range(0, len(jobs), share))
+        return all(pool.map(lambda some: _decode(some, voxels), shares))
 
-    def decode(job: tuple[PixelSource, dict[int, list[tuple[Place, Slice]]]]) -> bool:
-        source, frames = job
-        fits = True
-        for frame, samples in _frames(source, frozenset(frames), local):
+
+def _decode(jobs: Sequence[Job], voxels: Voxels) -> bool:
+    """Decode some files into their places; return whether all values fitted the type."""
+    buffer = np.empty(max(source.format.frame_bytes for source, _ in jobs), np.uint8)
+    fits = True
+    for source, frames in jobs:
+        for frame, samples in _frames(source, frozenset(frames), buffer):
             for place, one in frames[frame]:
                 fits = _store(_tile(samples, one), one, voxels[place]) and fits
-        return fits
-
-    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
-        return all(pool.map(decode, work.values()))
+    return fits
 
 
 def _frames(
-    source: PixelSource, wanted: frozenset[int], local: threading.local
+    source: PixelSource, wanted: frozenset[int], buffer: NDArray[np.uint8]
 ) -> Iterable[tuple[int, Pixels]]:
-    """Read pictures, uncompressed ones into a buffer that each thread keeps."""
+    """Read pictures, uncompressed ones into one buffer: each is gone when the next is asked for."""
     if not is_plain(source):
         yield from read_frames(source, wanted)
         return
-    if getattr(local, "buffer", np.empty(0)).nbytes < source.format.frame_bytes:
-        local.buffer = np.empty(source.format.frame_bytes, np.uint8)
     for frame in sorted(wanted):
-        yield frame, read_into(source, frame, local.buffer)
+        yield frame, read_into(source, frame, buffer)
 
 
 def _tile(samples: Pixels, one: Slice) -> Pixels:
