@@ -27,6 +27,7 @@ from edge.daemon.parts import (
 from edge.domain.finding import Finding
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock, Intake
+from edge.domain.study import Instance
 from edge.findings.envelope import wrap
 from edge.kit.clock import SystemClock
 from edge.kit.files import free_bytes
@@ -138,13 +139,22 @@ class Appliance:
         assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
         assessor = Assessor(rules=rules_of(config), stations=ready, identity=identity_of(config), clock=clock)
         imaging = self._imaging(journal, assembler, assessor)
+
+        def kept(instance: Instance) -> None:
+            assembler.kept(instance)
+            imaging.wake()
+
+        def closed(association: str) -> None:
+            assembler.association_closed(association)
+            imaging.wake()
+
         intake = JournaledIntake(
             journal,
             folder=config.state.folder / "intake",
             reserve_bytes=config.state.reserve_mb * MEGABYTE,
             clock=clock,
-            on_kept=assembler.kept,
-            on_closed=assembler.association_closed,
+            on_kept=kept,
+            on_closed=closed,
         )
         intake.recover()
         imaging.take_up()

@@ -32,7 +32,7 @@ from edge.kit.mqtt import Message, MqttSession
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config" / "site.demo.yaml"
 READY_S = 180.0
-ANSWER_S = 600.0
+ANSWER_S = 300.0
 ARRIVALS_MAX = 10_000
 
 

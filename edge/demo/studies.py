@@ -23,9 +23,10 @@ FROM_CORPUS = (
     ("Toshiba DTI", "dcm_qa_toshiba/In/Galan/*/*.dcm"),
     ("GE head CT, tilted", "dcm_qa_ct_ge/In/GE/*.dcm"),
     ("Philips phantom, enhanced", "dcm_qa_enh/In/Philips/*_fMAP.dcm"),
-    ("Siemens thorax CT", "totalsegmentator/tests/reference_files/example_ct_dicom/CT.*"),
+    ("PET, one slice", "orthanc-db/Database/2020-11-16-SalimKanounAnonymization.dcm"),
+    ("Radiograph, JPEG", "orthanc-db/Database/Issue44/*.dcm"),
     ("Hitachi MR, four slices", "dicom2nifti/tests/data/hitachi/anatomical/001/*.dcm"),
-    ("GE ultrasound", "pydicom-data/data/*US*.dcm"),
+    ("ALOKA ultrasound", "pydicom-data/data_store/data/gdcm-US-ALOKA-16.dcm"),
 )
 
 

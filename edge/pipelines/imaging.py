@@ -30,6 +30,7 @@ from edge.studies.pixels import build
 from edge.studies.select import Rule, preselect, select
 
 ATTEMPTS_MAX = 3
+IDLE_S = 1.0
 UNROUTED = "intake"
 
 
@@ -185,6 +186,7 @@ class Imaging:
         self._beat = beat
         self._log = Log(stage.name)
         self._stopping = threading.Event()
+        self._woken = threading.Event()
 
     def take_up(self) -> None:
         """Try again what was in hand when the process died, unless it has killed us too often."""
@@ -202,11 +204,17 @@ class Imaging:
         while not self._stopping.is_set():
             self._beat()
             if not self.work_once():
-                self._journal.wait("intake", min(1.0, self._assembler.next_due_s()))
+                self._woken.wait(min(IDLE_S, self._assembler.next_due_s()))
+                self._woken.clear()
 
     def stop(self) -> None:
         """End after the series in hand; what waits stays in the journal."""
         self._stopping.set()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Look again which series are complete: something arrived, or an association closed."""
+        self._woken.set()
 
     def work_once(self) -> bool:
         """Assess every series that is complete now; return whether there was one."""

@@ -63,7 +63,8 @@ def select(series: Series, scans: Sequence[Scan], rules: Sequence[Rule]) -> tupl
                 misfits.append(f"{rule.pipeline}: {misfit}")
     if not chosen:
         seen = "; ".join(dict.fromkeys(misfits)) or "no pipeline is configured"
-        raise NotSelectedError(f"{len(scans)} scans of a series of {len(series.instances)} instances: {seen}")
+        scan_count = "1 scan" if len(scans) == 1 else f"{len(scans)} scans"
+        raise NotSelectedError(f"{scan_count} of a series of {len(series.instances)} instances: {seen}")
     return tuple(chosen.items())
 
 

@@ -101,6 +101,12 @@ class Appliance:
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def cpu_s(self) -> float:
+        """Return the processor time it has used so far, in seconds."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def said(self) -> str:
         """Return what it wrote to its log."""
         return self.log.read_text(errors="replace")

@@ -191,6 +191,14 @@ def test_the_books_balance_and_the_status_is_told(tmp_path: Path, box: Appliance
     assert (books["door"]["out"], books["imaging"]["out"], books["outbox"]["out"]) == (10, 1, 1)
 
 
+def test_a_daemon_with_nothing_to_do_sleeps(tmp_path: Path, box: Appliance, receiver: Receiver) -> None:
+    storescu(box, ball_series(tmp_path / "sent", name="head"))
+    findings_of(receiver, 1)
+    before_s = box.cpu_s()
+    _wait(2.0)
+    assert box.cpu_s() - before_s < 0.8  # it once went round and round here, at a whole core
+
+
 def test_a_second_daemon_on_the_same_state_says_so_and_leaves(box: Appliance) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "edge", "run", str(box.config)],
