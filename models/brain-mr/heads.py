@@ -1,6 +1,6 @@
 """Build the label maps of real heads from which the training images are drawn.
 
-usage: heads.py --corpus CORPUS --teachers TEACHERS --mean-head mean_reg2mean.nii.gz --out FOLDER [--only NAME ...]
+usage: heads.py --corpus CORPUS --teachers TEACHERS --mean-head mean_reg2mean.nii.gz --out FOLDER
 
 The labels are pseudo-labels: 17 structures of the teacher `brainchop_model18cls` inside an envelope on which
 `brainchop_mindgrab` and `deepbet` agree. What is dark in the envelope and has no structure becomes outer CSF;
@@ -15,7 +15,6 @@ import labels
 import nibabel
 import numpy as np
 import onnxruntime
-from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -26,11 +25,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One head: its image, and where that is stripped, a coarse image that supplies the rest of the head."""
+    """One head image; a stripped one shows the brain alone."""
 
     name: str
     image: Path
-    surround: Path | None = None
+    is_stripped: bool = False
 
 
 def sources(corpus: Path, mean_head: Path | None, validation_head: Path | None) -> list[Source]:
@@ -40,7 +39,7 @@ def sources(corpus: Path, mean_head: Path | None, validation_head: Path | None) 
         Source(
             "mni152",
             corpus / "nilearn-mni/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz",
-            surround=corpus / "nibabel-formats/doc/source/downloads/someones_anatomy.nii.gz",
+            is_stripped=True,
         ),
     ]
     if mean_head is not None:
@@ -52,16 +51,15 @@ def sources(corpus: Path, mean_head: Path | None, validation_head: Path | None) 
 
 def build(source: Source, teachers: Path, out: Path) -> None:
     """Write one head as `out/NAME.npz`: labels, distance outside the envelope, intensity, centre."""
-    image = load_head(source)
+    image = load_head(source.image)
     structures = run_structures(image, teachers)
-    mindgrab, deepbet = run_mindgrab(image, teachers), run_deepbet(image)
-    overlap = 2 * (mindgrab & deepbet).sum() / (mindgrab.sum() + deepbet.sum())
-    envelope = fill_envelope(largest(mindgrab & deepbet))
+    envelope = fill_envelope(largest(agree(image, teachers)))
     fine = label_inside(image, structures, envelope)
-    outside = head_mask(image, fine) & ~envelope
-    fine[outside] = cluster_outside(image, outside)
+    if not source.is_stripped:
+        outside = head_mask(image, fine) & ~envelope
+        fine[outside] = cluster_outside(image, outside)
     distance_mm = np.minimum(ndimage.distance_transform_edt(~envelope), 60).astype(np.uint8)
-    keep = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in ndimage.find_objects(fine > 0)[0])
+    keep = crop_with_margin(fine > 0, roomy=source.is_stripped)
     fine, distance_mm, image = fine[keep], distance_mm[keep], image[keep]
     image = np.clip(image / np.quantile(image[fine > 0], 0.998), 0, 1)
     centre = np.argwhere((fine > 0) & (fine < labels.OUTSIDE_FIRST)).mean(0).astype(np.float32)
@@ -71,38 +69,44 @@ def build(source: Source, teachers: Path, out: Path) -> None:
         outside_mm=distance_mm,
         intensity=(image * 255).astype(np.uint8),
         centre=centre,
+        is_stripped=source.is_stripped,
     )
     counts_ml = np.bincount(fine.ravel(), minlength=labels.LABEL_COUNT) // 1000
     print(
-        f"{source.name}: shape {fine.shape}, envelope {envelope.sum() // 1000} mL, teachers agree {overlap:.3f}"
+        f"{source.name}: envelope {envelope.sum() // 1000} mL, mL by label {counts_ml.tolist()}", flush=True
     )
-    print(f"  mL by label {counts_ml.tolist()}", flush=True)
 
 
-def load_head(source: Source) -> Volume:
-    """The head at 1 mm in RAS, (256, 256, 256), robustly scaled to 0..255."""
-    reference = nibabel.as_closest_canonical(nibabel.load(source.image))
-    image = resample(reference, reference)
-    if source.surround is not None:
-        surround = resample(nibabel.as_closest_canonical(nibabel.load(source.surround)), reference)
-        both = (image > 0) & (surround > 0)
-        surround *= np.median(image[both]) / np.median(surround[both])
-        image = np.where(ndimage.binary_closing(image > 0, iterations=2), image, surround)
-    image = image - np.quantile(image, 0.001)
+def load_head(path: Path) -> Volume:
+    """The head at 1 mm in RAS, (256, 256, 256) around its middle, robustly scaled to 0..255."""
+    head = nibabel.as_closest_canonical(nibabel.load(path))
+    grid = np.eye(4)
+    middle = head.affine @ [*((np.array(head.shape[:3]) - 1) / 2), 1]
+    grid[:3, 3] = middle[:3] - (SIDE_VOXELS - 1) / 2
+    to_voxel = np.linalg.inv(head.affine) @ grid
+    values = np.asarray(head.dataobj, dtype=np.float32).reshape(head.shape[:3])
+    image = ndimage.affine_transform(values, to_voxel[:3, :3], to_voxel[:3, 3], (SIDE_VOXELS,) * 3, order=1)
+    image = image.clip(0)
     return np.clip(image / np.quantile(image[image > 0.05 * image.max()], 0.999) * 255, 0, 255).astype(
         np.float32
     )
 
 
-def resample(image: SpatialImage, reference: SpatialImage) -> Volume:
-    """Linear resampling onto 1 mm voxels around the centre of the reference."""
-    grid = np.eye(4)
-    middle = reference.affine @ [*((np.array(reference.shape[:3]) - 1) / 2), 1]
-    grid[:3, 3] = middle[:3] - (SIDE_VOXELS - 1) / 2
-    to_voxel = np.linalg.inv(image.affine) @ grid
-    values = np.asarray(image.dataobj, dtype=np.float32)
-    shape = (SIDE_VOXELS,) * 3
-    return ndimage.affine_transform(values, to_voxel[:3, :3], to_voxel[:3, 3], shape, order=1)
+def crop_with_margin(mask: Mask, *, roomy: bool) -> tuple[slice, ...]:
+    """The box of a mask; a stripped brain keeps room for the head that the generator draws around it."""
+    below, around = ((24, 24, 60), 24) if roomy else ((3, 3, 3), 3)
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return tuple(
+        slice(max(0, side.start - low), side.stop + around) for side, low in zip(box, below, strict=True)
+    )
+
+
+def agree(image: Volume, teachers: Path) -> Mask:
+    """The brain on which both extractors agree."""
+    mindgrab, deepbet = run_mindgrab(image, teachers), run_deepbet(image)
+    overlap = 2 * (mindgrab & deepbet).sum() / (mindgrab.sum() + deepbet.sum())
+    print(f"  teachers agree {overlap:.3f}, {mindgrab.sum() // 1000} and {deepbet.sum() // 1000} mL")
+    return mindgrab & deepbet
 
 
 def run_teacher(image: Volume, network: Path, *, low: float, high: float) -> NDArray[np.uint8]:
@@ -147,13 +151,12 @@ def ball(radius_voxels: int) -> Mask:
 
 
 def fill_envelope(mask: Mask) -> Mask:
-    """Close the sulci and fill what is enclosed, so that the brain is one body."""
-    closed = ndimage.binary_closing(np.pad(mask, 8), ball(4))[8:-8, 8:-8, 8:-8]
-    return ndimage.binary_fill_holes(closed)
+    """Close single voxels and fill what is enclosed."""
+    return ndimage.binary_fill_holes(ndimage.binary_closing(mask, ball(1)))
 
 
 def label_inside(image: Volume, structures: NDArray[np.uint8], envelope: Mask) -> NDArray[np.uint8]:
-    """Fine labels in the envelope: the teacher's structures, then CSF by intensity, then the nearest tissue."""
+    """Fine labels in the envelope: the teacher's structures, CSF by intensity, then the nearest tissue."""
     tissue = largest((structures > 0) & envelope)
     fine = np.where(tissue, structures, 0).astype(np.uint8)
     grey, fluid = np.median(image[fine == labels.CORTEX]), np.median(image[fine == labels.LATERAL_VENTRICLE])

@@ -1,4 +1,4 @@
-"""The vocabulary of the generator: fine labels of a head map, and the eight classes the network answers with."""
+"""The vocabulary of the generator: fine labels of a head map, and the eight classes of the network."""
 
 from typing import Final
 
