@@ -19,6 +19,7 @@ from tests.waiting import until
 
 SERIES = 20
 SLICES = 10
+PACE_S = 0.03  # so that there is something on its way at each kill
 
 
 @pytest.mark.timeout(300)
@@ -44,7 +45,7 @@ def pull_the_plug(folder: Path, *, kills: int, seed: int) -> None:
     with Mosquitto(folder / "broker") as broker, Receiver(broker.port) as receiver:
         box = Appliance(folder / "box", broker_port=broker.port, bundles=folder / "bundles", bundle="tiny")
         box.start()
-        with Sender(box.dicom_port, files, seed=seed) as sender:
+        with Sender(box.dicom_port, files, pace_s=PACE_S, seed=seed) as sender:
             for _ in range(kills):
                 _pass(chance.uniform(0.05, 1.5))
                 box.kill()
