@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -48,6 +48,7 @@ def main(*, once: bool) -> int:
     Raises:
         ConfigurationError: A port is taken, or something that is needed is not installed.
     """
+    signal.signal(signal.SIGTERM, _leave)  # so that what was started is stopped, as after Ctrl-C
     console = Console(width=None if sys.stdout.isatty() else 140)
     config = load(CONFIG)
     folder = config.state.folder.parent
@@ -71,6 +72,10 @@ def main(*, once: bool) -> int:
         if not once:
             _serve(console, config, arrivals)
     return code
+
+
+def _leave(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _rows(config: Config, to_send: Sequence[Study]) -> dict[str, Row]:
