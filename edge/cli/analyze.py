@@ -193,7 +193,9 @@ def _written(result: Result, name: str, out: Path) -> Iterator[Path]:
             verdicts = ", ".join(dict.fromkeys(finding.observation.verdict.value for finding in said))
             lines = [finding.observation.reason for finding in said if finding.observation.reason]
             picture = out / f"{stem}.png"
-            save(draw(segmentation, title=f"{pipeline}: {verdicts}", lines=lines), picture)
+            is_measured = any(finding.observation.measurements for finding in said)
+            page = draw(segmentation, title=f"{pipeline}: {verdicts}", lines=lines, has_volumes=is_measured)
+            save(page, picture)
             yield picture
             if _was_assessed(said):  # what was not recognised is nobody's mask
                 mask = out / f"{stem}.nii.gz"

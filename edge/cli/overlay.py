@@ -78,13 +78,16 @@ class Cut:
         return float(self.values.shape[1] * self.pixel_mm[1])
 
 
-def draw(segmentation: Segmentation, *, title: str, lines: Sequence[str] = ()) -> Picture:
+def draw(
+    segmentation: Segmentation, *, title: str, lines: Sequence[str] = (), has_volumes: bool = True
+) -> Picture:
     """Draw a segmentation over the volume it was made for.
 
     Args:
         segmentation: The answer of a model.
         title: Stands above: the pipeline and its version; never a patient.
         lines: What else to say, below the legend.
+        has_volumes: Whether the legend may tell how large each structure is.
 
     Returns:
         (height, width, 3) RGB.
@@ -107,7 +110,8 @@ def draw(segmentation: Segmentation, *, title: str, lines: Sequence[str] = ()) -
     top = HEADER_PX + PANEL_PX + MARGIN_PX
     for place, name in enumerate(segmentation.names):
         corner = (MARGIN_PX + place % columns * COLUMN_PX, top + place // columns * ROW_PX)
-        page = _legend(page, corner, place + 1, name, f"{segmentation.volume_ml(place + 1):.0f} mL")
+        volume = f"{segmentation.volume_ml(place + 1):.0f} mL" if has_volumes else ""
+        page = _legend(page, corner, place + 1, name, volume)
     base = top + rows * ROW_PX + 18
     for line in said:
         page = _write(page, line, (MARGIN_PX, base), INK, size_px=15)

@@ -6,6 +6,8 @@ nothing is there, and a gate that fails says that we could not look, not that we
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,6 +53,29 @@ def judge(segmentation: Segmentation, policy: Policy) -> tuple[Observation, ...]
             reason="; ".join(limits),
         ),
     )
+
+
+def told_apart(segmentation: Segmentation, policy: Policy) -> Segmentation:
+    """Take back the borders that this modality does not show.
+
+    Args:
+        segmentation: The answer of a model.
+        policy: Of the bundle that gave it.
+
+    Returns:
+        The same answer, where every label that may not be measured by itself in this modality is part of one
+        label named after what was looked for.
+    """
+    modality = segmentation.volume.modality
+    alone = [one for one in policy.measurements if len(one.labels) == 1]
+    barred = {one.labels[0] for one in alone if modality not in one.modalities}
+    barred -= {one.labels[0] for one in alone if modality in one.modalities}
+    if not barred:
+        return segmentation
+    kept = [name for name in segmentation.names if name not in barred]
+    names = (f"{policy.looked_for.meaning.lower()}, undivided", *kept)
+    table = [0, *(1 if name in barred else names.index(name, 1) + 1 for name in segmentation.names)]
+    return replace(segmentation, labels=np.array(table, np.uint8)[segmentation.labels], names=names)
 
 
 def _doubt(what: str, segmentation: Segmentation, gates: Gates, *, total_ml: float) -> str:

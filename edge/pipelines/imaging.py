@@ -20,7 +20,7 @@ from edge.domain.ports import Clock
 from edge.domain.study import ClosedBecause, Series
 from edge.findings.identity import KeyedHash
 from edge.findings.ids import uuid7
-from edge.findings.policy import judge
+from edge.findings.policy import judge, told_apart
 from edge.kit.journal import Entry, Journal, Lease
 from edge.kit.log import Log
 from edge.kit.stage import Stage
@@ -120,8 +120,9 @@ class Assessor:
             )
             for observation in observations
         )
-        is_assessed = any(one.verdict is not Verdict.NOT_ASSESSED for one in observations)
-        return Result(findings=findings, segmentations=((name, segmentation),) if is_assessed else ())
+        if all(one.verdict is Verdict.NOT_ASSESSED for one in observations):
+            return Result(findings=findings)
+        return Result(findings=findings, segmentations=((name, told_apart(segmentation, station.policy)),))
 
     def _unassessed(self, series: Series, pipeline: str, reason: str) -> Finding:
         station = self._stations.get(pipeline)

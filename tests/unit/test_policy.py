@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.bundles.manifest import Policy
 from edge.domain.finding import Code, Verdict
 from edge.domain.image import Segmentation, Volume
-from edge.findings.policy import judge
+from edge.findings.policy import judge, told_apart
 
 NAMES = ("cortex", "white matter", "ventricles")
 BRAIN = {"system": "SCT", "value": "12738006", "meaning": "Brain structure"}
@@ -152,3 +152,16 @@ def test_whatever_the_answer_no_number_comes_without_support(**drawn: Any) -> No
     assert (observation.measurements == ()) <= (observation.reason != ""), "no numbers: there is a reason"
     assert (observation.verdict is Verdict.PRESENT) or observation.measurements == ()
     assert all(0 <= m.value <= segmentation.raw_ml + 1 for m in observation.measurements)
+
+
+def test_borders_that_ct_does_not_show_are_taken_back() -> None:
+    shown = told_apart(answer(modality="CT"), POLICY)
+    assert shown.names == ("brain structure, undivided", "white matter", "ventricles")
+    assert shown.volume_ml(1) == pytest.approx(500)
+    assert shown.volume_ml(3) == pytest.approx(50)
+    assert int((shown.labels > 0).sum()) == int((answer().labels > 0).sum())
+
+
+def test_every_border_of_mr_stays() -> None:
+    whole = answer()
+    assert told_apart(whole, POLICY) is whole
