@@ -18,7 +18,6 @@ from typing import Literal
 from edge.domain.errors import (
     ConfigurationError,
     DeliveryError,
-    FormatError,
     JournalError,
     StorageFullError,
 )
@@ -124,10 +123,13 @@ class WatchedFolder:
 
     def look(self, intake: Intake) -> None:
         """Go through the folder once: take what has settled, note what has changed."""
-        present = dict(_files_below(self._path))
-        for path in [path for path in self._finished if path not in present]:
+        unreadable: list[str] = []
+        present = dict(_files_below(self._path, unreadable))
+        self._tell_of_unreadable(unreadable)
+        for path in [path for path in self._finished if path not in present and not unreadable]:
             del self._finished[path]
         self._waiting = {path: seen for path, seen in self._waiting.items() if path in present}
+        self._unfinished = {path: seen for path, seen in self._unfinished.items() if path in present}
         now_ns = self._clock.monotonic_ns()
         has_taken = False
         for path, fingerprint in present.items():
@@ -155,19 +157,22 @@ class WatchedFolder:
         def step() -> None:
             try:
                 identity = identify(path, nifti_modality=self._nifti_modality, is_patient=is_patient)
-                self._hand_over(path, identity, intake)
+                self._hand_over(path, seen, identity, intake)
             except UnfinishedError as trouble:
                 self._unfinished[str(path)] = seen.fingerprint
                 raise DeliveryError(f"not whole: {trouble}") from trouble  # the stage puts it back
             except (StorageFullError, JournalError) as trouble:
                 self._pause_until_ns = self._clock.monotonic_ns() + self._settle_ns
                 raise DeliveryError(str(trouble)) from trouble
-            except OSError as trouble:
-                raise FormatError(f"cannot be read: {trouble.strerror}") from trouble
+            except OSError as trouble:  # a full disk, a share that is away, a file that is not ours yet
+                self._unfinished[str(path)] = seen.fingerprint
+                self._waiting[str(path)] = _Seen(seen.fingerprint, self._clock.monotonic_ns())
+                raise DeliveryError(f"cannot be read or copied: {trouble.strerror}") from trouble
 
-        def later(_: str) -> None:
+        def later(reason: str) -> None:
             nonlocal is_through
             is_through = False
+            self._log.warning("to be tried again", item=item, because=reason)
 
         # A name may be a patient's: the log has the inode, for `find -inum`.
         item = f"inode {seen.fingerprint[0]}"
@@ -178,7 +183,7 @@ class WatchedFolder:
             self._finished[str(path)] = seen.fingerprint
         return is_through
 
-    def _hand_over(self, path: Path, identity: Identity, intake: Intake) -> None:
+    def _hand_over(self, path: Path, seen: _Seen, identity: Identity, intake: Intake) -> None:
         copy = self._spool / f"{uuid.uuid4().hex}.part{identity.suffix}"
         self._association = self._association or f"{self.name} {uuid.uuid4().hex[:12]}"
         try:
@@ -204,13 +209,29 @@ class WatchedFolder:
         finally:
             copy.unlink(missing_ok=True)
         if self._after == "remove":
-            path.unlink(missing_ok=True)
+            self._remove(path, seen)
+
+    def _remove(self, path: Path, seen: _Seen) -> None:
+        """Remove what was taken, but not what has come in its place since."""
+        try:
+            if _fingerprint(path.stat()) == seen.fingerprint:
+                path.unlink(missing_ok=True)
+        except OSError as trouble:
+            item = f"inode {seen.fingerprint[0]}"
+            self._log.error("taken and not removed", item=item, because=trouble.strerror)
 
     def _close(self, intake: Intake) -> None:
         """The folder is quiet: what came together has come."""
         if self._association:
             intake.association_closed(self._association)
             self._association = ""
+
+    def _tell_of_unreadable(self, unreadable: list[str]) -> None:
+        """Say in health and once in the log that a folder is closed to us: it is not the same as empty."""
+        note = f"{len(unreadable)} folders cannot be read: {unreadable[0]}" if unreadable else ""
+        if note and note != self.stage.health().note:
+            self._log.error("not watched", because=note)
+        self.stage.note(note)
 
     def _read_ledger(self) -> None:
         ledger = self._spool / _LEDGER
@@ -226,17 +247,28 @@ class WatchedFolder:
         lines = [
             b"%d %d %d " % fingerprint + os.fsencode(path) for path, fingerprint in self._finished.items()
         ]
-        write_durably(self._spool / _LEDGER, b"\0".join(lines), mode=0o600)
+        try:
+            write_durably(self._spool / _LEDGER, b"\0".join(lines), mode=0o600)
+        except OSError as trouble:
+            self._log.error("not remembered as taken", files=len(lines), because=trouble.strerror)
 
 
-def _files_below(folder: Path) -> Iterator[tuple[str, Fingerprint]]:
-    """Yield every regular file that is not marked as under way; what vanishes meanwhile is passed over."""
+def _files_below(folder: Path, unreadable: list[str]) -> Iterator[tuple[str, Fingerprint]]:
+    """Yield every regular file that is not marked as under way; what vanishes meanwhile is passed over.
+
+    Args:
+        folder: Where to begin.
+        unreadable: Is told why a folder could not be read.
+    """
     waiting = [str(folder)]
     while waiting:
+        here = waiting.pop()
         try:
-            entries = sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name)
-        except OSError:
-            continue  # it was removed, or is not ours to read
+            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+        except OSError as trouble:
+            if here == str(folder) or not isinstance(trouble, FileNotFoundError):
+                unreadable.append(str(trouble.strerror))
+            continue
         for entry in entries:
             if entry.name.startswith(".") or entry.name.lower().endswith(_UNDER_WAY):
                 continue
@@ -244,7 +276,10 @@ def _files_below(folder: Path) -> Iterator[tuple[str, Fingerprint]]:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 elif entry.is_file():
-                    status = entry.stat()
-                    yield entry.path, (status.st_ino, status.st_size, status.st_mtime_ns)
+                    yield entry.path, _fingerprint(entry.stat())
             except OSError:
                 continue  # it was removed
+
+
+def _fingerprint(status: os.stat_result) -> Fingerprint:
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
 import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -16,7 +19,9 @@ from pydicom.data import get_testdata_file
 from edge.domain.errors import ConfigurationError, StorageFullError
 from edge.domain.study import Arrival, Kept
 from edge.kit.stage import Stage
+from edge.sources import folder
 from edge.sources.folder import WatchedFolder
+from edge.sources.folder_files import copy_in
 from tests.fakes.clock import FakeClock
 
 SETTLE_S = 2.0
@@ -95,6 +100,10 @@ def ct(target: Path) -> bytes:
 def nifti(target: Path) -> bytes:
     nibabel.save(nibabel.Nifti1Image(np.zeros((8, 9, 10), np.int16), np.eye(4)), target)  # type: ignore[no-untyped-call]  # nibabel's own
     return target.read_bytes()
+
+
+def cannot(*_: object, number: int = errno.ENOSPC, **__: object) -> Any:
+    raise OSError(number, os.strerror(number))
 
 
 def test_a_file_is_taken_once_it_has_settled(bench: Bench) -> None:
@@ -279,3 +288,85 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, bench: Bench
     watched = bench.make(path=tmp_path / "file")
     with pytest.raises(ConfigurationError, match="wanted a folder to watch"), watched.serve(bench.taken):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_a_file_that_cannot_be_copied_now_is_taken_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    ct(bench.path / "a.dcm")
+    with monkeypatch.context() as broken:
+        broken.setattr(folder, "copy_in", partial(cannot, number=number))
+        for _ in range(3):
+            assert bench.settle(40.0) == []
+    bench.make()  # a restart has not forgotten it either
+    assert len(bench.settle()) == 1
+    assert bench.stage.health().balances
+
+
+def test_a_file_that_cannot_be_copied_holds_up_no_series(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy(path: Path, target: Path, **options: int) -> tuple[int, str]:
+        return {"b.dcm": cannot}.get(path.name, copy_in)(path, target, **options)
+
+    monkeypatch.setattr(folder, "copy_in", copy)
+    ct(bench.path / "a.dcm")
+    ct(bench.path / "b.dcm")
+    [arrival] = bench.settle()
+    assert bench.taken.closed == [arrival.association]
+
+
+def test_a_file_that_was_replaced_while_it_was_kept_is_not_removed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.make(after="remove")
+    ct(bench.path / "a.dcm")
+    nifti(bench.path / ".next.nii")
+    keep = bench.taken.keep
+
+    def keep_slowly(arrival: Arrival) -> Kept:
+        (bench.path / ".next.nii").replace(bench.path / "a.dcm")
+        monkeypatch.setattr(bench.taken, "keep", keep)
+        return keep(arrival)
+
+    monkeypatch.setattr(bench.taken, "keep", keep_slowly)
+    assert len(bench.settle()) == 1
+    assert (bench.path / "a.dcm").exists()
+
+
+def test_a_file_that_cannot_be_removed_is_taken_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlink = Path.unlink
+
+    def remove(path: Path, **options: bool) -> None:
+        {"a.dcm": cannot}.get(path.name, unlink)(path, **options)
+
+    bench.make(after="remove")
+    ct(bench.path / "a.dcm")
+    monkeypatch.setattr(Path, "unlink", remove)
+    assert len(bench.settle()) == 1
+    assert bench.settle(40.0) == []
+    assert bench.stage.health().out == 1
+
+
+def test_a_ledger_that_cannot_be_written_stops_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    ct(bench.path / "a.dcm")
+    with monkeypatch.context() as broken:
+        broken.setattr(folder, "write_durably", cannot)
+        assert len(bench.settle()) == 1
+    ct(bench.path / "b.dcm")
+    assert len(bench.settle()) == 1
+    bench.make()
+    assert bench.settle() == []
+
+
+def test_a_folder_that_is_gone_is_said_and_nothing_is_taken_twice_when_it_is_back(bench: Bench) -> None:
+    ct(bench.path / "a.dcm")
+    assert len(bench.settle()) == 1
+    assert bench.stage.health().note == ""
+    away = bench.path.rename(bench.path.with_name("away"))
+    assert bench.settle() == []
+    assert "cannot be read" in bench.stage.health().note
+    away.rename(bench.path)
+    assert bench.settle() == []
+    assert bench.stage.health().note == ""
