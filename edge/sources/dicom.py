@@ -6,6 +6,7 @@ in the journal. Nothing is decoded here.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import itertools
 import socket
@@ -38,6 +39,8 @@ _IDLE_S = 300.0  # between two objects of an association
 _STALL_S = 60.0  # within an object
 _HANDSHAKE_S = 10.0
 _STOP_S = 10.0
+_ACCEPT_AGAIN_S = 0.1
+_LISTENER_GONE = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,7 @@ class DicomDoor:
         self._open: dict[str, DoorAssociation] = {}
         self._admitted: set[str] = set()
         self._open_lock = threading.Condition()
+        self._closing = threading.Event()
         self._entity = AE(ae_title)
         self._entity.maximum_pdu_size = pdu_bytes
         self._entity.maximum_associations = 1 << 20  # it counts connections; we count those let in
@@ -158,6 +162,7 @@ class DicomDoor:
             ConfigurationError: The address cannot be listened on, or the TLS files cannot be used.
         """
         _configure_pynetdicom()
+        self._closing.clear()
         self._spool.mkdir(parents=True, exist_ok=True)
         for leftover in self._spool.glob("*.part"):
             leftover.unlink()  # of a life before; nobody was told that it was taken
@@ -172,6 +177,7 @@ class DicomDoor:
             try:
                 yield
             finally:
+                self._closing.set()
                 listener.shutdown(socket.SHUT_RDWR)
                 thread.join()
                 self._close_associations()
@@ -189,8 +195,14 @@ class DicomDoor:
         for number in itertools.count(1):
             try:
                 connection, address = listener.accept()
-            except OSError:
-                return  # the door was closed
+            except OSError as trouble:
+                if self._closing.is_set():
+                    return
+                if trouble.errno in _LISTENER_GONE:
+                    raise  # a door that hears nobody ends the process
+                self._log.error("connection not accepted", because=trouble)
+                self._closing.wait(_ACCEPT_AGAIN_S)
+                continue
             name = f"{self.name} {number}"
             begin = threading.Thread(
                 target=self._begin, args=(connection, address, context, intake, name), name=name, daemon=True

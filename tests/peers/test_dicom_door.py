@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -315,3 +318,35 @@ def test_closing_the_door_ends_idle_associations_quickly(tmp_path: Path) -> None
         scu.store("2.25.1", data_set("2.25.1"))
     assert door.closed == [door.kept[0].association]
     scu.socket.close()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ECONNABORTED])
+def test_a_connection_that_cannot_be_accepted_does_not_end_the_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    accept = socket.socket.accept
+    troubles = iter([OSError(number, os.strerror(number))])
+
+    def fail_once(listener: socket.socket) -> tuple[socket.socket, object]:
+        for trouble in troubles:
+            raise trouble
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", fail_once)
+    with open_door(tmp_path) as door, RawScu(door.port) as scu:
+        assert scu.associate() == 2
+
+
+def test_a_door_that_can_accept_no_more_ends_its_thread_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died: list[str] = []
+
+    def fail(_: socket.socket) -> None:
+        raise OSError(errno.EINVAL, "broken")
+
+    monkeypatch.setattr(threading, "excepthook", lambda death: died.append(str(death.exc_value)))
+    monkeypatch.setattr(socket.socket, "accept", fail)
+    with open_door(tmp_path):
+        until(lambda: died, within_s=5)
+    assert "broken" in died[0]
