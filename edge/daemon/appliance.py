@@ -24,6 +24,7 @@ from edge.daemon.parts import (
     source_of,
     wanted_of,
 )
+from edge.domain.errors import StorageFullError
 from edge.domain.finding import Finding
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock, Intake
@@ -237,8 +238,14 @@ class Appliance:
             status.write()
             if self._clock.monotonic_ns() - swept_ns > SWEEP_S * 1e9:
                 swept_ns = self._clock.monotonic_ns()
-                sweep(journal, self._config.state.folder / "intake", self._clock, self._config.retention)
+                self._sweep(journal)
             self._stopping.wait(self._config.health.period_s)
+
+    def _sweep(self, journal: Journal) -> None:
+        try:
+            sweep(journal, self._config.state.folder / "intake", self._clock, self._config.retention)
+        except StorageFullError as full:  # some files may be gone by now, and next time there is room
+            self._log.error("not all was swept", because=full)
 
     # ── how it ends ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -49,16 +49,21 @@ def sweep(journal: Journal, folder: Path, clock: Clock, limits: Limits) -> int:
 
     Returns:
         How many objects were removed.
+
+    Raises:
+        StorageFullError: There was no room to write down the rest of it.
     """
     now_ns = clock.utc_ns()
     done_before_ns = now_ns - round(limits.done_h * _HOUR_NS)
     set_aside_before_ns = now_ns - round(limits.set_aside_days * 24 * _HOUR_NS)
     removed = 0
     for state, before_ns in (("done", done_before_ns), ("set_aside", set_aside_before_ns)):
+        while items := _forget(
+            journal, _INTAKE, state, before_ns
+        ):  # first: their files make room for the rest
+            removed += len(items)
         while _forget(journal, _OUTBOX, state, before_ns):
             pass
-        while items := _forget(journal, _INTAKE, state, before_ns):
-            removed += len(items)
     early = 0
     while free_bytes(folder) < limits.soft_free_mb * _MEGABYTE:
         items = _forget(journal, _INTAKE, "done", now_ns)

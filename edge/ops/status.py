@@ -14,6 +14,7 @@ from edge import __version__
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
 from edge.kit.files import write_durably
+from edge.kit.log import Log
 
 FILE = "status.json"
 
@@ -41,9 +42,10 @@ class StatusFile:
         self._clock = clock
         self._stages = stages
         self._others = others
+        self._log = Log("status")
 
     def write(self, *, stopped: bool = False) -> None:
-        """Write what is known now.
+        """Write what is known now; what fails (a full disk) is said, and written the next time.
 
         Args:
             stopped: This is the last word, at a stop in order.
@@ -57,4 +59,7 @@ class StatusFile:
             "stages": [asdict(books) for books in self._stages()],
             **self._others(),
         }
-        write_durably(self._path, json.dumps(document, indent=1).encode())
+        try:
+            write_durably(self._path, json.dumps(document, indent=1).encode())
+        except OSError as trouble:
+            self._log.error("status not written", file=self._path, because=trouble)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.kit.journal import Entry, Journal
+from edge.domain.errors import StorageFullError
+from edge.kit.journal import Entry, Item, Journal
 from edge.ops import retention
 from edge.ops.retention import sweep
 from edge.studies.intake import QUEUE, JournaledIntake
@@ -153,3 +154,25 @@ def test_an_object_that_comes_again_after_its_time_is_kept_anew_in_a_higher_revi
     lease = journal.lease_group(QUEUE, "A")
     assert lease is not None
     assert lease.closing == 2
+
+
+def test_files_go_even_when_there_is_no_room_left_to_compact_the_outbox(
+    journal: Journal,
+    intake: JournaledIntake,
+    tmp_path: Path,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(queue: str, **_: object) -> list[Item]:
+        raise StorageFullError(f"{queue}: no room")
+
+    forget = journal.forget
+    keep(intake, tmp_path, "1", "A")
+    finish(journal, "A")
+    clock.advance(25 * HOUR_S)
+    monkeypatch.setattr(
+        journal, "forget", lambda queue, **limits: {"outbox": full}.get(queue, forget)(queue, **limits)
+    )
+    with pytest.raises(StorageFullError):
+        sweep(journal, tmp_path / "intake", clock, Limits())
+    assert files(tmp_path) == 0
