@@ -102,6 +102,7 @@ class Series:
         instances: In order of arrival; slice order is the business of whoever stacks them.
         closed_because: The evidence.
         revision: 1 for the first time, one more each time it is closed again with late instances.
+        let_go: How many more instances an earlier revision had that were let go since: it is not the whole.
     """
 
     series_uid: str
@@ -110,3 +111,4 @@ class Series:
     instances: tuple[Instance, ...]
     closed_because: ClosedBecause
     revision: int = 1
+    let_go: int = 0

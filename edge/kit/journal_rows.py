@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.kit.files import Landing
 from edge.kit.group_commit import Transaction
 
 VERSION = 1
+MARK_BYTES = 8
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- the first twelve columns are the fields of Item
@@ -35,6 +38,12 @@ CREATE INDEX IF NOT EXISTS items_by_group ON items (queue, grp, id);
 CREATE INDEX IF NOT EXISTS items_undone ON items (queue, grp, id)
     WHERE state IN ('ready', 'leased', 'interrupted');
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS forgotten (
+    queue TEXT NOT NULL,
+    grp TEXT NOT NULL,
+    marks BLOB NOT NULL,  -- of each key that was forgotten: 8 bytes of its SHA-256
+    PRIMARY KEY (queue, grp)
+) WITHOUT ROWID;
 """
 
 
@@ -99,6 +108,8 @@ class Lease:
     Attributes:
         attempt: 1 for the first.
         closing: For a whole group: 1 and as many as were finished (done or set aside) before; else 0.
+        let_go: How many items an earlier lease of the whole group had that were forgotten since, and have not
+            come again.
     """
 
     queue: str
@@ -106,6 +117,7 @@ class Lease:
     items: tuple[Item, ...]
     attempt: int
     closing: int = 0
+    let_go: int = 0
 
 
 def to_items(rows: Iterable[tuple[Any, ...]]) -> list[Item]:
@@ -143,7 +155,13 @@ def lease_group(transaction: Transaction, queue: str, group: str, *, now_ns: int
     query = "SELECT id FROM items WHERE queue = ? AND grp = ? AND state = 'ready' ORDER BY id"
     ids = [row[0] for row in transaction.rows.execute(query, (queue, group))]
     closing = 1 + _counted(transaction.rows, _closings(queue, group))
-    return _lease(transaction.rows, ids, closing=closing, now_ns=now_ns)
+    lease = _lease(transaction.rows, ids, closing=closing, now_ns=now_ns)
+    forgotten = _forgotten(transaction.rows, queue, group)
+    if lease is None or not forgotten:
+        return lease
+    query = "SELECT key FROM items WHERE queue = ? AND grp = ?"
+    here = {_mark(row[0]) for row in transaction.rows.execute(query, (queue, group))}
+    return replace(lease, let_go=len(forgotten - here))
 
 
 def lease_oldest(transaction: Transaction, queue: str, *, monotonic_ns: int, now_ns: int) -> Lease | None:
@@ -190,7 +208,10 @@ def finish(
 def forget(
     transaction: Transaction, queue: str, *, state: str, older_than_ns: int, count_max: int
 ) -> list[Item]:
-    """Remove finished items of groups in which nothing is undone, the oldest first."""
+    """Remove finished items of groups in which nothing is undone, the oldest first.
+
+    Of what was leased with its whole group a mark stays: a rest of a group must not pass for all of it.
+    """
     found = transaction.rows.execute(
         """
         SELECT * FROM items AS item WHERE queue = ? AND state = ? AND changed_ns < ? AND NOT EXISTS (
@@ -203,6 +224,15 @@ def forget(
     )
     items = to_items(found)
     transaction.rows.executemany("DELETE FROM items WHERE id = ?", [(item.id,) for item in items])
+    gone: defaultdict[str, set[bytes]] = defaultdict(set)
+    for item in items:
+        if item.closing:
+            gone[item.group].add(_mark(item.key))
+    for group, marks in gone.items():
+        every = marks | _forgotten(transaction.rows, queue, group)
+        transaction.rows.execute(
+            "INSERT OR REPLACE INTO forgotten VALUES (?, ?, ?)", (queue, group, b"".join(sorted(every)))
+        )
     return items
 
 
@@ -234,6 +264,17 @@ def _lease(rows: sqlite3.Connection, ids: list[int], *, closing: int, now_ns: in
     items = to_items(rows.execute(one, (item_id,)).fetchone() for item_id in ids)
     attempt = max(item.attempts for item in items)
     return Lease(items[0].queue, items[0].group, tuple(items), attempt, closing)
+
+
+def _forgotten(rows: sqlite3.Connection, queue: str, group: str) -> set[bytes]:
+    query = "SELECT marks FROM forgotten WHERE queue = ? AND grp = ?"
+    found = rows.execute(query, (queue, group)).fetchone()
+    marks: bytes = found[0] if found else b""
+    return {marks[at : at + MARK_BYTES] for at in range(0, len(marks), MARK_BYTES)}
+
+
+def _mark(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()[:MARK_BYTES]
 
 
 def _closings(queue: str, group: str) -> str:

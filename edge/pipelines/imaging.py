@@ -13,7 +13,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edge.domain.errors import EdgeError, FormatError, NotSelectedError, UnsupportedError
+from edge.domain.errors import (
+    EdgeError,
+    FormatError,
+    NotSelectedError,
+    SeriesRejectedError,
+    UnsupportedError,
+)
 from edge.domain.finding import Finding, Observation, Verdict
 from edge.domain.image import Scan, Segmentation
 from edge.domain.ports import Clock
@@ -71,6 +77,7 @@ class Assessor:
         except NotSelectedError as nobody:
             return Result(findings=(self._unassessed(series, UNROUTED, str(nobody)),))
         try:
+            _refuse_a_rest(series)
             scans = build(series)
             chosen = select(series, scans, [rule for rule in self._rules if rule.pipeline in meant_for])
         except EdgeError as trouble:
@@ -144,6 +151,15 @@ class Assessor:
             instances=len(series.instances),
             closed_because=series.closed_because.value,
             observed_at_ns=self._clock.utc_ns(),
+        )
+
+
+def _refuse_a_rest(series: Series) -> None:
+    """What an earlier revision said of the whole must not be replaced by what a rest of it shows."""
+    if series.let_go:
+        raise SeriesRejectedError(
+            f"{len(series.instances)} instances are here, {series.let_go} more were before and their time "
+            "has passed; wanted all of them again"
         )
 
 

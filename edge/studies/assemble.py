@@ -135,6 +135,7 @@ def series_of(journal: Journal, lease: Lease, because: ClosedBecause) -> Series:
         instances=instances,
         closed_because=because,
         revision=max(lease.closing, 1),
+        let_go=lease.let_go,
     )
 
 

@@ -170,6 +170,15 @@ class House:
                 self.journal.done(lease)
         return closings
 
+    def let_go_after(self, sop_uid: str) -> int:
+        """Keep an instance, close its series; return how many it knows to be gone."""
+        self.keep(sop_uid, content=sop_uid.encode())
+        lease = self.journal.lease_group(QUEUE, "series")
+        assert lease is not None
+        series = series_of(self.journal, lease, ClosedBecause.QUIET)
+        self.journal.done(lease)
+        return series.let_go
+
 
 def test_late_instances_make_a_revision_with_all_of_them(tmp_path: Path) -> None:
     house = House(tmp_path)
@@ -205,6 +214,22 @@ def test_what_arrives_while_a_series_is_worked_on_waits_for_the_next_revision(tm
     house.journal.done(lease)
     house.clock.advance(DEADLINE_S)
     assert house.conclude() == [(2, ["1", "2"])]
+    house.close()
+
+
+def test_a_revision_knows_how_many_of_its_instances_were_let_go_before(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    for sop_uid in ("1", "2", "3"):
+        house.keep(sop_uid)
+    house.clock.advance(DEADLINE_S)
+    assert house.conclude() == [(1, ["1", "2", "3"])]
+    house.journal.forget(QUEUE, state="done", older_than_ns=1 << 62, count_max=2)
+    house.crash()
+    assert house.let_go_after("4") == 2  # 3 and 4 are here, 1 and 2 are not
+    assert house.let_go_after("1") == 1
+    assert house.let_go_after("2") == 0
+    house.journal.forget(QUEUE, state="done", older_than_ns=1 << 62)
+    assert house.let_go_after("3") == 3
     house.close()
 
 
