@@ -1,0 +1,147 @@
+"""What the bundle `brain-mr` promises: its Dice on scans it has not seen, and an int8 form as good."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.bundles.store import Bundle, load
+from edge.domain.finding import Verdict
+from edge.domain.image import Segmentation, Volume
+from edge.findings.policy import judge
+from edge.formats import nifti
+from edge.inference.admission import Admitted, Form, open_session
+from edge.inference.deadline import Deadline
+from edge.inference.engine import BundleModel
+from edge.kit.clock import SystemClock
+from tests.conftest import CORPUS
+
+BUNDLE = Path(__file__).parents[2] / "models" / "brain-mr"
+INT8 = Form("int8", "openvino", "cpu")
+FP32 = Form("fp32", "openvino", "cpu")
+REFERENCE = Form("fp32", "onnxruntime", "cpu")
+AT_THE_MARK = ("ctge1", "prisma_epi", "siemens_epi", "toshiba0")
+SHORT_OF_IT = "canon_dti"
+SCANS = (SHORT_OF_IT, *AT_THE_MARK)
+PHANTOM = "philips_b0"
+DEADLINE_S = 120.0
+
+# Scans with reference masks. They lie beside the corpus and are no part of it: it may come without them.
+EVALUATION = CORPUS.parent / "recipes" / "brain-mr" / "eval"
+needs_evaluation = (
+    pytest.mark.corpus
+    if EVALUATION.is_dir()
+    else pytest.mark.skip(reason=f"no scans with reference masks at {EVALUATION}")
+)
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load(BUNDLE)
+
+
+@pytest.fixture(scope="module")
+def int8(bundle: Bundle) -> Iterator[BundleModel]:
+    model = model_of(bundle, INT8)
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def fp32(bundle: Bundle) -> Iterator[BundleModel]:
+    model = model_of(bundle, FP32)
+    yield model
+    model.close()
+
+
+def model_of(bundle: Bundle, form: Form) -> BundleModel:
+    session = open_session(bundle, form, threads=2)
+    return BundleModel(bundle, Admitted(session, form, ()), SystemClock())
+
+
+def marks() -> dict[str, float]:
+    """Dice that the trial reached, by scan, as the README beside the scans has it."""
+    rows = re.findall(r"^\| (\w+) \|.*\| (0\.\d+) \|$", (EVALUATION / "README.md").read_text(), re.M)
+    return {name: float(value) for name, value in rows}
+
+
+def scan(name: str) -> Volume:
+    """A scan of the evaluation; `ct…` are in Hounsfield units."""
+    modality, unit = {True: ("CT", "hounsfield"), False: ("MR", "arbitrary")}[name.startswith("ct")]
+    (volume,) = nifti.read(EVALUATION / f"{name}.nii.gz").volumes
+    return replace(volume, modality=modality, unit=unit)
+
+
+def truth(name: str) -> NDArray[np.bool_]:
+    (volume,) = nifti.read(EVALUATION / f"{name}_brain.nii.gz").volumes
+    return np.asarray(volume.voxels > 0)
+
+
+def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    return 2 * float((one & other).sum()) / float(one.sum() + other.sum())
+
+
+def brain(answer: Segmentation) -> NDArray[np.bool_]:
+    return np.asarray(answer.labels > 0)
+
+
+@needs_evaluation
+@pytest.mark.parametrize("name", AT_THE_MARK)
+def test_the_brain_agrees_at_least_as_well_as_in_the_trial(int8: BundleModel, name: str) -> None:
+    answer = int8.infer(scan(name), deadline_s=DEADLINE_S)
+    assert dice(brain(answer), truth(name)) >= marks()[name]
+
+
+@needs_evaluation
+def test_the_canon_b0_keeps_the_agreement_that_was_measured_which_is_short_of_the_mark(
+    int8: BundleModel,
+) -> None:
+    # The mark is 0.978 and is not reached: 0.9745 in int8, 0.9751 in fp32 (CARD.md says where the rest is).
+    # A bundle that reaches it fails the upper bound: then the scan belongs in AT_THE_MARK.
+    answer = int8.infer(scan(SHORT_OF_IT), deadline_s=DEADLINE_S)
+    assert 0.974 <= dice(brain(answer), truth(SHORT_OF_IT)) < marks()[SHORT_OF_IT]
+
+
+@needs_evaluation
+@pytest.mark.parametrize("name", SCANS)
+def test_int8_is_within_half_a_percent_of_fp32(int8: BundleModel, fp32: BundleModel, name: str) -> None:
+    volume = scan(name)
+    quick, exact = (brain(model.infer(volume, deadline_s=DEADLINE_S)) for model in (int8, fp32))
+    assert abs(dice(quick, truth(name)) - dice(exact, truth(name))) <= 0.005
+
+
+@needs_evaluation
+def test_a_phantom_is_not_assessed(int8: BundleModel, bundle: Bundle) -> None:
+    answer = int8.infer(scan(PHANTOM), deadline_s=DEADLINE_S)
+    (observation,) = judge(answer, bundle.manifest.policy)
+    assert observation.verdict is Verdict.NOT_ASSESSED
+
+
+@needs_evaluation
+def test_a_head_cut_at_the_top_is_present_without_any_volume(int8: BundleModel, bundle: Bundle) -> None:
+    whole = scan("siemens_epi")
+    rows = np.flatnonzero(truth("siemens_epi").max(axis=(1, 2)))
+    cut = replace(whole, voxels=whole.voxels[: int(rows[-1]) - 20])
+    (observation,) = judge(int8.infer(cut, deadline_s=DEADLINE_S), bundle.manifest.policy)
+    assert (observation.verdict, observation.measurements) == (Verdict.PRESENT, ())
+    assert "upper edge" in observation.reason
+
+
+@pytest.mark.proof
+def test_int8_is_at_least_four_times_faster_than_onnx_runtime_in_fp32_on_one_thread(bundle: Bundle) -> None:
+    sessions = [open_session(bundle, form, threads=1) for form in (INT8, REFERENCE)]
+    picture = np.random.default_rng(0).random((1, 1, 128, 128, 128), np.float32)
+    best_s = [np.inf, np.inf]
+    for _ in range(4):
+        for n, session in enumerate(sessions):
+            began = time.perf_counter()
+            session.run(picture, Deadline(SystemClock(), DEADLINE_S))
+            best_s[n] = min(best_s[n], time.perf_counter() - began)
+    assert best_s[1] / best_s[0] >= 4
