@@ -43,7 +43,7 @@ def sweep(journal: Journal, folder: Path, clock: Clock, limits: Limits) -> int:
 
     Args:
         journal: Holds the queues `intake` and `outbox`.
-        folder: Of the intake's files.
+        folder: Of the intake's files; there is none before the first has arrived.
         clock: Time; the wall clock.
         limits: How long things are kept.
 
@@ -65,7 +65,7 @@ def sweep(journal: Journal, folder: Path, clock: Clock, limits: Limits) -> int:
         while _forget(journal, _OUTBOX, state, before_ns):
             pass
     early = 0
-    while free_bytes(folder) < limits.soft_free_mb * _MEGABYTE:
+    while folder.exists() and free_bytes(folder) < limits.soft_free_mb * _MEGABYTE:
         items = _forget(journal, _INTAKE, "done", now_ns)
         if not items:
             break

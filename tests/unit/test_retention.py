@@ -176,3 +176,9 @@ def test_files_go_even_when_there_is_no_room_left_to_compact_the_outbox(
     with pytest.raises(StorageFullError):
         sweep(journal, tmp_path / "intake", clock, Limits())
     assert files(tmp_path) == 0
+
+
+def test_before_anything_has_arrived_there_is_nothing_to_sweep(
+    journal: Journal, tmp_path: Path, clock: FakeClock
+) -> None:
+    assert sweep(journal, tmp_path / "intake", clock, Limits(soft_free_mb=10**12)) == 0
