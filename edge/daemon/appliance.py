@@ -17,6 +17,7 @@ from edge.config.schema import Config
 from edge.daemon.parts import (
     MEGABYTE,
     identity_of,
+    patience_s,
     presence_of,
     pump_of,
     rules_of,
@@ -49,7 +50,6 @@ from edge.studies.intake import QUEUE as INTAKE
 from edge.studies.intake import JournaledIntake, instance_of
 
 SWEEP_S = 60.0
-IDLE_LIMIT_S = 30.0
 SOMETHING_BROKE = 70
 
 
@@ -175,7 +175,6 @@ class Appliance:
     def _imaging(self, journal: Journal, assembler: Assembler, assessor: Assessor) -> Imaging:
         stage = Stage("imaging", self._clock)
         self._books.append(stage.health)
-        longest_s = max(pipeline.deadline_s for pipeline in self._config.pipelines)
         site, device = self._config.site.id, self._config.device.id
 
         def envelope(finding: Finding, received_at_ns: int) -> Entry:
@@ -188,7 +187,7 @@ class Appliance:
             assessor=assessor,
             envelope=envelope,
             stage=stage,
-            beat=self._watchdog.watch("imaging", limit_s=2 * longest_s + IDLE_LIMIT_S),
+            beat=self._watchdog.watch("imaging", limit_s=patience_s(self._config)),
         )
 
     # ── what it says about itself ─────────────────────────────────────────────────────────────────────────
@@ -233,12 +232,12 @@ class Appliance:
 
     def _keep_house(self, journal: Journal, status: StatusFile) -> None:
         """Write the status, and let go of what was kept long enough; the body of the thread."""
-        swept_ns = self._clock.monotonic_ns()
+        sweep_ns = self._clock.monotonic_ns()  # at once: we may have been started again for want of space
         while not self._stopping.is_set():
-            status.write()
-            if self._clock.monotonic_ns() - swept_ns > SWEEP_S * 1e9:
-                swept_ns = self._clock.monotonic_ns()
+            if self._clock.monotonic_ns() >= sweep_ns:
+                sweep_ns = self._clock.monotonic_ns() + round(SWEEP_S * 1e9)
                 self._sweep(journal)
+            status.write()
             self._stopping.wait(self._config.health.period_s)
 
     def _sweep(self, journal: Journal) -> None:

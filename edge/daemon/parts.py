@@ -26,6 +26,7 @@ from edge.sources.folder import WatchedFolder
 from edge.studies.select import Rule
 
 MEGABYTE = 1_000_000
+IDLE_LIMIT_S = 30.0
 
 
 def identity_of(config: Config) -> KeyedHash:
@@ -113,6 +114,12 @@ def pump_of(config: Config, session: MqttSession, journal: Journal, clock: Clock
 def wanted_of(config: Config) -> list[Wanted]:
     """Return the pipelines and the bundles they look with."""
     return [Wanted(one.name, one.bundle, one.deadline_s) for one in config.pipelines]
+
+
+def patience_s(config: Config) -> float:
+    """Return how long one series may take, in s: every pipeline may look at it, once it is put together."""
+    deadlines_s = [one.deadline_s for one in config.pipelines]
+    return max(deadlines_s) + sum(deadlines_s) + IDLE_LIMIT_S
 
 
 def rules_of(config: Config) -> Sequence[Rule]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from edge.domain.errors import (
     EdgeError,
@@ -29,6 +31,7 @@ from edge.findings.ids import uuid7
 from edge.findings.policy import judge, told_apart
 from edge.kit.journal import Entry, Journal, Lease
 from edge.kit.log import Log
+from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
 from edge.pipelines.stations import A_SERIES, Station
 from edge.studies.assemble import Assembler, series_of
@@ -38,6 +41,8 @@ from edge.studies.select import Rule, preselect, select
 ATTEMPTS_MAX = 3
 IDLE_S = 1.0
 UNROUTED = "intake"
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -240,7 +245,7 @@ class Imaging:
             if self._stopping.is_set():
                 break
             self._beat()
-            lease = self._journal.lease_group("intake", series_key)
+            lease = self._with_room(partial(self._journal.lease_group, "intake", series_key))
             if lease is not None:
                 self._work(lease, because)
         return bool(due)
@@ -256,14 +261,25 @@ class Imaging:
 
         self._stage.work(self._assessor.name(series), step, set_aside=give_up)
 
+    def _with_room(self, act: Callable[[], _Answer]) -> _Answer:
+        """Wait on a full disk: it is no fault of the series, and retention makes room."""
+
+        def wait(seconds: float) -> bool:
+            self._beat()
+            return self._stopping.wait(seconds)
+
+        return when_there_is_room(act, stage=self._stage, wait=wait)
+
     def _conclude(self, lease: Lease, series: Series, result: Result) -> str | None:
         """Write findings and the end of the series in one transaction."""
         last_received_ns = max(instance.received_at_ns for instance in series.instances)
-        entries = [self._envelope(finding, last_received_ns) for finding in result.findings]
+        entries = [
+            self._with_room(partial(self._envelope, finding, last_received_ns)) for finding in result.findings
+        ]
         if result.refusal:
-            self._journal.set_aside(lease, reason=result.refusal, then=entries)
+            self._with_room(partial(self._journal.set_aside, lease, reason=result.refusal, then=entries))
             return result.refusal
-        self._journal.done(lease, then=entries)
+        self._with_room(partial(self._journal.done, lease, then=entries))
         self._log.info(
             "series assessed",
             series=self._assessor.name(series),

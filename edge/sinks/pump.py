@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Self
+from functools import partial
+from typing import Self, TypeVar
 
 from edge.domain.health import StageHealth
 from edge.domain.ports import Alerts, Clock, Sink
@@ -18,11 +19,14 @@ from edge.kit.backoff import Backoff
 from edge.kit.journal import Journal, Lease
 from edge.kit.log import Log
 from edge.kit.recent import Recent
+from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
 from edge.sinks.outbox import QUEUE, from_row
 
 IDLE_S = 0.5
 ALERT = "outbox-set-aside"
+
+_Answer = TypeVar("_Answer")
 
 
 class Pump:
@@ -119,7 +123,7 @@ class Pump:
     def _run(self) -> None:
         """Deliver one envelope after the other; the body of each worker's thread."""
         while self._goes_on():
-            lease = self._journal.lease_oldest(QUEUE)
+            lease = self._with_room(partial(self._journal.lease_oldest, QUEUE))
             if lease is None:
                 self._journal.wait(QUEUE, IDLE_S)
             else:
@@ -139,20 +143,27 @@ class Pump:
         def deliver() -> None:
             parcel = from_row(item.body)
             self._sink.deliver(parcel.envelope, timeout_s=self._timeout_s)
-            self._journal.done(lease)
+            self._with_room(partial(self._journal.done, lease))
             self.latency_ms.add((self._clock.utc_ns() - parcel.received_at_ns) / 1e6)
 
         def later(reason: str) -> None:
             if lease.attempt & (lease.attempt - 1) == 0:  # the 1st, 2nd, 4th, 8th … time
                 self._log.warning("to be tried again", item=item.key, attempt=lease.attempt, because=reason)
             after_s = self._backoff.pause_s(lease.attempt) if self._is_open() else 0.0
-            self._journal.retry(lease, after_s=after_s, reason=reason)
+            self._with_room(partial(self._journal.retry, lease, after_s=after_s, reason=reason))
 
         def set_aside(reason: str) -> None:
-            self._journal.set_aside(lease, reason=reason)
+            self._with_room(partial(self._journal.set_aside, lease, reason=reason))
             self._tell_of_set_aside()
 
         self._stage.work(item.key, deliver, set_aside=set_aside, later=later)
+
+    def _with_room(self, act: Callable[[], _Answer]) -> _Answer:
+        return when_there_is_room(act, stage=self._stage, wait=self._is_stopping_within)
+
+    def _is_stopping_within(self, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_stopping, seconds)
 
     def _tell_of_set_aside(self) -> None:
         count = self._journal.count(QUEUE, "set_aside")

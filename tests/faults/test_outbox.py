@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from edge.domain.errors import DeliveryError, RefusedError
 from edge.domain.finding import Envelope
 from edge.domain.ports import Sink
+from edge.kit import room
 from edge.kit.backoff import Backoff
 from edge.kit.clock import SystemClock
 from edge.kit.journal import Journal
@@ -29,6 +30,7 @@ from edge.sinks.outbox import Parcel, from_row, to_entry
 from edge.sinks.pump import ALERT, Pump
 from tests.builders.findings import envelope
 from tests.fakes.alerts import FakeAlerts
+from tests.fakes.full import Full
 from tests.fakes.sink import FakeSink
 from tests.peers.broker import Mosquitto, broker
 from tests.peers.listener import Heard, Listener
@@ -300,3 +302,21 @@ def test_a_row_holds_any_envelope_and_gives_it_back(
     entry = to_entry(one, received_at_ns=received_at_ns)
     assert (entry.queue, entry.key, entry.group) == ("outbox", one.dedupe_id, one.subject)
     assert from_row(entry.body) == Parcel(envelope=one, received_at_ns=received_at_ns)
+
+
+@pytest.mark.parametrize("step", ["lease_oldest", "done"])
+def test_a_full_disk_ends_no_worker_and_sets_nothing_aside(
+    tmp_path: Path, rooms: ExitStack, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(room, "PAUSE_S", 0.02)
+    outbox = Outbox(tmp_path, sink := FakeSink())
+    rooms.enter_context(outbox.journal)
+    full = Full(getattr(outbox.journal, step), times=3)
+    monkeypatch.setattr(outbox.journal, step, full)
+    one = outbox.add(envelope(1))
+    rooms.enter_context(outbox.pump)
+    until(lambda: outbox.pump.flush(0.1), within_s=5)
+    assert full.times == 0
+    assert outbox.journal.count("outbox", "done") == 1
+    assert sink.taken == [one]
+    until(lambda: outbox.pump.health().note == "", within_s=5)

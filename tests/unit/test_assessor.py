@@ -1,14 +1,24 @@
-"""What is said of a series that nobody can look at as it is."""
+"""What is said of a series that nobody can look at as it is, and when it cannot be written down."""
 
 from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
 
 from edge.domain.finding import Verdict
 from edge.domain.study import ClosedBecause, Series
 from edge.findings.identity import KeyedHash
-from edge.pipelines.imaging import Assessor
+from edge.kit import room
+from edge.kit.journal import Entry, Journal
+from edge.kit.stage import Stage
+from edge.pipelines.imaging import Assessor, Imaging
+from edge.studies.assemble import Assembler
+from edge.studies.intake import instance_to_json
 from edge.studies.select import Rule
 from tests.builders.arrivals import instance
 from tests.fakes.clock import FakeClock
+from tests.fakes.full import Full
 
 
 def test_a_rest_of_a_series_is_never_taken_for_the_whole(clock: FakeClock) -> None:
@@ -30,3 +40,30 @@ def test_a_rest_of_a_series_is_never_taken_for_the_whole(clock: FakeClock) -> No
     assert "3 more" in finding.observation.reason
     assert result.refusal == finding.observation.reason
     assert not result.is_damaged
+
+
+@pytest.mark.parametrize("step", ["lease_group", "done"])
+def test_on_a_full_disk_a_series_waits_and_is_not_given_up(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(room, "PAUSE_S", 0.01)
+    beats: list[int] = []
+    assembler = Assembler(clock, quiet_s=1.0, deadline_s=2.0)
+    with Journal(tmp_path / "journal.db", clock) as journal:
+        imaging = Imaging(
+            journal=journal,
+            assembler=assembler,
+            assessor=Assessor(rules=[], stations={}, identity=KeyedHash(bytes(16)), clock=clock),
+            envelope=lambda finding, _: Entry("outbox", finding.finding_id, finding.subject, b""),
+            stage=Stage("imaging", clock),
+            beat=lambda: beats.append(1),
+        )
+        one = instance("1")
+        journal.put(Entry("intake", one.sop_uid, one.series_uid, instance_to_json(one)))
+        assembler.kept(one)
+        clock.advance(2.0)
+        monkeypatch.setattr(journal, step, Full(getattr(journal, step), times=2))
+        assert imaging.work_once()
+        assert journal.count("intake", "done") == 1
+        assert journal.count("outbox", "ready") == 1
+        assert len(beats) == 3  # it waits, and the watchdog knows
