@@ -138,7 +138,12 @@ class Appliance:
         )
         self._tell_models(presence, ready)
         assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
-        assessor = Assessor(rules=rules_of(config), stations=ready, identity=identity_of(config), clock=clock)
+        assessor = Assessor(
+            rules=rules_of(config),
+            stations=ready,
+            identity=identity_of(config, journal, presence),
+            clock=clock,
+        )
         imaging = self._imaging(journal, assembler, assessor)
 
         def kept(instance: Instance) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge import __version__
 from edge.config import secrets
 from edge.config.schema import Config, DicomSource, FolderSource
-from edge.domain.ports import Clock, StudySource
+from edge.domain.ports import Alerts, Clock, StudySource
 from edge.findings.identity import KeyedHash, load_or_create_key
 from edge.findings.mqtt_json import SCHEMA
 from edge.kit.backoff import Backoff
@@ -29,15 +29,22 @@ MEGABYTE = 1_000_000
 IDLE_LIMIT_S = 30.0
 
 
-def identity_of(config: Config) -> KeyedHash:
-    """Return what makes patients unknown outside.
+def identity_of(config: Config, journal: Journal, alerts: Alerts) -> KeyedHash:
+    """Return what makes patients unknown outside; a key that is made anew on a box with a past is told of.
 
     Raises:
         SecretError: The key is missing, too short or readable by others.
     """
-    reference = config.identity.key
-    key = secrets.read(reference) if reference else load_or_create_key(config.state.folder / "identity.key")
-    return KeyedHash(key)
+    if config.identity.key is not None:
+        return KeyedHash(secrets.read(config.identity.key))
+    path = config.state.folder / "identity.key"
+    if not path.exists() and any(journal.count("intake", state) for state in ("ready", "done", "set_aside")):
+        alerts.raise_alert(
+            "identity-key",
+            f"{path} was gone and is made anew: subjects of findings change, and a revision no longer replaces "
+            "its predecessor at the receiver; bring the old key back from the backup",
+        )
+    return KeyedHash(load_or_create_key(path))
 
 
 def prefix_of(config: Config) -> str:

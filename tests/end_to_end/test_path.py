@@ -199,6 +199,17 @@ def test_a_daemon_with_nothing_to_do_sleeps(tmp_path: Path, box: Appliance, rece
     assert box.cpu_s() - before_s < 0.8  # it once went round and round here, at a whole core
 
 
+def test_a_key_that_was_lost_is_made_anew_and_told_of(
+    tmp_path: Path, box: Appliance, receiver: Receiver
+) -> None:
+    storescu(box, ball_series(tmp_path / "sent", name="head"))
+    findings_of(receiver, 1)
+    assert box.stop() == 0
+    (box.state / "identity.key").unlink()
+    box.start()
+    assert "identity.key was gone and is made anew" in box.said()
+
+
 def test_a_second_daemon_on_the_same_state_says_so_and_leaves(box: Appliance) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "edge", "run", str(box.config)],
