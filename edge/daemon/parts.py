@@ -41,8 +41,8 @@ def identity_of(config: Config, journal: Journal, alerts: Alerts) -> KeyedHash:
     if not path.exists() and any(journal.count("intake", state) for state in ("ready", "done", "set_aside")):
         alerts.raise_alert(
             "identity-key",
-            f"{path} was gone and is made anew: subjects of findings change, and a revision no longer replaces "
-            "its predecessor at the receiver; bring the old key back from the backup",
+            f"{path} was gone and is made anew: subjects of findings change, and no revision replaces "
+            "its predecessor at the receiver any more; bring the old key back from the backup",
         )
     return KeyedHash(load_or_create_key(path))
 

@@ -169,7 +169,7 @@ def _summary(console: Console, config: Config, rows: Mapping[str, Row]) -> int:
     """Say what happened and return the exit code."""
     answered = [row for row in rows.values() if row.findings]
     findings = sum(len(row.findings) for row in rows.values())
-    delivery = _delivery(config)
+    delivery = _delivery(config, findings)
     instances = sum(row.instances for row in rows.values())
     console.print(
         f"\n{len(rows)} series in ({instances} instances), {findings} findings out; "
@@ -187,11 +187,16 @@ def _summary(console: Console, config: Config, rows: Mapping[str, Row]) -> int:
     return 0 if len(answered) == len(rows) else 1
 
 
-def _delivery(config: Config) -> Mapping[str, float]:
-    """Return what the daemon measured; it writes its status every few seconds."""
-    status = json.loads((config.state.folder / "status.json").read_text())
-    measured: Mapping[str, float] = status["delivery_ms"]
-    return measured
+def _delivery(config: Config, findings: int) -> Mapping[str, float]:
+    """Return what the daemon measured, once its status speaks of all findings; it writes one each period."""
+    deadline = time.monotonic() + 3 * config.health.period_s
+    while True:
+        status = json.loads((config.state.folder / "status.json").read_text())
+        delivered = sum(stage["out"] for stage in status["stages"] if stage["name"] == "outbox")
+        if delivered >= findings or time.monotonic() > deadline:
+            measured: Mapping[str, float] = status["delivery_ms"]
+            return measured
+        time.sleep(0.1)
 
 
 def _serve(console: Console, config: Config, arrivals: queue.Queue[Mapping[str, Any]]) -> None:
