@@ -84,11 +84,11 @@ class Assessor:
         try:
             _refuse_a_rest(series)
             scans = build(series)
-            chosen = select(series, scans, [rule for rule in self._rules if rule.pipeline in meant_for])
         except EdgeError as trouble:
             return self._refused(series, meant_for, trouble)
         assembled_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
-        results = [self._look(series, name, scan, assembled_ms) for name, scan in chosen]
+        rules = [rule for rule in self._rules if rule.pipeline in meant_for]
+        results = [self._select_and_look(series, scans, rule, assembled_ms) for rule in rules]
         return Result(
             findings=tuple(finding for result in results for finding in result.findings),
             segmentations=tuple(pair for result in results for pair in result.segmentations),
@@ -113,7 +113,17 @@ class Assessor:
             is_damaged=isinstance(trouble, FormatError) and not isinstance(trouble, UnsupportedError),
         )
 
-    def _look(self, series: Series, name: str, scan: Scan, assembled_ms: float) -> Result:
+    def _select_and_look(
+        self, series: Series, scans: Sequence[Scan], rule: Rule, assembled_ms: float
+    ) -> Result:
+        """Look with one pipeline; each that was meant for the series says something, whatever others say."""
+        try:
+            [(name, scan)] = select(series, scans, [rule])
+        except NotSelectedError as misfit:
+            return self._refused(series, [rule.pipeline], misfit)
+        return self._look(series, name, scan, assembled_ms, others=len(scans) - 1)
+
+    def _look(self, series: Series, name: str, scan: Scan, assembled_ms: float, *, others: int) -> Result:
         station = self._stations[name]
         if station.model is None or station.policy is None:
             reason = f"bundle of pipeline {name} is not in use: {station.refusal}"
@@ -128,7 +138,7 @@ class Assessor:
                 self._finding(series, name, observation),
                 model=station.model.stamp,
                 latency_ms={"assemble": assembled_ms, **segmentation.latency_ms},
-                notes=_notes(scan),
+                notes=_notes(scan, others),
             )
             for observation in observations
         )
@@ -168,12 +178,14 @@ def _refuse_a_rest(series: Series) -> None:
         )
 
 
-def _notes(scan: Scan) -> tuple[str, ...]:
+def _notes(scan: Scan, others: int) -> tuple[str, ...]:
     notes = list(scan.notes)
     if scan.name:
         notes.insert(0, f"scan {scan.name} of the series")
     if len(scan.volumes) > 1:
         notes.append(f"the first of {len(scan.volumes)} volumes was assessed")
+    if others:
+        notes.append(f"{others} more scan{'s' * (others > 1)} of the series (phase, maps …) not assessed")
     return tuple(notes)
 
 

@@ -13,10 +13,13 @@ from edge.kit import room
 from edge.kit.journal import Entry, Journal
 from edge.kit.stage import Stage
 from edge.pipelines.imaging import Assessor, Imaging
+from edge.pipelines.stations import A_SERIES, Station
 from edge.studies.assemble import Assembler
 from edge.studies.intake import instance_to_json
 from edge.studies.select import Rule
 from tests.builders.arrivals import instance
+from tests.builders.files import series_of_files
+from tests.builders.heads import ball_series
 from tests.fakes.clock import FakeClock
 from tests.fakes.full import Full
 
@@ -40,6 +43,22 @@ def test_a_rest_of_a_series_is_never_taken_for_the_whole(clock: FakeClock) -> No
     assert "3 more" in finding.observation.reason
     assert result.refusal == finding.observation.reason
     assert not result.is_damaged
+
+
+def test_every_pipeline_that_is_meant_for_a_series_says_something(tmp_path: Path, clock: FakeClock) -> None:
+    files = ball_series(tmp_path, name="head")
+    wanted = {"fits": 2, "wants more slices": 1000}
+    rules = [
+        Rule(pipeline=name, modalities=frozenset({"MR"}), slices_min=least) for name, least in wanted.items()
+    ]
+    no_model = Station(model=None, refusal="altered", policy=None, subject=A_SERIES, deadline_s=1.0)
+    assessor = Assessor(
+        rules=rules, stations=dict.fromkeys(wanted, no_model), identity=KeyedHash(bytes(16)), clock=clock
+    )
+    first, second = assessor.assess(series_of_files(files)).findings
+    assert (first.pipeline, second.pipeline) == ("fits", "wants more slices")
+    assert "altered" in first.observation.reason
+    assert "10 slices, wanted at least 1000" in second.observation.reason
 
 
 @pytest.mark.parametrize("step", ["lease_group", "done"])
