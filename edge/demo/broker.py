@@ -56,7 +56,13 @@ def broker(*, port: int, folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     name, command = _command(port, folder)
     with (folder / "broker.out").open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C reaches us, and it goes last
+        )
     try:
         _await_listening(process, name=name, port=port, folder=folder)
         yield name

@@ -7,10 +7,11 @@ starts it again.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import threading
 from collections.abc import Callable
-
-import sdnotify
 
 from edge.domain.ports import Clock
 from edge.kit.log import Log
@@ -24,7 +25,6 @@ class Watchdog:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._log = Log("watchdog")
-        self._notifier = sdnotify.SystemdNotifier()
         self._lock = threading.Lock()
         self._beats: dict[str, tuple[float, int]] = {}
         self._checks: dict[str, Callable[[], bool]] = {}
@@ -67,17 +67,26 @@ class Watchdog:
         for trouble in late:
             self._log.error("not feeding the watchdog", because=trouble)
         if not late:
-            self._notifier.notify("WATCHDOG=1")
+            _notify("WATCHDOG=1")
         return not late
 
     def ready(self, status: str) -> None:
         """Tell systemd that the start is over."""
-        self._notifier.notify(f"READY=1\nSTATUS={status}")
+        _notify(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
         """Tell systemd what `systemctl status` shows."""
-        self._notifier.notify(f"STATUS={status}")
+        _notify(f"STATUS={status}")
 
     def stopping(self) -> None:
         """Tell systemd that we end."""
-        self._notifier.notify("STOPPING=1")
+        _notify("STOPPING=1")
+
+
+def _notify(state: str) -> None:
+    """Tell whoever started us, as sd_notify(3) describes; one who no longer reads holds nobody up."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line, contextlib.suppress(OSError):
+            line.setblocking(False)
+            line.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)

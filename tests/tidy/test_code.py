@@ -156,7 +156,6 @@ HOMES = {
     "pydantic_core": ("edge/config/", "edge/bundles/manifest.py"),
     "pydicom": ("edge/formats/", "edge/studies/", "edge/demo/"),
     "nibabel": ("edge/formats/nifti.py",),
-    "sdnotify": ("edge/ops/watchdog.py",),
     "typer": ("edge/cli/",),
     "SimpleITK": ("edge/preprocess/",),
 }

@@ -35,7 +35,6 @@ def test_retention_has_its_turn_at_once_for_room_may_be_what_is_missing(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr("edge.ops.watchdog.sdnotify.SystemdNotifier", object)
     box = Appliance(config_of(GOOD), clock)
 
     def write(_: StatusFile) -> None:
