@@ -87,11 +87,6 @@ class Assembler:
         now_ns = self._clock.monotonic_ns()
         return max(0.0, (min(closings) - now_ns) / 1e9) if closings else math.inf
 
-    def forget(self, series_key: str) -> None:
-        """Drop a series that somebody else has dealt with."""
-        with self._lock:
-            self._growing.pop(series_key, None)
-
     def _add(self, instance: Instance, *, is_open: bool) -> None:
         with self._lock:
             now_ns = self._clock.monotonic_ns()

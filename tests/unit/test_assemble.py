@@ -107,13 +107,6 @@ def test_a_jump_of_the_wall_clock_closes_nothing(assembler: Assembler, clock: Fa
     assert assembler.due() == [("series", ClosedBecause.QUIET)]
 
 
-def test_a_forgotten_series_is_never_due(assembler: Assembler, clock: FakeClock) -> None:
-    assembler.kept(instance("1"))
-    assembler.forget("series")
-    clock.advance(DEADLINE_S)
-    assert assembler.due() == []
-
-
 def test_objects_without_a_series_stand_alone(assembler: Assembler, clock: FakeClock) -> None:
     for number in range(2):
         assembler.kept(instance(str(number), series_uid=""))
