@@ -8,6 +8,7 @@
     ├── SeriesRejectedError       a series that is no volume: slices missing, mixed, doubled …
     ├── NotSelectedError          no pipeline is meant for this series
     ├── PictureRejectedError      a picture a preprocessing step cannot honestly work on
+    ├── SourceLostError           a live source gives no frames any more; it is opened again
     ├── BundleRejectedError       a bundle that is altered, incomplete or fails its golden check
     ├── InferenceError            the network did not give an answer
     │   └── DeadlineExceededError … in the time it was given
@@ -51,6 +52,10 @@ class NotSelectedError(EdgeError):
 
 class PictureRejectedError(EdgeError):
     """A picture a preprocessing step cannot honestly work on."""
+
+
+class SourceLostError(EdgeError):
+    """A live source gives no frames any more, or cannot be opened; the message says what was seen."""
 
 
 class BundleRejectedError(EdgeError):

@@ -5,10 +5,16 @@ Every port has a contract suite in `tests/contract/`; an implementation is done 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.domain.answer import Estimates, Scores
 from edge.domain.finding import Envelope, ModelStamp
+from edge.domain.frame import Frame, Picture
 from edge.domain.image import Segmentation, Volume
 from edge.domain.study import Arrival, Kept
 
@@ -45,8 +51,60 @@ class StudySource(Protocol):
         """Receive until the `with` ends, answering a sender only after `intake.keep` has returned."""
 
 
+class FrameSource(Protocol):
+    """A live source: a camera, a thermal camera, a recording at its own pace."""
+
+    def frames(self) -> AbstractContextManager[Iterator[Frame]]:
+        """Open the source; the iterator gives each frame as it comes, and holds none back.
+
+        It ends (StopIteration) only where a recording is over. Opening and every step return or raise within
+        the time the source was given for it, whatever the far side does.
+
+        Raises:
+            SourceLostError: It cannot be opened, says nothing any more, or sends what cannot be decoded.
+        """
+
+
+class PictureModel(Protocol):
+    """A network that judges a whole picture, ready to answer."""
+
+    @property
+    def stamp(self) -> ModelStamp:
+        """Which weights speak, and on what."""
+
+    def classify(self, picture: Picture, *, deadline_s: float) -> Scores:
+        """Score the classes; trouble is an exception.
+
+        Raises:
+            PictureRejectedError: The picture is not something the model can honestly work on.
+            DeadlineExceededError: It took longer than `deadline_s`.
+            InferenceError: The runtime failed.
+        """
+
+
+class SpectraModel(Protocol):
+    """A network that reads quantities out of spectra, ready to answer."""
+
+    @property
+    def stamp(self) -> ModelStamp:
+        """Which weights speak, and on what."""
+
+    @property
+    def wavelengths_nm(self) -> NDArray[np.float64]:
+        """(bands,) the wavelengths its spectra must be given at."""
+
+    def estimate(self, spectra: NDArray[np.float32], *, deadline_s: float) -> Estimates:
+        """Read quantities out of (spectra, bands) reflectance; NaN where the model does not know.
+
+        Raises:
+            PictureRejectedError: The spectra have not the bands the model was made for.
+            DeadlineExceededError: It took longer than `deadline_s`.
+            InferenceError: The runtime failed.
+        """
+
+
 class Model(Protocol):
-    """A network that is ready to answer."""
+    """A network that segments volumes, ready to answer."""
 
     @property
     def stamp(self) -> ModelStamp:
