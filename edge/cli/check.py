@@ -34,7 +34,7 @@ def print_schema(which: str) -> int:
     if which == "config":
         document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
     elif which == "finding":
-        from edge.findings.mqtt_json import schema
+        from edge.findings.json_schema import schema
 
         document = schema()
     else:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+from edge.domain.frame import Calibration, TimedBy
 
 
 class Verdict(enum.Enum):
@@ -57,7 +60,8 @@ class Observation:
         score: 0 to 1, or None where the model has none.
         measurements: Numbers the data supports, none other.
         reason: Why not assessed, or what limits the measurements; "" where there is nothing to say.
-        segment: Name of the label it speaks of, or "".
+        segment: Name of the label or region it speaks of, or "".
+        box_px: Where in the source's picture: left, top, width, height; None where it speaks of the whole.
     """
 
     code: Code
@@ -66,6 +70,7 @@ class Observation:
     measurements: tuple[Measurement, ...] = ()
     reason: str = ""
     segment: str = ""
+    box_px: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         assert self.verdict is not Verdict.NOT_ASSESSED or self.reason, "NOT_ASSESSED needs a reason"
@@ -84,20 +89,58 @@ class ModelStamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSeen:
+    """A finding speaks of a series.
+
+    Attributes:
+        modality: As the objects said.
+        instances: How many the series had.
+        closed_because: `count`, `quiet`, `deadline`, `asked`.
+    """
+
+    modality: str
+    instances: int
+    closed_because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSeen:
+    """A finding speaks of one event in a live source: something that lasts over many frames.
+
+    Attributes:
+        source: Name of the source.
+        event_id: UUIDv7; the same in every finding about this event.
+        phase: `begin`; `change` of what is said; `summary` while nothing changes; `end`.
+        began_at_ns: UTC.
+        frames: How many frames the event rests on so far.
+        lost: Frames of the source given up since the event began, by reason.
+        timed_by: Where the time of the newest frame comes from; None where there was no frame.
+        calibration: Of a thermal source, else None.
+    """
+
+    source: str
+    event_id: str
+    phase: Literal["begin", "change", "summary", "end"]
+    began_at_ns: int
+    frames: int
+    lost: Mapping[str, int] = field(default_factory=dict)
+    timed_by: TimedBy | None = None
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One statement about one subject; no patient identity.
 
     Attributes:
         finding_id: UUIDv7, new for each finding.
         pipeline: Which pipeline speaks; `intake` where no pipeline was reached.
-        subject: Keyed hash of the series.
-        study: Keyed hash of the study.
-        revision: Of the series; a higher one replaces a lower one.
+        subject: Keyed hash of the series, or of the live source.
+        study: Keyed hash of the study, or "".
+        revision: Of the series or the event; a higher one replaces a lower one.
         observation: What was found.
-        model: None where no model was reached.
-        modality: As the objects said.
-        instances: How many the series had.
-        closed_because: `count`, `quiet`, `deadline`, `asked`.
+        seen: What it speaks of.
+        model: None where no model was reached, or none is needed.
         latency_ms: Per stage, in the order of the path.
         notes: What was done to the pictures that a reader must know.
         observed_at_ns: UTC.
@@ -109,10 +152,8 @@ class Finding:
     study: str
     revision: int
     observation: Observation
+    seen: SeriesSeen | StreamSeen
     model: ModelStamp | None
-    modality: str
-    instances: int
-    closed_because: str
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     observed_at_ns: int

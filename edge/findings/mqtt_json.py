@@ -1,12 +1,14 @@
-"""A finding as JSON, and the JSON Schema every message fulfils (docs/schema/finding-1.json is its copy)."""
+"""A finding as JSON, as `edge.findings.json_schema` describes it."""
 
 from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import asdict
 from typing import Any
 
-from edge.domain.finding import Code, Finding, Measurement, ModelStamp, Verdict
+from edge.domain.finding import Code, Finding, Measurement, ModelStamp, SeriesSeen, StreamSeen
+from edge.domain.frame import Calibration
 
 SCHEMA = "edge.finding/1"
 MEDIA_TYPE = "application/json"
@@ -25,7 +27,7 @@ def encode(finding: Finding, *, site: str, device: str) -> bytes:
 
 
 def to_dict(finding: Finding, *, site: str, device: str) -> dict[str, Any]:
-    """Lay a finding out as `schema` describes it; volumes to 0.001, times to 0.1 ms."""
+    """Lay a finding out as the schema describes it; volumes to 0.001, times to 0.1 ms."""
     observation = finding.observation
     return {
         "schema": SCHEMA,
@@ -43,129 +45,14 @@ def to_dict(finding: Finding, *, site: str, device: str) -> dict[str, Any]:
         "score": observation.score,
         "reason": observation.reason,
         "segment": observation.segment,
+        "box_px": None if observation.box_px is None else [round(edge, 1) for edge in observation.box_px],
         "measurements": [_measurement(one) for one in observation.measurements],
         "model": None if finding.model is None else _model(finding.model),
-        "series": {
-            "modality": finding.modality,
-            "instances": finding.instances,
-            "closed_because": finding.closed_because,
-        },
+        "series": _series(finding.seen) if isinstance(finding.seen, SeriesSeen) else None,
+        "stream": _stream(finding.seen) if isinstance(finding.seen, StreamSeen) else None,
         "latency_ms": {stage: round(ms, 1) for stage, ms in finding.latency_ms.items()},
         "notes": list(finding.notes),
     }
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a finding, draft 2020-12."""
-    hash_or_nothing = {"type": "string", "pattern": "^([0-9a-f]{32})?$"}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:{SCHEMA.replace('/', ':')}",
-        "title": "A finding",
-        "description": "One statement about one series, by one model. Research use, not a medical device.",
-        **_object(
-            schema={"const": SCHEMA},
-            disclaimer={"const": DISCLAIMER},
-            finding_id=_says(
-                {"type": "string", "pattern": _UUID7},
-                "UUIDv7, new for each finding; also the user property dedupe_id, the same on every retry.",
-            ),
-            site=_text("Where the device stands.", least=1),
-            device=_text("Which device says this.", least=1),
-            pipeline=_text("Which pipeline says this; `intake` where no pipeline was meant for it.", least=1),
-            subject=_says(
-                {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                "Keyed hash of the SeriesInstanceUID; the key never leaves the device.",
-            ),
-            study=_says(hash_or_nothing, "Keyed hash of the StudyInstanceUID, empty where there is none."),
-            revision=_says(
-                {"type": "integer", "minimum": 1},
-                "Of the series; a higher one, made when instances came late, replaces a lower one.",
-            ),
-            observed_at=_says({"type": "string", "pattern": _INSTANT}, "UTC."),
-            verdict=_says(
-                {"enum": [verdict.value for verdict in Verdict]},
-                "PRESENT: looked and found. ABSENT: looked and found none. NOT_ASSESSED: could not look.",
-            ),
-            code={"$ref": "#/$defs/code", "description": "What was looked for."},
-            score=_says(
-                {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "null where there is none."
-            ),
-            reason=_text("Why not assessed, or what limits the measurements."),
-            segment=_text("Name of the label this speaks of, or empty."),
-            measurements={"type": "array", "items": {"$ref": "#/$defs/measurement"}},
-            model=_says(
-                {"anyOf": [{"$ref": "#/$defs/model"}, {"type": "null"}]}, "null where no model was reached."
-            ),
-            series={"$ref": "#/$defs/series"},
-            latency_ms=_says(
-                {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
-                "Time per stage, in the order of the path.",
-            ),
-            notes=_says(
-                {"type": "array", "items": {"type": "string", "minLength": 1}},
-                "What was done to the pictures that a reader must know.",
-            ),
-        ),
-        "if": {"properties": {"verdict": {"const": Verdict.NOT_ASSESSED.value}}},
-        "then": {"properties": {"reason": {"minLength": 1}, "measurements": {"maxItems": 0}}},
-        "$defs": _definitions(),
-    }
-
-
-_UUID7 = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
-_INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
-
-
-def _definitions() -> dict[str, Any]:
-    return {
-        "code": _object(
-            system=_says({"enum": ["SCT", "DCM", "UCUM", "99EDGE"]}, "SNOMED CT, DICOM, UCUM, or our own."),
-            value=_text("Code in that system.", least=1),
-            meaning=_text("Words for a reader.", least=1),
-        ),
-        "measurement": _object(
-            code={"$ref": "#/$defs/code", "description": "What was measured."},
-            of=_says(
-                {"anyOf": [{"$ref": "#/$defs/code"}, {"type": "null"}]},
-                "Of what; null where that is the finding's own code.",
-            ),
-            value={"type": "number"},
-            unit=_text("UCUM: mL, mm, Cel, 1.", least=1),
-        ),
-        "model": _object(
-            id=_text("Name of the bundle.", least=1),
-            version=_text("Of the bundle.", least=1),
-            sha256=_says({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "Of the weights that spoke."),
-            precision=_text("fp32, fp16, bf16 or int8.", least=1),
-            runtime=_text("Which runtime ran it, with its version.", least=1),
-            provider=_text("On what it ran.", least=1),
-        ),
-        "series": _object(
-            modality=_text("As the objects said."),
-            instances=_says({"type": "integer", "minimum": 0}, "How many objects the series had."),
-            closed_because=_says(
-                {"enum": ["count", "quiet", "deadline", "asked"]}, "Why it was thought complete."
-            ),
-        ),
-    }
-
-
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(properties),
-        "properties": properties,
-    }
-
-
-def _says(kind: dict[str, Any], description: str) -> dict[str, Any]:
-    return {**kind, "description": description}
-
-
-def _text(description: str, *, least: int = 0) -> dict[str, Any]:
-    return _says({"type": "string", **({"minLength": least} if least else {})}, description)
 
 
 def _code(code: Code) -> dict[str, str]:
@@ -179,6 +66,28 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
         "value": round(measurement.value, 3),
         "unit": measurement.unit,
     }
+
+
+def _series(seen: SeriesSeen) -> dict[str, Any]:
+    return {"modality": seen.modality, "instances": seen.instances, "closed_because": seen.closed_because}
+
+
+def _stream(seen: StreamSeen) -> dict[str, Any]:
+    return {
+        "source": seen.source,
+        "event_id": seen.event_id,
+        "phase": seen.phase,
+        "began_at": _instant(seen.began_at_ns),
+        "frames": seen.frames,
+        "lost": dict(seen.lost),
+        "timed_by": seen.timed_by,
+        "calibration": None if seen.calibration is None else _calibration(seen.calibration),
+    }
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    numbers = {name: value for name, value in asdict(calibration).items() if name != "state"}
+    return {"state": calibration.state, **{name: round(value, 3) for name, value in numbers.items()}}
 
 
 def _model(stamp: ModelStamp) -> dict[str, str]:

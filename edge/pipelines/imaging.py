@@ -22,7 +22,7 @@ from edge.domain.errors import (
     SeriesRejectedError,
     UnsupportedError,
 )
-from edge.domain.finding import Finding, Observation, Verdict
+from edge.domain.finding import Finding, Observation, SeriesSeen, Verdict
 from edge.domain.image import Scan, Segmentation
 from edge.domain.ports import Clock
 from edge.domain.study import ClosedBecause, Series
@@ -161,10 +161,12 @@ class Assessor:
             study=self._identity.study(series.study_uid),
             revision=series.revision,
             observation=observation,
+            seen=SeriesSeen(
+                modality=series.modality,
+                instances=len(series.instances),
+                closed_because=series.closed_because.value,
+            ),
             model=None,
-            modality=series.modality,
-            instances=len(series.instances),
-            closed_because=series.closed_because.value,
             observed_at_ns=self._clock.utc_ns(),
         )
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from edge.domain.finding import Code, Envelope, Finding, Measurement, ModelStamp, Observation, Verdict
+from edge.domain.finding import (
+    Code,
+    Envelope,
+    Finding,
+    Measurement,
+    ModelStamp,
+    Observation,
+    SeriesSeen,
+    StreamSeen,
+    Verdict,
+)
+from edge.domain.frame import Calibration
 from edge.findings.ids import uuid7
 from edge.kit.clock import SystemClock
 
@@ -38,15 +49,38 @@ def finding(**changes: Any) -> Finding:
                 Measurement(VOLUME, 512.5, "mL", of=CORTEX),
             ),
         ),
+        seen=SeriesSeen(modality="MR", instances=192, closed_because="count"),
         model=STAMP,
-        modality="MR",
-        instances=192,
-        closed_because="count",
         latency_ms={"assemble": 81.25, "infer": 602.0},
         notes=("gantry tilt of 16.5° corrected",),
         observed_at_ns=1_700_000_000_123_456_789,
     )
     return replace(whole, **changes)
+
+
+def live_finding(**changes: Any) -> Finding:
+    """A warm hand that a thermal camera saw for a while."""
+    clock = SystemClock()
+    seen = StreamSeen(
+        source="thermo",
+        event_id=uuid7(clock),
+        phase="change",
+        began_at_ns=1_700_000_000_000_000_000,
+        frames=81,
+        lost={"newest wins": 3},
+        timed_by="arrival",
+        calibration=Calibration(
+            state="site",
+            emissivity=0.98,
+            reflected_celsius=21.0,
+            air_celsius=22.0,
+            distance_m=0.8,
+            humidity=0.45,
+            window_transmission=1.0,
+            uncertainty_celsius=0.61,
+        ),
+    )
+    return finding(pipeline="hands", study="", seen=seen, model=None, **changes)
 
 
 def envelope(

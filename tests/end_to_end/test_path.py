@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 from pydicom import dcmread
 
-from edge.findings.mqtt_json import schema
+from edge.findings.json_schema import schema
 from tests.builders.bundles import write_bundle
 from tests.builders.heads import ball_series
 from tests.end_to_end.appliance import Appliance

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom.data
 import pytest
 
-from edge.findings.mqtt_json import schema
+from edge.findings.json_schema import schema
 from edge.formats import nifti
 from tests.builders.bundles import write_bundle
 from tests.builders.volumes import volume

@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 from edge.config.schema import Config
-from edge.findings.mqtt_json import encode, schema
+from edge.findings.json_schema import schema
+from edge.findings.mqtt_json import encode
 from tests.builders.findings import finding
 from tests.peers.broker import Mosquitto
 from tests.peers.command import edge, start

@@ -17,7 +17,7 @@ import pytest
 
 from edge.domain.health import StageHealth
 from edge.findings.envelope import wrap
-from edge.findings.mqtt_json import schema
+from edge.findings.json_schema import schema
 from edge.kit.backoff import Backoff
 from edge.kit.clock import SystemClock
 from edge.kit.journal import Journal

@@ -17,7 +17,7 @@ from edge.cli.app import app
 from edge.config.load import check_text
 from edge.config.schema import Config
 from edge.domain import ports
-from edge.findings.mqtt_json import schema
+from edge.findings.json_schema import schema
 from tests.tidy.sources import ROOT, modules, tracked
 
 EXAMPLE = ROOT / "config" / "edge.example.yaml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.domain.errors import ConfigurationError, SecretError
-from edge.domain.finding import Code, Measurement, Observation, Verdict
+from edge.domain.finding import Code, Finding, Measurement, Observation, StreamSeen, Verdict
 from edge.findings.envelope import wrap
 from edge.findings.identity import KeyedHash, load_or_create_key
 from edge.findings.ids import uuid7
-from edge.findings.mqtt_json import DISCLAIMER, SCHEMA, encode, schema, to_dict
+from edge.findings.json_schema import schema
+from edge.findings.mqtt_json import DISCLAIMER, SCHEMA, encode, to_dict
 from edge.kit.topics import device_prefix
-from tests.builders.findings import BRAIN, VOLUME, finding
+from tests.builders.findings import BRAIN, VOLUME, finding, live_finding
 from tests.fakes.clock import FakeClock
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "schema" / "finding-1.json"
@@ -54,6 +56,11 @@ def document(**changes: Any) -> dict[str, Any]:
     return to_dict(finding(**changes), site="site", device="device")
 
 
+def seen_of(finding: Finding) -> StreamSeen:
+    assert isinstance(finding.seen, StreamSeen)
+    return finding.seen
+
+
 def test_the_schema_is_a_schema_and_the_committed_copy_is_the_same() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     assert json.loads(COMMITTED.read_text()) == schema(), "edge schema finding > docs/schema/finding-1.json"
@@ -72,6 +79,21 @@ def test_every_finding_fulfils_the_schema(has_model: bool, **changes: Any) -> No
     changes |= {} if has_model else {"model": None}
     written = encode(finding(**changes), site="site", device="device")
     VALIDATOR.validate(json.loads(written))
+
+
+@given(
+    phase=st.sampled_from(["begin", "change", "summary", "end"]),
+    timed_by=st.sampled_from(["stream", "arrival", None]),
+    calibration=st.none() | st.just(seen_of(live_finding()).calibration),
+    frames=st.integers(0, 10_000_000),
+)
+def test_every_finding_of_a_live_source_fulfils_the_schema(**changes: Any) -> None:
+    one = live_finding()
+    one = replace(one, seen=replace(seen_of(one), **changes))
+    written = json.loads(encode(one, site="site", device="device"))
+    VALIDATOR.validate(written)
+    assert written["series"] is None
+    assert written["stream"]["frames"] == changes["frames"]
 
 
 @pytest.mark.parametrize(
