@@ -1,0 +1,262 @@
+"""The live path: the newest frame becomes an answer, observations, events, findings in the outbox.
+
+    source ─▶ Latest ─▶ frame ─▶ look ─▶ tracker ─▶ findings ─▶ outbox
+
+One `Live` is one pipeline on one source, in a thread of its own. Frames may be lost, each loss is counted
+with its reason; a finding may not. Where no frame is assessed for the gap, it says so: NOT_ASSESSED.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeVar
+
+from edge.domain.errors import StorageFullError
+from edge.domain.finding import Code, Finding, ModelStamp, Observation, StreamSeen
+from edge.domain.frame import Frame, Thermogram
+from edge.domain.ports import Clock
+from edge.findings.identity import KeyedHash
+from edge.findings.ids import uuid7
+from edge.findings.track import Pace, Said, Tracker
+from edge.kit.journal import Entry, Journal
+from edge.kit.log import Log
+from edge.kit.room import when_there_is_room
+from edge.kit.stage import Stage
+
+STEP_S = 0.25  # longest wait before gaps, summaries and the stop are looked after
+STALE = "stale"
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What one frame shows.
+
+    Attributes:
+        observations: Statements about the picture and its regions, and things with boxes; every statement
+            comes with every frame, for silence is no answer.
+        latency_ms: Per stage, in the order of the path.
+        notes: What was done to the picture that a reader must know.
+    """
+
+    observations: tuple[Observation, ...]
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+IsPresent = Callable[[Code, str], bool]
+
+
+class Look(Protocol):
+    """How a pipeline reads a frame: with a model, or by measuring."""
+
+    @property
+    def subject(self) -> Code:
+        """What is looked for."""
+
+    @property
+    def stamp(self) -> ModelStamp | None:
+        """Which weights speak; None where none do."""
+
+    @property
+    def refusal(self) -> str:
+        """Why it cannot look at all, or ""."""
+
+    def __call__(self, frame: Frame, *, is_present: IsPresent) -> Looked:
+        """Read one frame.
+
+        Args:
+            frame: The newest.
+            is_present: Whether something stands as PRESENT so far: for thresholds with hysteresis.
+
+        Raises:
+            EdgeError: It could not look.
+        """
+
+
+class Newest(Protocol):
+    """Where the newest frame waits: `edge.kit.queues.Latest`."""
+
+    def take(self, *, timeout_s: float) -> Frame | None:
+        """Return the oldest of the newest frames, or None where none came in time or it is closed."""
+
+
+class Live:
+    """One pipeline on one source."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        source: str,
+        frames: Newest,
+        look: Look,
+        pace: Pace,
+        age_max_ms: float,
+        losses: Callable[[], Mapping[str, int]],
+        trouble: Callable[[], str],
+        journal: Journal,
+        envelope: Callable[[Finding, int], Entry],
+        identity: KeyedHash,
+        stage: Stage,
+        clock: Clock,
+        beat: Callable[[], None],
+        told: Callable[[Frame, Looked], None] = lambda _frame, _looked: None,
+    ) -> None:
+        """Store what the path needs.
+
+        Args:
+            pipeline: Its name.
+            source: Name of the source.
+            frames: Where its newest frames wait.
+            look: How a frame is read.
+            pace: How quickly and how often something is said.
+            age_max_ms: A frame older than this is not looked at any more.
+            losses: Frames of the source given up so far, by reason, this pipeline's own included.
+            trouble: Why the source gives no frames, "" where nothing is known.
+            journal: Holds the outbox that `envelope` names.
+            envelope: Encodes a finding, given when its frame was captured (UTC, ns).
+            identity: Makes the source's subject.
+            stage: The books.
+            clock: Time.
+            beat: Called at least once a second.
+            told: Is shown each frame that was assessed, with what it showed.
+        """
+        self._pipeline = pipeline
+        self._source = source
+        self._frames = frames
+        self._look = look
+        self._tracker = Tracker(pace, subject=look.subject, utc_ns=clock.utc_ns, new_id=lambda: uuid7(clock))
+        self._age_max_ms = age_max_ms
+        self._losses = losses
+        self._trouble = trouble
+        self._journal = journal
+        self._envelope = envelope
+        self._subject = identity.subject(f"source {source}")
+        self._stage = stage
+        self._clock = clock
+        self._beat = beat
+        self._told = told
+        self._log = Log(stage.name)
+        self._stopping = threading.Event()
+        self._lost_before: dict[str, Mapping[str, int]] = {}
+        self._last_trouble = ""
+
+    def run(self) -> None:
+        """Look at frames until `stop`; the body of the thread."""
+        while not self._stopping.is_set():
+            self.work_once(timeout_s=STEP_S)
+        ended = self._tracker.close(now_ns=self._clock.monotonic_ns(), reason="the appliance was stopped")
+        try:
+            self._say(ended, None, Looked(observations=()))
+        except StorageFullError as full:
+            self._log.error("the end of what was seen could not be written down", because=full)
+
+    def stop(self) -> None:
+        """End after the frame in hand."""
+        self._stopping.set()
+
+    def work_once(self, *, timeout_s: float) -> bool:
+        """Look at the newest frame, or at how long there was none; return whether there was one."""
+        self._beat()
+        frame = self._frames.take(timeout_s=timeout_s)
+        if frame is None:
+            self._idle()
+            return False
+        age_ms = (self._clock.monotonic_ns() - frame.captured_at_ns) / 1e6
+        if age_ms > self._age_max_ms:
+            self._stage.dropped(STALE)
+            self._last_trouble = (
+                f"the newest frame is {age_ms:.0f} ms old, wanted at most {self._age_max_ms:g} ms"
+            )
+            self._idle()
+            return True
+        self._stage.work(
+            f"frame {frame.sequence}", partial(self._assess, frame, age_ms), set_aside=self._failed
+        )
+        self._idle()
+        return True
+
+    def _assess(self, frame: Frame, age_ms: float) -> str | None:
+        """Look at one frame and say what has to be said; return why it could not be looked at, if so."""
+        if self._look.refusal:
+            return self._look.refusal
+        looked = self._look(frame, is_present=self._tracker.is_present)
+        self._last_trouble = ""
+        said = self._tracker.update(looked.observations, now_ns=frame.captured_at_ns)
+        self._told(frame, looked)
+        timed = Looked(
+            observations=looked.observations,
+            latency_ms={"arrive": max(age_ms, 0.0), **looked.latency_ms},
+            notes=looked.notes,
+        )
+        self._say(said, frame, timed)
+        return None
+
+    def _failed(self, reason: str) -> None:
+        self._last_trouble = reason
+
+    def _idle(self) -> None:
+        """Say that nobody looks, once that has lasted too long."""
+        reason = self._why_not()
+        said = self._tracker.idle(now_ns=self._clock.monotonic_ns(), reason=reason)
+        self._say(said, None, Looked(observations=()))
+
+    def _why_not(self) -> str:
+        because = self._look.refusal or self._trouble() or self._last_trouble or "no frame came"
+        return f"no frame of {self._source} was assessed: {because}"
+
+    def _say(self, said: Sequence[Said], frame: Frame | None, looked: Looked) -> None:
+        """Put findings into the outbox; wait where the disk is full."""
+        for one in said:
+            finding = self._finding(one, frame, looked)
+            captured_utc_ns = self._clock.utc_ns()
+            if frame is not None:
+                captured_utc_ns -= self._clock.monotonic_ns() - frame.captured_at_ns
+            entry = self._with_room(partial(self._envelope, finding, captured_utc_ns))
+            self._with_room(partial(self._journal.put, entry))
+
+    def _finding(self, said: Said, frame: Frame | None, looked: Looked) -> Finding:
+        content = frame.content if frame is not None else None
+        return Finding(
+            finding_id=uuid7(self._clock),
+            pipeline=self._pipeline,
+            subject=self._subject,
+            study="",
+            revision=said.revision,
+            observation=said.observation,
+            seen=StreamSeen(
+                source=self._source,
+                event_id=said.event_id,
+                phase=said.phase,
+                began_at_ns=said.began_utc_ns,
+                frames=said.frames,
+                lost=self._lost_since(said),
+                timed_by=frame.timed_by if frame is not None else None,
+                calibration=content.calibration if isinstance(content, Thermogram) else None,
+            ),
+            model=self._look.stamp,
+            latency_ms=looked.latency_ms,
+            notes=looked.notes,
+            observed_at_ns=self._clock.utc_ns(),
+        )
+
+    def _lost_since(self, said: Said) -> dict[str, int]:
+        """Return the losses since the event began, and forget those of an event that is over."""
+        now = self._losses()
+        before = self._lost_before.setdefault(said.event_id, dict(now))
+        if said.phase == "end":
+            del self._lost_before[said.event_id]
+        since = {reason: count - before.get(reason, 0) for reason, count in now.items()}
+        return {reason: count for reason, count in since.items() if count > 0}
+
+    def _with_room(self, act: Callable[[], _Answer]) -> _Answer:
+        def wait(seconds: float) -> bool:
+            self._beat()
+            return self._stopping.wait(seconds)
+
+        return when_there_is_room(act, stage=self._stage, wait=wait)

@@ -1,0 +1,190 @@
+"""The live path: newest frames become findings, losses are counted, a gap is said."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.domain.errors import InferenceError
+from edge.domain.finding import Code, ModelStamp, Observation, Verdict
+from edge.domain.frame import Calibration, Frame, Thermogram
+from edge.findings.envelope import wrap
+from edge.findings.identity import KeyedHash
+from edge.findings.track import Pace
+from edge.kit.journal import Journal
+from edge.kit.stage import Stage
+from edge.pipelines.live import IsPresent, Live, Looked
+from edge.sinks.outbox import QUEUE, from_row, to_entry
+from tests.fakes.clock import FakeClock
+
+WARM = Code("99EDGE", "warm", "Warm")
+PACE = Pace(settle_s=0.0, vanish_s=1.0, summary_s=60.0, gap_s=1.0)
+CALIBRATION = Calibration(
+    state="site",
+    emissivity=0.98,
+    reflected_celsius=21.0,
+    air_celsius=22.0,
+    distance_m=0.8,
+    humidity=0.45,
+    window_transmission=1.0,
+    uncertainty_celsius=0.6,
+)
+
+
+@dataclass
+class Waiting:
+    """Frames as `Latest` would give them."""
+
+    frames: deque[Frame] = field(default_factory=deque)
+
+    def take(self, *, timeout_s: float) -> Frame | None:
+        return self.frames.popleft() if self.frames else None
+
+
+class Warmth:
+    """Says PRESENT where the picture is warm on average; raises where it is told to."""
+
+    subject = WARM
+    stamp: ModelStamp | None = None
+
+    def __init__(self) -> None:
+        self.refusal = ""
+        self.trouble: list[Exception] = []
+
+    def __call__(self, frame: Frame, *, is_present: IsPresent) -> Looked:
+        for trouble in self.trouble:
+            raise trouble
+        assert isinstance(frame.content, Thermogram)
+        verdict = [Verdict.ABSENT, Verdict.PRESENT][int(frame.content.celsius.mean() > 30)]
+        return Looked(observations=(Observation(code=WARM, verdict=verdict),), latency_ms={"measure": 0.5})
+
+
+class Theatre:
+    """One live pipeline with everything around it."""
+
+    def __init__(self, journal: Journal, clock: FakeClock) -> None:
+        self.clock = clock
+        self.journal = journal
+        self.waiting = Waiting()
+        self.look = Warmth()
+        self.stage = Stage("live", clock)
+        self.losses: dict[str, int] = {}
+        self.sequence = 0
+        self.live = Live(
+            pipeline="hands",
+            source="thermo",
+            frames=self.waiting,
+            look=self.look,
+            pace=PACE,
+            age_max_ms=200.0,
+            losses=lambda: self.losses,
+            trouble=lambda: "",
+            journal=journal,
+            envelope=lambda finding, at_ns: to_entry(
+                wrap(finding, site="site", device="box", sequence=1), received_at_ns=at_ns
+            ),
+            identity=KeyedHash(bytes(16)),
+            stage=self.stage,
+            clock=clock,
+            beat=lambda: None,
+        )
+
+    def show(self, celsius: float, *, age_s: float = 0.0) -> None:
+        self.sequence += 1
+        frame = Frame(
+            source="thermo",
+            sequence=self.sequence,
+            captured_at_ns=self.clock.monotonic_ns(),
+            timed_by="arrival",
+            content=Thermogram(celsius=np.full((4, 4), celsius, np.float32), calibration=CALIBRATION),
+        )
+        self.clock.advance(age_s)
+        self.waiting.frames.append(frame)
+        self.live.work_once(timeout_s=0.0)
+
+    def findings(self) -> list[dict[str, Any]]:
+        return [json.loads(from_row(item.body).envelope.body) for item in self.journal.items(QUEUE)]
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(finding["stream"]["phase"], finding["verdict"]) for finding in self.findings()]
+
+
+@pytest.fixture
+def theatre(tmp_path: Path, clock: FakeClock) -> Iterator[Theatre]:
+    with Journal(tmp_path / "journal.db", clock) as journal:
+        yield Theatre(journal, clock)
+
+
+def test_what_changes_is_said_once_with_everything_about_it(theatre: Theatre) -> None:
+    theatre.losses["newest wins"] = 5
+    for celsius in (20.0, 20.0, 36.0, 36.0):
+        theatre.show(celsius, age_s=0.01)
+        theatre.losses["newest wins"] += 1
+    assert theatre.told() == [("begin", "ABSENT"), ("end", "ABSENT"), ("begin", "PRESENT")]
+    first, ended, _ = theatre.findings()
+    assert first["stream"]["event_id"] == ended["stream"]["event_id"]
+    assert ended["stream"]["lost"] == {"newest wins": 2}
+    assert ended["stream"]["calibration"]["emissivity"] == 0.98
+    assert ended["latency_ms"] == {"arrive": 10.0, "measure": 0.5}
+    assert ended["series"] is None
+    assert theatre.stage.health().balances
+
+
+def test_a_frame_that_is_too_old_is_dropped_and_counted(theatre: Theatre) -> None:
+    theatre.show(36.0, age_s=0.3)
+    assert theatre.findings() == []
+    assert theatre.stage.health().dropped == {"stale": 1}
+
+
+def test_frames_that_are_all_too_old_end_in_not_assessed(theatre: Theatre) -> None:
+    for _ in range(8):
+        theatre.show(36.0, age_s=0.3)
+    assert theatre.told() == [("begin", "NOT_ASSESSED")]
+    assert "300 ms old, wanted at most 200 ms" in theatre.findings()[0]["reason"]
+
+
+def test_a_frame_that_cannot_be_looked_at_is_set_aside_and_the_next_one_is_looked_at(
+    theatre: Theatre,
+) -> None:
+    theatre.show(36.0)
+    theatre.look.trouble.append(InferenceError("the runtime failed"))
+    theatre.show(36.0)
+    theatre.look.trouble.clear()
+    theatre.show(20.0)
+    assert theatre.told() == [("begin", "PRESENT"), ("end", "PRESENT"), ("begin", "ABSENT")]
+    health = theatre.stage.health()
+    assert (health.taken, health.out, health.set_aside) == (3, 2, 1)
+
+
+def test_nobody_looking_for_too_long_is_said_with_the_reason(theatre: Theatre) -> None:
+    theatre.show(36.0)
+    theatre.look.trouble.append(InferenceError("the runtime failed"))
+    for _ in range(12):
+        theatre.clock.advance(0.1)
+        theatre.show(36.0)
+    assert theatre.told()[-1] == ("begin", "NOT_ASSESSED")
+    assert "the runtime failed" in theatre.findings()[-1]["reason"]
+
+
+def test_a_refused_bundle_is_not_assessed_and_says_why(theatre: Theatre) -> None:
+    theatre.look.refusal = "bundle x: altered"
+    for _ in range(12):
+        theatre.clock.advance(0.1)
+        theatre.show(36.0)
+    assert theatre.told() == [("begin", "NOT_ASSESSED")]
+    assert "altered" in theatre.findings()[0]["reason"]
+
+
+def test_the_end_of_the_daemon_ends_what_was_seen(theatre: Theatre) -> None:
+    theatre.show(36.0)
+    theatre.live.stop()
+    theatre.live.run()
+    assert theatre.told() == [("begin", "PRESENT"), ("end", "PRESENT"), ("begin", "NOT_ASSESSED")]
+    assert "stopped" in theatre.findings()[-1]["reason"]
