@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from edge.cli.rows import cells, console, printable, table
-from edge.config.schema import Secret
+from edge.config.fields import Secret
 from edge.config.secrets import read_text
 from edge.domain.errors import DeliveryError
 from edge.kit.clock import SystemClock

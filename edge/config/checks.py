@@ -7,11 +7,13 @@ from pathlib import Path as File
 
 from edge.config.document import Document, Path, Problem, Value
 from edge.config.problems import guess
-from edge.config.schema import Config, FolderSource
+from edge.config.schema import Config
 from edge.config.secrets import resolve, secrets_of
+from edge.config.sources import DicomSource
 from edge.domain.errors import SecretError
 
 _DICOM_PORT = 11112
+LOOKS_AT = {"video": "camera"}
 
 
 def across(document: Document) -> list[Problem]:
@@ -20,6 +22,7 @@ def across(document: Document) -> list[Problem]:
         *_doubled(document, "sources", "name"),
         *_doubled(document, "pipelines", "name"),
         *_doubled_ports(document),
+        *_unknown_sources(document),
     ]
 
 
@@ -67,6 +70,24 @@ def _doubled_ports(document: Document) -> Iterator[Problem]:
             first[port] = place
 
 
+def _unknown_sources(document: Document) -> Iterator[Problem]:
+    """Find pipelines that name a source which is not there, or is of another kind than they look at."""
+    kinds = {entry.get("name"): entry.get("kind") for _, entry in _entries(document, "sources")}
+    for place, entry in _entries(document, "pipelines"):
+        named, wanted = entry.get("sources"), LOOKS_AT.get(str(entry.get("kind")))
+        for number, name in enumerate(named if isinstance(named, list) else []):
+            path: Path = ("pipelines", place, "sources", number)
+            if not isinstance(name, str) or wanted is None:
+                continue
+            known = [str(each) for each, kind in kinds.items() if kind == wanted]
+            if name not in kinds:
+                what = f"is '{name}', which no source is called{guess(name, known)}"
+                yield Problem(path, what, document.line_of(path))
+            elif kinds[name] != wanted:
+                what = f"is '{name}', a source of kind {kinds[name]}; wanted one of kind {wanted}"
+                yield Problem(path, what, document.line_of(path))
+
+
 def _unknown_bundles(config: Config, document: Document) -> Iterator[Problem]:
     roots = [root for root in config.bundles.roots if root.is_dir()]
     for place, root in enumerate(config.bundles.roots):
@@ -93,7 +114,7 @@ def _absent_files(config: Config, document: Document) -> Iterator[Problem]:
     named = [("ca_file", tls.ca_file), ("certificate_file", tls.certificate_file)] if tls else []
     wanted: list[tuple[Path, File]] = [(("mqtt", "tls", key), file) for key, file in named if file]
     for place, source in enumerate(config.sources):
-        if not isinstance(source, FolderSource) and source.tls:
+        if isinstance(source, DicomSource) and source.tls:
             wanted.append((("sources", place, "tls", "certificate_file"), source.tls.certificate_file))
             if source.tls.ca_file:
                 wanted.append((("sources", place, "tls", "ca_file"), source.tls.ca_file))

@@ -74,7 +74,9 @@ def check_text(text: str, *, folder: Path) -> Report:
         return Report(None, tuple(problems), ())
     problems += across(document)
     try:
-        config = Config.model_validate_json(json.dumps(document.value), context={"folder": folder})
+        config = Config.model_validate_json(
+            json.dumps(_with_kinds(document.value)), context={"folder": folder}
+        )
     except ValidationError as errors:
         problems += in_words(errors, root=Config, document=document)
     if problems:
@@ -84,6 +86,17 @@ def check_text(text: str, *, folder: Path) -> Report:
     problems.sort(key=lambda problem: problem.line)
     wrong = tuple(problem for problem in problems if not problem.is_warning)
     return Report(config, wrong, tuple(problem for problem in problems if problem.is_warning))
+
+
+def _with_kinds(tree: dict[str, Value]) -> dict[str, Value]:
+    """Write into each pipeline that names no kind the one that is meant: imaging."""
+    pipelines = tree.get("pipelines")
+    if not isinstance(pipelines, list):
+        return tree
+    kinds: list[Value] = [
+        {"kind": "imaging", **pipeline} if isinstance(pipeline, dict) else pipeline for pipeline in pipelines
+    ]
+    return {**tree, "pipelines": kinds}
 
 
 def _kind(value: Value) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from edge.config.document import Document, Path, Problem
-from edge.config.schema import PATTERNS_IN_WORDS, Secret
+from edge.config.fields import PATTERNS_IN_WORDS, Secret
 
 Node = Mapping[str, object]
 
@@ -26,11 +26,12 @@ def in_words(errors: ValidationError, *, root: type[BaseModel], document: Docume
         document: What was read, for the lines.
     """
     schema = root.model_json_schema()
+    kinds = frozenset(_all_kinds(schema))
     problems = []
     for error in errors.errors(include_url=False):
         if _is_echo(error):
             continue
-        path = _without_tags(error["loc"], document)
+        path = _without_tags(error["loc"], document, kinds)
         what = _what(error, path, schema)
         problems.append(Problem(path, what, document.line_of(path)))
     return sorted(problems, key=lambda problem: problem.line)
@@ -48,12 +49,12 @@ def _is_echo(error: ErrorDetails) -> bool:
     return error["type"] == "too_short" and isinstance(error["input"], list) and len(error["input"]) >= wanted
 
 
-def _without_tags(location: tuple[int | str, ...], document: Document) -> Path:
-    """Drop what pydantic adds to a path: the kind of a source after its number."""
+def _without_tags(location: tuple[int | str, ...], document: Document, kinds: frozenset[str]) -> Path:
+    """Drop what pydantic adds to a path: the kind of a source or pipeline after its number."""
     path: Path = ()
     for number, step in enumerate(location):
         is_tag = number > 0 and isinstance(location[number - 1], int) and isinstance(step, str)
-        if is_tag and (*path, step) not in document.lines and step in ("dicom", "folder"):
+        if is_tag and (*path, step) not in document.lines and step in kinds:
             continue
         path = (*path, step)
     return path
@@ -125,8 +126,20 @@ def _keys(node: Node) -> list[str]:
     return list(cast(dict[str, object], node.get("properties", {})))
 
 
+def _all_kinds(node: object) -> Iterable[str]:
+    """Yield every word that tells one section of a union from another."""
+    if isinstance(node, Mapping):
+        yield from _kinds(node)
+        for below in node.values():
+            yield from _all_kinds(below)
+    elif isinstance(node, list):
+        for below in node:
+            yield from _all_kinds(below)
+
+
 def _kinds(node: Node) -> list[str]:
-    return list(cast(dict[str, dict[str, object]], node.get("discriminator", {})).get("mapping", {}))
+    tells = node.get("discriminator")
+    return list(cast(dict[str, object], tells.get("mapping", {}))) if isinstance(tells, Mapping) else []
 
 
 def _allowed(node: Node) -> str:

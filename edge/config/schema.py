@@ -6,72 +6,14 @@ A secret is never written into the file; `Secret` says where it lies.
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
-_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
-_AE_TITLE_PATTERN = r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$"
-_TOPIC_PATTERN = r"^[^/+#$\s][^+#\s]{0,126}[^/+#\s]$"
-_CREDENTIAL_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$"
-_HOST_PATTERN = r"^[A-Za-z0-9_.:%-]{1,253}$"
-
-PATTERNS_IN_WORDS = {
-    _NAME_PATTERN: "1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit",
-    _AE_TITLE_PATTERN: "1 to 16 printable ASCII characters, no backslash, no space at either end",
-    _TOPIC_PATTERN: "2 to 128 characters without '+', '#' or spaces, no '/' at either end",
-    _CREDENTIAL_PATTERN: "the name of a systemd credential: letters, digits, '.', '_' or '-'",
-    _HOST_PATTERN: "a host name or an IP address",
-}
-
-
-def _absolute(path: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder", Path.cwd())
-    return Path(folder, path).resolve()
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError as trouble:
-        raise ValueError(f"{trouble}; wanted an address or a network such as 10.1.0.0/16") from None
-
-
-Name = Annotated[str, Field(pattern=_NAME_PATTERN)]
-AeTitle = Annotated[str, Field(pattern=_AE_TITLE_PATTERN)]
-Host = Annotated[str, Field(pattern=_HOST_PATTERN)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
-Place = Annotated[Path, AfterValidator(_absolute)]
-Modality = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,16}$")]
-PATTERNS_IN_WORDS[r"^[A-Z0-9]{2,16}$"] = "a DICOM modality in capitals, such as CT or MR"
-
-
-class Section(BaseModel):
-    """A part of the tree: strict types, no unknown keys, unchangeable once read."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Secret(Section):
-    """Where a secret lies: exactly one of `secret` and `file`; the secret itself is never written here."""
-
-    secret: Annotated[str, Field(pattern=_CREDENTIAL_PATTERN)] | None = Field(
-        default=None,
-        description="Name of a systemd credential: the file of that name in $CREDENTIALS_DIRECTORY.",
-    )
-    file: Place | None = Field(
-        default=None,
-        description="Path of a file that holds nothing else and that others may not read (mode 0600).",
-    )
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.secret is None) == (self.file is None):
-            raise ValueError("wanted exactly one of 'secret: NAME' and 'file: PATH'")
-        return self
+from edge.config.fields import TOPIC_PATTERN, Host, Name, Place, Port, Secret, Section
+from edge.config.pipelines import Pipeline
+from edge.config.sources import Source
 
 
 class Site(Section):
@@ -106,95 +48,6 @@ class State(Section):
     )
 
 
-class Caller(Section):
-    """One entry of the list of who may send; what is given must match, at least one of the two is."""
-
-    ae_title: AeTitle | None = Field(default=None, description="Calling AE title; left out: any.")
-    network: Network | None = Field(
-        default=None,
-        description="Address or network the caller comes from, such as 10.1.0.0/16; left out: any.",
-    )
-
-    @model_validator(mode="after")
-    def _names_somebody(self) -> Self:
-        if self.ae_title is None and self.network is None:
-            raise ValueError("wanted ae_title, network or both (network: 0.0.0.0/0 lets everybody in)")
-        return self
-
-
-class DicomTls(Section):
-    """TLS for a DICOM door."""
-
-    certificate_file: Place = Field(description="PEM file with the door's certificate and its chain.")
-    key: Secret = Field(description="Where the PEM private key of that certificate lies.")
-    ca_file: Place | None = Field(
-        default=None,
-        description="PEM file with the authorities whose clients are let in; left out: none is asked.",
-    )
-
-
-class DicomSource(Section):
-    """A door for C-STORE and C-ECHO."""
-
-    kind: Literal["dicom"] = Field(description="`dicom`: a listener for C-STORE and C-ECHO.")
-    name: Name = Field(description="Names this source in health, topics and logs; unique.")
-    host: Host = Field(
-        default="0.0.0.0",  # noqa: S104  # scanners are elsewhere, and `allow` decides who gets in
-        description="Address to listen on; 127.0.0.1 for this machine only.",
-    )
-    port: Port = Field(default=11112, description="TCP port to listen on; 11112 is the registered one.")
-    ae_title: AeTitle = Field(default="EDGE", description="Our AE title.")
-    only_own_title: bool = Field(
-        default=False,
-        description="Whether callers that call another AE title are refused; `allow` decides in any case.",
-    )
-    associations_max: int = Field(
-        default=16,
-        ge=1,
-        le=256,
-        description="Associations open at once; one more is told to try again later.",
-    )
-    pdu_bytes: int = Field(
-        default=131072,
-        ge=4096,
-        le=1_048_576,
-        description="Largest PDU we accept, in bytes; larger ones are faster.",
-    )
-    allow: tuple[Caller, ...] = Field(
-        min_length=1,
-        max_length=1024,
-        description="Who may send; an association that no entry matches is refused.",
-    )
-    tls: DicomTls | None = Field(default=None, description="Left out: no TLS.")
-
-
-class FolderSource(Section):
-    """A folder that is watched for files."""
-
-    kind: Literal["folder"] = Field(
-        description="`folder`: files that appear in a folder, and in folders in it."
-    )
-    name: Name = Field(description="Names this source in health, topics and logs; unique.")
-    path: Place = Field(description="The folder; made when it is not there.")
-    settle_s: float = Field(
-        default=2.0,
-        ge=0.05,
-        le=3600,
-        description="A file is taken when it has not grown or changed for this many seconds.",
-    )
-    after: Literal["keep", "remove"] = Field(
-        default="keep",
-        description="What becomes of a file once it is safely ours: it stays, or it is removed.",
-    )
-    nifti_modality: Modality | None = Field(
-        default=None,
-        description="What NIfTI files in it show (MR, CT …), for they do not say; left out: unknown.",
-    )
-
-
-Source = Annotated[DicomSource | FolderSource, Field(discriminator="kind")]
-
-
 class Assembly(Section):
     """When a series is thought complete."""
 
@@ -218,32 +71,6 @@ class Assembly(Section):
                 f"quiet_s is {self.quiet_s:g}, deadline_s {self.deadline_s:g}; wanted quiet_s the smaller"
             )
         return self
-
-
-class Select(Section):
-    """Which series a pipeline is meant for; a series has to fulfil all of it."""
-
-    modalities: tuple[Modality, ...] = Field(
-        min_length=1, max_length=32, description="One of these modalities."
-    )
-    slices_min: int = Field(default=1, ge=1, le=100_000, description="At least this many slices.")
-    spacing_max_mm: float = Field(
-        default=1000.0, ge=0.01, le=1000, description="No side of a voxel longer than this many millimetres."
-    )
-
-
-class Pipeline(Section):
-    """What is done with series of one kind."""
-
-    name: Name = Field(description="Names the pipeline in findings and topics: …/finding/<name>; unique.")
-    bundle: Name = Field(description="The bundle whose model looks at the series.")
-    select: Select = Field(description="Which series.")
-    deadline_s: float = Field(
-        default=300.0,
-        ge=0.1,
-        le=86_400,
-        description="Seconds the model may take for one volume; then NOT_ASSESSED.",
-    )
 
 
 class Bundles(Section):
@@ -290,7 +117,7 @@ class Mqtt(Section):
 
     host: Host = Field(description="Host name or address of the broker.")
     port: Port = Field(default=1883, description="Its TCP port: 1883, or 8883 with TLS.")
-    root: Annotated[str, Field(pattern=_TOPIC_PATTERN)] = Field(
+    root: Annotated[str, Field(pattern=TOPIC_PATTERN)] = Field(
         default="edge/v1", description="What every topic begins with."
     )
     tls: MqttTls | None = Field(
@@ -388,7 +215,9 @@ class Config(Section):
     site: Site = Field(description="The hospital, or the part of it.")
     device: Device = Field(description="This machine.")
     state: State = Field(default=State(), description="What is kept on disk.")
-    sources: tuple[Source, ...] = Field(min_length=1, max_length=64, description="Doors for studies.")
+    sources: tuple[Source, ...] = Field(
+        min_length=1, max_length=64, description="Where studies and frames come from."
+    )
     assembly: Assembly = Field(default=Assembly(), description="When a series is thought complete.")
     pipelines: tuple[Pipeline, ...] = Field(
         min_length=1, max_length=64, description="What is done with which series."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from edge.config.schema import Secret
+from edge.config.fields import Secret
 from edge.domain.errors import SecretError
 
 SECRET_BYTES_MAX = 65_536

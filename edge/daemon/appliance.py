@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from edge.config.schema import Config
+from edge.config.sources import StudySource
 from edge.daemon.parts import (
     MEGABYTE,
     identity_of,
@@ -170,6 +171,8 @@ class Appliance:
 
     def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> None:
         for source in self._config.sources:
+            if not isinstance(source, StudySource):
+                continue
             stage = Stage(source.name, self._clock)
             rooms.enter_context(source_of(self._config, source, self._clock, stage).serve(intake))
             self._books.append(stage.health)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from edge import __version__
 from edge.config import secrets
-from edge.config.schema import Config, DicomSource, FolderSource
+from edge.config.pipelines import ImagingPipeline
+from edge.config.schema import Config
+from edge.config.sources import DicomSource, FolderSource
 from edge.domain.ports import Alerts, Clock, StudySource
 from edge.findings.identity import KeyedHash, load_or_create_key
 from edge.findings.mqtt_json import SCHEMA
@@ -119,14 +121,14 @@ def pump_of(config: Config, session: MqttSession, journal: Journal, clock: Clock
 
 
 def wanted_of(config: Config) -> list[Wanted]:
-    """Return the pipelines and the bundles they look with."""
-    return [Wanted(one.name, one.bundle, one.deadline_s) for one in config.pipelines]
+    """Return the pipelines for series and the bundles they look with."""
+    return [Wanted(one.name, one.bundle, one.deadline_s) for one in _imaging(config)]
 
 
 def patience_s(config: Config) -> float:
     """Return how long one series may take, in s: every pipeline may look at it, once it is put together."""
-    deadlines_s = [one.deadline_s for one in config.pipelines]
-    return max(deadlines_s) + sum(deadlines_s) + IDLE_LIMIT_S
+    deadlines_s = [one.deadline_s for one in _imaging(config)]
+    return max(deadlines_s, default=0.0) + sum(deadlines_s) + IDLE_LIMIT_S
 
 
 def rules_of(config: Config) -> Sequence[Rule]:
@@ -138,8 +140,12 @@ def rules_of(config: Config) -> Sequence[Rule]:
             slices_min=one.select.slices_min,
             spacing_max_mm=one.select.spacing_max_mm,
         )
-        for one in config.pipelines
+        for one in _imaging(config)
     ]
+
+
+def _imaging(config: Config) -> list[ImagingPipeline]:
+    return [one for one in config.pipelines if isinstance(one, ImagingPipeline)]
 
 
 def source_of(config: Config, source: DicomSource | FolderSource, clock: Clock, stage: Stage) -> StudySource:

@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from edge.config.load import load
-from edge.config.schema import Config, DicomSource
+from edge.config.schema import Config
+from edge.config.sources import DicomSource
 from edge.demo.board import Board, Row
 from edge.demo.broker import broker
 from edge.demo.studies import HEAD, Study, studies

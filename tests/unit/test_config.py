@@ -10,12 +10,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.config import schema
+from edge.config import fields, pipelines, schema, sources
+from edge.config.fields import Secret
 from edge.config.load import Report, check, check_text, load
-from edge.config.schema import Config, Secret
+from edge.config.schema import Config
 from edge.config.secrets import read, read_text, resolve, secrets_of
+from edge.config.sources import CameraSource, FolderSource
 from edge.domain.errors import ConfigurationError, SecretError
 
+SECTIONS = (schema, sources, pipelines, fields)
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 
 GOOD = """
@@ -55,7 +58,7 @@ def test_a_relative_path_starts_at_the_folder_of_the_file(tmp_path: Path) -> Non
     config = checked(GOOD, tmp_path).config
     assert config is not None
     assert config.bundles.roots == (tmp_path / "models",)
-    assert isinstance(config.sources[1], schema.FolderSource)
+    assert isinstance(config.sources[1], FolderSource)
     assert config.sources[1].path == tmp_path / "drop"
 
 
@@ -78,7 +81,8 @@ retention: {done_h: 1}
     for part in (
         "site.id: is 'a/b'; allowed: 1 to 63 letters",
         "device.id: missing",
-        "sources[0]: kind is 'dicm'; allowed: dicom, folder (did you mean 'dicom'?)",
+        "sources[0]: kind is 'dicm'; allowed: ",
+        "(did you mean 'dicom'?)",
         "sources[1].port: is 70000; allowed: a whole number from 1 to 65535",
         "sources[1].pdu_byte: unknown key (did you mean 'pdu_bytes'?)",
         "sources[1].allow[0].network: 10.0.0.5/8 has host bits set",
@@ -96,6 +100,41 @@ retention: {done_h: 1}
         "bundles: missing",
     ):
         assert part in listed
+
+
+LIVE = GOOD.replace(
+    "pipelines:",
+    """  - {kind: camera, name: or, url: "rtsp://10.0.0.5/stream"}
+pipelines:
+  - {kind: video, name: gate, bundle: scope-gate, sources: [or]}""",
+)
+
+
+def test_a_pipeline_without_a_kind_is_one_for_series() -> None:
+    config = checked(LIVE).config
+    assert config is not None
+    assert [pipeline.kind for pipeline in config.pipelines] == ["video", "imaging"]
+    assert isinstance(config.sources[2], CameraSource)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said_of_it"),
+    [
+        (
+            "sources: [or]",
+            "sources: [orr]",
+            "pipelines[0].sources[0]: is 'orr', which no source is called (did",
+        ),
+        ("sources: [or]", "sources: [door]", "is 'door', a source of kind dicom; wanted one of kind camera"),
+        ("rtsp://10", "rtsp://me:secret@10", "user and password have options of their own"),
+        ("kind: video", "kind: vidio", "kind is 'vidio'; allowed: imaging, video (did you mean 'video'?)"),
+        ('url: "rtsp', 'path: x, url: "rtsp', "wanted exactly one of url, device and path"),
+        ("sources: [or]", "sources: [or], pace: {gap: 3}", "pipelines[0].pace.gap: unknown key"),
+        ("sources: [or]", "sources: []", "pipelines[0].sources: is a list of 0; allowed: a list of 1 to 64"),
+    ],
+)
+def test_what_is_wrong_with_a_live_source_is_said(old: str, new: str, said_of_it: str) -> None:
+    assert said_of_it in said(LIVE.replace(old, new))
 
 
 def test_each_problem_has_its_line() -> None:
@@ -232,7 +271,11 @@ def test_every_option_has_a_sentence_and_every_number_a_range() -> None:
         for key, option in section["properties"].items():
             place = f"{name}.{key}"
             kind = option.get("type")
-            described = Config if name == "Config" else getattr(schema, name)
+            described = (
+                Config
+                if name == "Config"
+                else next(getattr(module, name) for module in SECTIONS if hasattr(module, name))
+            )
             assert described.model_fields[key].description, place
             assert kind not in ("integer", "number") or {"minimum", "maximum"} <= set(option), place
             assert kind != "array" or {"minItems", "maxItems"} <= set(option), place
@@ -243,7 +286,7 @@ def test_every_option_has_a_sentence_and_every_number_a_range() -> None:
 
 def test_every_number_has_its_unit_in_its_name() -> None:
     counts = {"port", "threads", "workers", "associations_max", "slices_min"}
-    units = ("_s", "_mb", "_h", "_days", "_mm", "_bytes")
+    units = ("_s", "_ms", "_mb", "_h", "_days", "_mm", "_bytes")
     for section in Config.model_json_schema()["$defs"].values():
         for key, option in section["properties"].items():
             assert option.get("type") not in ("integer", "number") or key in counts or key.endswith(units), (

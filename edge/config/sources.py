@@ -1,0 +1,165 @@
+"""What an operator may say about sources: doors for studies, and live sources."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from edge.config.fields import (
+    DEVICE_PATTERN,
+    URL_PATTERN,
+    AeTitle,
+    Host,
+    Modality,
+    Name,
+    Network,
+    Place,
+    Port,
+    Secret,
+    Section,
+)
+
+
+class Caller(Section):
+    """One entry of the list of who may send; what is given must match, at least one of the two is."""
+
+    ae_title: AeTitle | None = Field(default=None, description="Calling AE title; left out: any.")
+    network: Network | None = Field(
+        default=None,
+        description="Address or network the caller comes from, such as 10.1.0.0/16; left out: any.",
+    )
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Self:
+        if self.ae_title is None and self.network is None:
+            raise ValueError("wanted ae_title, network or both (network: 0.0.0.0/0 lets everybody in)")
+        return self
+
+
+class DicomTls(Section):
+    """TLS for a DICOM door."""
+
+    certificate_file: Place = Field(description="PEM file with the door's certificate and its chain.")
+    key: Secret = Field(description="Where the PEM private key of that certificate lies.")
+    ca_file: Place | None = Field(
+        default=None,
+        description="PEM file with the authorities whose clients are let in; left out: none is asked.",
+    )
+
+
+class DicomSource(Section):
+    """A door for C-STORE and C-ECHO."""
+
+    kind: Literal["dicom"] = Field(description="`dicom`: a listener for C-STORE and C-ECHO.")
+    name: Name = Field(description="Names this source in health, topics and logs; unique.")
+    host: Host = Field(
+        default="0.0.0.0",  # noqa: S104  # scanners are elsewhere, and `allow` decides who gets in
+        description="Address to listen on; 127.0.0.1 for this machine only.",
+    )
+    port: Port = Field(default=11112, description="TCP port to listen on; 11112 is the registered one.")
+    ae_title: AeTitle = Field(default="EDGE", description="Our AE title.")
+    only_own_title: bool = Field(
+        default=False,
+        description="Whether callers that call another AE title are refused; `allow` decides in any case.",
+    )
+    associations_max: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="Associations open at once; one more is told to try again later.",
+    )
+    pdu_bytes: int = Field(
+        default=131072,
+        ge=4096,
+        le=1_048_576,
+        description="Largest PDU we accept, in bytes; larger ones are faster.",
+    )
+    allow: tuple[Caller, ...] = Field(
+        min_length=1,
+        max_length=1024,
+        description="Who may send; an association that no entry matches is refused.",
+    )
+    tls: DicomTls | None = Field(default=None, description="Left out: no TLS.")
+
+
+class FolderSource(Section):
+    """A folder that is watched for files."""
+
+    kind: Literal["folder"] = Field(
+        description="`folder`: files that appear in a folder, and in folders in it."
+    )
+    name: Name = Field(description="Names this source in health, topics and logs; unique.")
+    path: Place = Field(description="The folder; made when it is not there.")
+    settle_s: float = Field(
+        default=2.0,
+        ge=0.05,
+        le=3600,
+        description="A file is taken when it has not grown or changed for this many seconds.",
+    )
+    after: Literal["keep", "remove"] = Field(
+        default="keep",
+        description="What becomes of a file once it is safely ours: it stays, or it is removed.",
+    )
+    nifti_modality: Modality | None = Field(
+        default=None,
+        description="What NIfTI files in it show (MR, CT …), for they do not say; left out: unknown.",
+    )
+
+
+class CameraSource(Section):
+    """A camera: over the network, at this machine, or a recording that takes its place."""
+
+    kind: Literal["camera"] = Field(description="`camera`: colour video.")
+    name: Name = Field(description="Names this source in health, topics and logs; unique.")
+    enabled: bool = Field(default=True, description="Whether it is opened; else it is reported as disabled.")
+    url: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
+        default=None,
+        description="rtsp://…, http://… or https://…, without user and password; one of url, device, path.",
+    )
+    device: Annotated[str, Field(pattern=DEVICE_PATTERN)] | None = Field(
+        default=None, description="A V4L2 device of this machine, such as /dev/video0."
+    )
+    path: Place | None = Field(
+        default=None, description="A video file, or a folder in which pictures appear."
+    )
+    transport: Literal["tcp", "udp"] = Field(
+        default="tcp", description="How an RTSP camera sends its pictures; udp is for quiet networks only."
+    )
+    username: str | None = Field(
+        default=None, min_length=1, max_length=256, description="At the camera; left out: none."
+    )
+    password: Secret | None = Field(default=None, description="Where the password lies; left out: none.")
+    loop: bool = Field(default=False, description="Whether a video file begins anew at its end.")
+    open_s: float = Field(
+        default=10.0, ge=0.1, le=300, description="Seconds a camera may take until its first picture."
+    )
+    silence_s: float = Field(
+        default=3.0,
+        ge=0.1,
+        le=300,
+        description="Seconds without a picture after which a camera counts as lost and is opened again.",
+    )
+    retry_min_s: float = Field(
+        default=0.5, ge=0.01, le=3600, description="Shortest pause before it is opened again, in seconds."
+    )
+    retry_max_s: float = Field(
+        default=30.0, ge=0.01, le=3600, description="Longest pause before it is opened again, in seconds."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if sum(way is not None for way in (self.url, self.device, self.path)) != 1:
+            raise ValueError("wanted exactly one of url, device and path")
+        if self.retry_min_s > self.retry_max_s:
+            raise ValueError(
+                f"retry_min_s is {self.retry_min_s:g}, retry_max_s {self.retry_max_s:g}; wanted it not above"
+            )
+        if self.password is not None and self.username is None:
+            raise ValueError("there is a password, but no username; wanted both")
+        return self
+
+
+StudySource = DicomSource | FolderSource
+LiveSource = CameraSource
+Source = Annotated[StudySource | LiveSource, Field(discriminator="kind")]
