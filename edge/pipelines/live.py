@@ -9,20 +9,23 @@ with its reason; a finding may not. Where no frame is assessed for the gap, it s
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
 from edge.domain.errors import StorageFullError
 from edge.domain.finding import Code, Finding, ModelStamp, Observation, StreamSeen
 from edge.domain.frame import Frame, Thermogram
+from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
 from edge.findings.identity import KeyedHash
 from edge.findings.ids import uuid7
 from edge.findings.track import Pace, Said, Tracker
 from edge.kit.journal import Entry, Journal
 from edge.kit.log import Log
+from edge.kit.queues import Latest
 from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
 
@@ -78,13 +81,6 @@ class Look(Protocol):
         """
 
 
-class Newest(Protocol):
-    """Where the newest frame waits: `edge.kit.queues.Latest`."""
-
-    def take(self, *, timeout_s: float) -> Frame | None:
-        """Return the oldest of the newest frames, or None where none came in time or it is closed."""
-
-
 class Live:
     """One pipeline on one source."""
 
@@ -93,7 +89,7 @@ class Live:
         *,
         pipeline: str,
         source: str,
-        frames: Newest,
+        frames: Latest[Frame],
         look: Look,
         pace: Pace,
         age_max_ms: float,
@@ -116,7 +112,7 @@ class Live:
             look: How a frame is read.
             pace: How quickly and how often something is said.
             age_max_ms: A frame older than this is not looked at any more.
-            losses: Frames of the source given up so far, by reason, this pipeline's own included.
+            losses: Frames that were lost before they came here, by reason, since the start.
             trouble: Why the source gives no frames, "" where nothing is known.
             journal: Holds the outbox that `envelope` names.
             envelope: Encodes a finding, given when its frame was captured (UTC, ns).
@@ -159,6 +155,17 @@ class Live:
     def stop(self) -> None:
         """End after the frame in hand."""
         self._stopping.set()
+
+    def health(self) -> StageHealth:
+        """Return the books from the hand-over on: what came in has left, was lost, set aside, or is here."""
+        waiting, worked = self._frames.counts(), self._stage.health()
+        between = waiting.out - worked.taken  # taken out, and not yet in the stage's own books
+        return replace(
+            worked,
+            taken=waiting.taken,
+            dropped=Counter(waiting.dropped) + Counter(worked.dropped),
+            held=waiting.held + max(between, 0) + worked.held,
+        )
 
     def work_once(self, *, timeout_s: float) -> bool:
         """Look at the newest frame, or at how long there was none; return whether there was one."""
@@ -245,9 +252,12 @@ class Live:
             observed_at_ns=self._clock.utc_ns(),
         )
 
+    def _all_losses(self) -> Counter[str]:
+        return Counter(self._losses()) + Counter(self.health().dropped)
+
     def _lost_since(self, said: Said) -> dict[str, int]:
         """Return the losses since the event began, and forget those of an event that is over."""
-        now = self._losses()
+        now = self._all_losses()
         before = self._lost_before.setdefault(said.event_id, dict(now))
         if said.phase == "end":
             del self._lost_before[said.event_id]

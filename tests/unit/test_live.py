@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from edge.findings.envelope import wrap
 from edge.findings.identity import KeyedHash
 from edge.findings.track import Pace
 from edge.kit.journal import Journal
+from edge.kit.queues import Latest
 from edge.kit.stage import Stage
 from edge.pipelines.live import IsPresent, Live, Looked
 from edge.sinks.outbox import QUEUE, from_row, to_entry
@@ -36,16 +35,6 @@ CALIBRATION = Calibration(
     window_transmission=1.0,
     uncertainty_celsius=0.6,
 )
-
-
-@dataclass
-class Waiting:
-    """Frames as `Latest` would give them."""
-
-    frames: deque[Frame] = field(default_factory=deque)
-
-    def take(self, *, timeout_s: float) -> Frame | None:
-        return self.frames.popleft() if self.frames else None
 
 
 class Warmth:
@@ -72,7 +61,7 @@ class Theatre:
     def __init__(self, journal: Journal, clock: FakeClock) -> None:
         self.clock = clock
         self.journal = journal
-        self.waiting = Waiting()
+        self.waiting: Latest[Frame] = Latest(clock=clock)
         self.look = Warmth()
         self.stage = Stage("live", clock)
         self.losses: dict[str, int] = {}
@@ -97,6 +86,10 @@ class Theatre:
         )
 
     def show(self, celsius: float, *, age_s: float = 0.0) -> None:
+        self.hand_over(celsius, age_s=age_s)
+        self.live.work_once(timeout_s=0.0)
+
+    def hand_over(self, celsius: float, *, age_s: float = 0.0) -> None:
         self.sequence += 1
         frame = Frame(
             source="thermo",
@@ -106,8 +99,7 @@ class Theatre:
             content=Thermogram(celsius=np.full((4, 4), celsius, np.float32), calibration=CALIBRATION),
         )
         self.clock.advance(age_s)
-        self.waiting.frames.append(frame)
-        self.live.work_once(timeout_s=0.0)
+        self.waiting.put(frame)
 
     def findings(self) -> list[dict[str, Any]]:
         return [json.loads(from_row(item.body).envelope.body) for item in self.journal.items(QUEUE)]
@@ -134,13 +126,23 @@ def test_what_changes_is_said_once_with_everything_about_it(theatre: Theatre) ->
     assert ended["stream"]["calibration"]["emissivity"] == 0.98
     assert ended["latency_ms"] == {"arrive": 10.0, "measure": 0.5}
     assert ended["series"] is None
-    assert theatre.stage.health().balances
+    assert theatre.live.health().balances
 
 
 def test_a_frame_that_is_too_old_is_dropped_and_counted(theatre: Theatre) -> None:
     theatre.show(36.0, age_s=0.3)
     assert theatre.findings() == []
-    assert theatre.stage.health().dropped == {"stale": 1}
+    assert theatre.live.health().dropped == {"stale": 1}
+
+
+def test_frames_that_wait_too_long_give_way_and_are_counted(theatre: Theatre) -> None:
+    theatre.hand_over(20.0)
+    theatre.hand_over(20.0)
+    theatre.show(36.0)
+    assert theatre.told() == [("begin", "ABSENT")]
+    health = theatre.live.health()
+    assert (health.taken, health.out, health.held, dict(health.dropped)) == (3, 1, 1, {"a newer one came": 1})
+    assert health.balances
 
 
 def test_frames_that_are_all_too_old_end_in_not_assessed(theatre: Theatre) -> None:
@@ -159,7 +161,7 @@ def test_a_frame_that_cannot_be_looked_at_is_set_aside_and_the_next_one_is_looke
     theatre.look.trouble.clear()
     theatre.show(20.0)
     assert theatre.told() == [("begin", "PRESENT"), ("end", "PRESENT"), ("begin", "ABSENT")]
-    health = theatre.stage.health()
+    health = theatre.live.health()
     assert (health.taken, health.out, health.set_aside) == (3, 2, 1)
 
 
