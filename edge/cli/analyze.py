@@ -18,6 +18,7 @@ from rich.text import Text
 
 import edge
 from edge.bundles.store import MANIFEST, Bundle, find
+from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.cli.inputs import Inputs, read_inputs
 from edge.cli.overlay import draw, save
 from edge.cli.rows import cells, console, printable, table
@@ -29,7 +30,8 @@ from edge.findings.mqtt_json import to_dict
 from edge.formats import nifti
 from edge.kit.clock import SystemClock
 from edge.kit.log import to_stderr
-from edge.pipelines.imaging import Assessor, Result
+from edge.pipelines.imaging import Assessor
+from edge.pipelines.result import Result
 from edge.pipelines.stations import Wanted, stations
 from edge.studies.select import Rule
 
@@ -103,16 +105,19 @@ def _assessed(inputs: Inputs, asked: Asked, err: Console) -> Iterator[tuple[str,
 def _assessor(asked: Asked) -> Iterator[Assessor]:
     """Open an engine with the bundles that are wanted."""
     roots = asked.roots or _roots_of_this_installation()
-    bundles = _bundles(asked.bundle, roots)
+    every = (bundle.manifest for bundle in _bundles(asked.bundle, roots))
+    manifests = [manifest for manifest in every if isinstance(manifest, VolumeSegmentation)]
+    if not manifests:
+        raise BundleRejectedError(f"{asked.bundle or 'no bundle'}: wanted one for volumes")
     clock = SystemClock()
     rules = [
         Rule(
-            pipeline=bundle.manifest.name,
-            modalities=frozenset(accepted.modality for accepted in bundle.manifest.input.accepts),
+            pipeline=manifest.name,
+            modalities=frozenset(accepted.modality for accepted in manifest.input.accepts),
         )
-        for bundle in bundles
+        for manifest in manifests
     ]
-    wanted = [Wanted(bundle.manifest.name, bundle.manifest.name, DEADLINE_S) for bundle in bundles]
+    wanted = [Wanted(manifest.name, manifest.name, DEADLINE_S) for manifest in manifests]
     with stations(
         wanted, roots=roots, threads=0, provider="auto", state_folder=_memory(), clock=clock
     ) as ready:

@@ -11,28 +11,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from edge.domain.errors import (
     EdgeError,
-    FormatError,
     NotSelectedError,
     SeriesRejectedError,
-    UnsupportedError,
 )
-from edge.domain.finding import Finding, Observation, SeriesSeen, Verdict
-from edge.domain.image import Scan, Segmentation
+from edge.domain.finding import Finding, Verdict
+from edge.domain.image import Scan
 from edge.domain.ports import Clock
 from edge.domain.study import ClosedBecause, Series
 from edge.findings.identity import KeyedHash
-from edge.findings.ids import uuid7
 from edge.findings.policy import judge, told_apart
 from edge.kit.journal import Entry, Journal, Lease
 from edge.kit.log import Log
 from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
+from edge.pipelines.result import UNROUTED, Assessing, Result, SeriesVoice, is_damage, together
 from edge.pipelines.stations import A_SERIES, Station
 from edge.studies.assemble import Assembler, series_of
 from edge.studies.pixels import build
@@ -40,27 +38,8 @@ from edge.studies.select import Rule, preselect, select
 
 ATTEMPTS_MAX = 3
 IDLE_S = 1.0
-UNROUTED = "intake"
 
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Result:
-    """What became of one series.
-
-    Attributes:
-        findings: At least one; silence is not a result.
-        segmentations: (pipeline, answer) of every volume that was assessed.
-        refusal: Why the series must be looked at by a person, or "".
-        is_damaged: One of its files is not what it claims to be.
-        is_damaged: Some of its bytes are not what they claim to be.
-    """
-
-    findings: tuple[Finding, ...]
-    segmentations: tuple[tuple[str, Segmentation], ...] = ()
-    refusal: str = ""
-    is_damaged: bool = False
 
 
 class Assessor:
@@ -71,7 +50,7 @@ class Assessor:
     ) -> None:
         self._rules = rules
         self._stations = stations
-        self._identity = identity
+        self._voice = SeriesVoice(identity, clock)
         self._clock = clock
 
     def assess(self, series: Series) -> Result:
@@ -88,17 +67,11 @@ class Assessor:
             return self._refused(series, meant_for, trouble)
         assembled_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
         rules = [rule for rule in self._rules if rule.pipeline in meant_for]
-        results = [self._select_and_look(series, scans, rule, assembled_ms) for rule in rules]
-        return Result(
-            findings=tuple(finding for result in results for finding in result.findings),
-            segmentations=tuple(pair for result in results for pair in result.segmentations),
-            refusal="; ".join(dict.fromkeys(result.refusal for result in results if result.refusal)),
-            is_damaged=any(result.is_damaged for result in results),
-        )
+        return together([self._select_and_look(series, scans, rule, assembled_ms) for rule in rules])
 
     def name(self, series: Series) -> str:
         """Name a series in the log: its keyed hash, never its UID."""
-        return self._identity.subject(series.series_uid)
+        return self._voice.name(series)
 
     def give_up(self, series: Series, reason: str) -> Result:
         """Say that nobody could look at a series, for a reason outside the path."""
@@ -110,7 +83,7 @@ class Assessor:
         return Result(
             findings=findings,
             refusal="" if isinstance(trouble, NotSelectedError) else reason,
-            is_damaged=isinstance(trouble, FormatError) and not isinstance(trouble, UnsupportedError),
+            is_damaged=is_damage(trouble),
         )
 
     def _select_and_look(
@@ -135,7 +108,7 @@ class Assessor:
         observations = judge(segmentation, station.policy)
         findings = tuple(
             replace(
-                self._finding(series, name, observation),
+                self._voice.finding(series, name, observation),
                 model=station.model.stamp,
                 latency_ms={"assemble": assembled_ms, **segmentation.latency_ms},
                 notes=_notes(scan, others),
@@ -149,26 +122,7 @@ class Assessor:
     def _unassessed(self, series: Series, pipeline: str, reason: str) -> Finding:
         station = self._stations.get(pipeline)
         code = station.subject if station else A_SERIES
-        return self._finding(
-            series, pipeline, Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=reason)
-        )
-
-    def _finding(self, series: Series, pipeline: str, observation: Observation) -> Finding:
-        return Finding(
-            finding_id=uuid7(self._clock),
-            pipeline=pipeline,
-            subject=self._identity.subject(series.series_uid),
-            study=self._identity.study(series.study_uid),
-            revision=series.revision,
-            observation=observation,
-            seen=SeriesSeen(
-                modality=series.modality,
-                instances=len(series.instances),
-                closed_because=series.closed_because.value,
-            ),
-            model=None,
-            observed_at_ns=self._clock.utc_ns(),
-        )
+        return self._voice.unassessed(series, pipeline, code, reason)
 
 
 def _refuse_a_rest(series: Series) -> None:
@@ -199,7 +153,7 @@ class Imaging:
         *,
         journal: Journal,
         assembler: Assembler,
-        assessor: Assessor,
+        assessor: Assessing,
         envelope: Callable[[Finding, int], Entry],
         stage: Stage,
         beat: Callable[[], None],

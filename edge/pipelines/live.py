@@ -11,12 +11,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
 from edge.domain.errors import StorageFullError
-from edge.domain.finding import Code, Finding, ModelStamp, Observation, StreamSeen
+from edge.domain.finding import Code, Finding, ModelStamp, StreamSeen
 from edge.domain.frame import Frame, Thermogram
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
@@ -28,27 +28,12 @@ from edge.kit.log import Log
 from edge.kit.queues import Latest
 from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
+from edge.pipelines.looked import Looked
 
 STEP_S = 0.25  # longest wait before gaps, summaries and the stop are looked after
 STALE = "stale"
 
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """What one frame shows.
-
-    Attributes:
-        observations: Statements about the picture and its regions, and things with boxes; every statement
-            comes with every frame, for silence is no answer.
-        latency_ms: Per stage, in the order of the path.
-        notes: What was done to the picture that a reader must know.
-    """
-
-    observations: tuple[Observation, ...]
-    latency_ms: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 IsPresent = Callable[[Code, str], bool]

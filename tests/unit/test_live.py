@@ -19,7 +19,8 @@ from edge.findings.track import Pace
 from edge.kit.journal import Journal
 from edge.kit.queues import Latest
 from edge.kit.stage import Stage
-from edge.pipelines.live import IsPresent, Live, Looked
+from edge.pipelines.live import IsPresent, Live
+from edge.pipelines.looked import Looked
 from edge.sinks.outbox import QUEUE, from_row, to_entry
 from tests.fakes.clock import FakeClock
 
