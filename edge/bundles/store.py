@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.bundles.manifest import Manifest, Variant, parse
+from edge.bundles.manifest import Manifest, parse
+from edge.bundles.parts import Variant
 from edge.bundles.verify import read_verified
 from edge.domain.errors import BundleRejectedError
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundles.store import Bundle
 from edge.domain.errors import BundleRejectedError, InferenceError
+from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
 from edge.inference import device
 from edge.inference.deadline import Deadline
-from edge.inference.golden import Golden, agreement, read_golden
+from edge.inference.golden import Exam
 from edge.inference.onnx_runtime import OnnxRuntimeSession
 from edge.inference.openvino_runtime import OpenVinoSession, takes_bf16
-from edge.inference.session import Session, ask
+from edge.inference.session import Session, wiring
 from edge.kit.files import write_durably
 from edge.kit.log import Log
 
 RUN_S = 300.0  # one golden run may take so long
-RUNS = 3  # counted, after one that is not
+RUNS = 3  # counted at least, after one that is not
+RUNS_MAX, RUNS_S = 30, 0.3  # a quick network runs more often, while so much time has not passed
 HOPELESS = 3.0  # a first run so many times slower than the best is not repeated
 FAST_FIRST = ("int8", "bf16", "fp16", "fp32")
 
@@ -48,15 +50,13 @@ class Trial:
     Attributes:
         form: Which.
         latency_ms: Median on the golden input; the first run where that was slow enough to tell.
-        union_dice: Agreement with the golden labels, 0 to 1.
-        label_dice: Mean over the labels, 0 to 1.
+        agreement: With the golden answers, in the numbers of its task: `union_dice`, `score_error` …
         refused: Why it is not used, or "".
     """
 
     form: Form
     latency_ms: float = 0.0
-    union_dice: float = 0.0
-    label_dice: float = 0.0
+    agreement: Mapping[str, float] = field(default_factory=dict)
     refused: str = ""
 
 
@@ -69,43 +69,59 @@ class Admitted:
     trials: tuple[Trial, ...]
 
 
+Opening = Callable[[Bundle, Form], Session]
+
+
 class Admission:
     """The test a bundle takes on this device; the result is remembered for the same bundle and device.
 
     Args:
+        opening: Opens one form of a bundle's network where it will run.
         threads: For one network on the CPU.
         providers: What may be used: `cpu`, `cuda`.
         state_dir: Where results are remembered.
         clock: Measures.
     """
 
-    def __init__(self, *, threads: int, providers: Collection[str], state_dir: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        opening: Opening,
+        threads: int,
+        providers: Collection[str],
+        state_dir: Path,
+        clock: Clock,
+    ) -> None:
+        self._open = opening
         self._threads = threads
         self._providers = sorted(providers)
         self._folder = state_dir / "admission"
         self._clock = clock
         self._log = Log("engine")
 
-    def admit(self, bundle: Bundle) -> Admitted:
+    def admit(self, bundle: Bundle, exam: Exam) -> Admitted:
         """Return a warm session that has just passed the golden check.
+
+        Args:
+            bundle: Whose files are in order.
+            exam: Its golden check.
 
         Raises:
             BundleRejectedError: None does; the message says what each did.
         """
-        golden = read_golden(bundle)
         trials = self._recall(bundle)
         if trials:
-            session, trial = self._try(bundle, trials[0].form, golden, best_ms=0.0)
+            session, trial = self._try(bundle, trials[0].form, exam, best_ms=0.0)
             if session:
                 return Admitted(session, trial.form, trials)
             self._log.warning("measuring again", bundle=bundle.manifest.name, because=trial.refused)
-        return self._measure(bundle, golden)
+        return self._measure(bundle, exam)
 
-    def _measure(self, bundle: Bundle, golden: Golden) -> Admitted:
+    def _measure(self, bundle: Bundle, exam: Exam) -> Admitted:
         best: tuple[Session, Trial] | None = None
         trials: list[Trial] = []
         for form in self._forms(bundle):
-            session, trial = self._try(bundle, form, golden, best_ms=best[1].latency_ms if best else None)
+            session, trial = self._try(bundle, form, exam, best_ms=best[1].latency_ms if best else None)
             trials.append(trial)
             self._log.info("measured", bundle=bundle.manifest.name, form=form, **_numbers(trial))
             if session and (best is None or trial.latency_ms < best[1].latency_ms):
@@ -132,7 +148,7 @@ class Admission:
         yield from (Form(precision, "onnxruntime", "cpu") for precision in on_cpu)
 
     def _try(
-        self, bundle: Bundle, form: Form, golden: Golden, *, best_ms: float | None
+        self, bundle: Bundle, form: Form, exam: Exam, *, best_ms: float | None
     ) -> tuple[Session | None, Trial]:
         """Open a form and run the golden input; with `best_ms` of 0 only once.
 
@@ -140,11 +156,11 @@ class Admission:
             The session, warm, or None where the trial says why it is refused.
         """
         try:
-            session = open_session(bundle, form, threads=self._threads)
+            session = self._open(bundle, form)
         except BundleRejectedError as error:
             return None, Trial(form, refused=str(error))
         try:
-            trial = self._run(session, bundle, form, golden, best_ms)
+            trial = self._run(session, form, exam, best_ms)
         except InferenceError as error:
             trial = Trial(form, refused=str(error))
         if trial.refused:
@@ -152,25 +168,23 @@ class Admission:
             return None, trial
         return session, trial
 
-    def _run(
-        self, session: Session, bundle: Bundle, form: Form, golden: Golden, best_ms: float | None
-    ) -> Trial:
-        first_ms, labels = self._time(session, bundle, golden)
-        alike = agreement(labels, golden.labels)
-        refused = alike.shortfall(bundle)
-        is_enough = bool(refused) or (best_ms is not None and first_ms > HOPELESS * best_ms)
-        latency_ms = (
-            first_ms if is_enough else median(self._time(session, bundle, golden)[0] for _ in range(RUNS))
-        )
-        return Trial(form, latency_ms, alike.union_dice, alike.label_dice, refused)
+    def _run(self, session: Session, form: Form, exam: Exam, best_ms: float | None) -> Trial:
+        first_ms, answers = self._time(session, exam)
+        alike = exam.agreement(answers)
+        is_enough = bool(alike.shortfall) or (best_ms is not None and first_ms > HOPELESS * best_ms)
+        latency_ms = first_ms if is_enough else self._median_ms(session, exam)
+        return Trial(form, latency_ms, alike.numbers, alike.shortfall)
 
-    def _time(self, session: Session, bundle: Bundle, golden: Golden) -> tuple[float, NDArray[np.uint8]]:
+    def _median_ms(self, session: Session, exam: Exam) -> float:
+        taken_ms: list[float] = []
+        while len(taken_ms) < RUNS or (len(taken_ms) < RUNS_MAX and sum(taken_ms) < RUNS_S * 1000):
+            taken_ms.append(self._time(session, exam)[0])
+        return median(taken_ms)
+
+    def _time(self, session: Session, exam: Exam) -> tuple[float, list[NDArray[Any]]]:
         started_ns = self._clock.monotonic_ns()
-        output = bundle.manifest.output
-        answers = [ask(session, image, output, Deadline(self._clock, RUN_S)) for image in golden.images]
-        took_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
-        labels = [answer if answer.ndim == 3 else answer.argmax(axis=0) for answer in answers]
-        return took_ms, np.stack(labels).astype(np.uint8)
+        answers = exam.answers(session, Deadline(self._clock, RUN_S))
+        return (self._clock.monotonic_ns() - started_ns) / 1e6, answers
 
     def _key(self, bundle: Bundle) -> dict[str, object]:
         return {
@@ -210,19 +224,25 @@ def open_session(bundle: Bundle, form: Form, *, threads: int) -> Session:
     if variant is None:
         raise BundleRejectedError(f"{bundle.manifest.name}: has no variant in {stored}")
     network, name = bundle.network(variant), f"{bundle.manifest.name}/{variant.file}"
-    image, answer = bundle.manifest.input.name, bundle.manifest.output.name
+    addressed = wiring(bundle.manifest)
     if form.runtime == "openvino":
         hint = "bf16" if form.precision == "bf16" else "f32"
-        return OpenVinoSession(network, name=name, image=image, answer=answer, hint=hint, threads=threads)
-    return OnnxRuntimeSession(
-        network, name=name, image=image, answer=answer, provider=form.device, threads=threads
+        return OpenVinoSession(network, name=name, wiring=addressed, hint=hint, threads=threads)
+    return OnnxRuntimeSession(network, name=name, wiring=addressed, provider=form.device, threads=threads)
+
+
+def stamp_of(bundle: Bundle, form: Form, session: Session) -> ModelStamp:
+    """Say which weights speak, and on what."""
+    return ModelStamp(
+        model_id=bundle.manifest.name,
+        version=bundle.manifest.version,
+        sha256=bundle.digest,
+        precision=form.precision,
+        runtime=session.runtime,
+        provider=session.provider,
     )
 
 
 def _numbers(trial: Trial) -> dict[str, object]:
-    return {
-        "latency_ms": round(trial.latency_ms, 2),
-        "union_dice": round(trial.union_dice, 4),
-        "label_dice": round(trial.label_dice, 4),
-        "refused": trial.refused or "no",
-    }
+    agreement = {name.replace(" ", "_"): round(number, 4) for name, number in trial.agreement.items()}
+    return {"latency_ms": round(trial.latency_ms, 2), **agreement, "refused": trial.refused or "no"}

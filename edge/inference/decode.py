@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from edge.bundles.manifest import FieldOfView, Output
+from edge.bundles.volume_segmentation import FieldOfView, Output
 from edge.domain.image import Segmentation, Volume
 from edge.preprocess.orient import directions, onto
 

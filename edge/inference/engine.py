@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Self, TypeVar, assert_never
 
-import numpy as np
-
+from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.store import Bundle, find
-from edge.domain.errors import BundleRejectedError, PictureRejectedError
-from edge.domain.finding import ModelStamp
-from edge.domain.image import Segmentation, Volume
+from edge.bundles.volume_segmentation import VolumeSegmentation
+from edge.domain.errors import BundleRejectedError
 from edge.domain.ports import Clock
-from edge.inference.admission import Admission, Admitted, Trial
-from edge.inference.deadline import Deadline
-from edge.inference.decode import decode
-from edge.inference.session import ask
-from edge.inference.tiling import segment
+from edge.inference.admission import Admission, Admitted, Form, Trial, open_session, stamp_of
+from edge.inference.background import Background
+from edge.inference.golden import Exam
+from edge.inference.lanes import Lanes, TurnTaking
+from edge.inference.pictures import PictureClassifier, read_picture_exam
+from edge.inference.session import Session
+from edge.inference.spectra import SpectraEstimator, read_spectra_exam
+from edge.inference.volumes import VolumeSegmenter, read_volume_exam
 from edge.kit.log import Log
-from edge.preprocess.steps import prepare
+
+AnyModel = VolumeSegmenter | PictureClassifier | SpectraEstimator
+Kind = TypeVar("Kind", VolumeSegmenter, PictureClassifier, SpectraEstimator)
 
 
 class Engine:
     """All models of this machine; open it with `with`.
 
+    Networks of volumes are the imaging lane, all others the live lane. On the CPU a live network has a thread
+    of its own for each caller and runs at once, and imaging networks run in threads that give way; on a GPU
+    they take turns, see `Lanes`.
+
     Args:
         names: Bundles that are wanted.
         roots: Folders that hold bundles, searched in this order.
-        threads: For one network on the CPU, at least 1.
+        threads: For one network of volumes on the CPU, at least 1.
+        live_callers: So many may ask one live model at once; each has its own session, with one thread.
+        live_burst_max: On a GPU: so many live runs in a row while imaging waits.
         providers: What may be used: `cpu`, `cuda`.
         state_dir: Where measurements are remembered.
         clock: Measures, and times deadlines.
@@ -43,55 +52,97 @@ class Engine:
         *,
         roots: Sequence[Path],
         threads: int,
+        live_callers: int = 1,
+        live_burst_max: int = 8,
         providers: Collection[str],
         state_dir: Path,
         clock: Clock,
     ) -> None:
         self._names = tuple(names)
         self._roots = tuple(roots)
-        self._admission = Admission(threads=threads, providers=providers, state_dir=state_dir, clock=clock)
+        self._threads = threads
+        self._live_callers = live_callers
+        self._lanes = Lanes(live_burst_max=live_burst_max)
+        self._background = Background()
+        self._imaging = Admission(
+            opening=self._open_imaging,
+            threads=threads,
+            providers=providers,
+            state_dir=state_dir,
+            clock=clock,
+        )
+        self._live = Admission(
+            opening=self._open_live, threads=1, providers=providers, state_dir=state_dir, clock=clock
+        )
         self._clock = clock
         self._log = Log("engine")
         self._bundles: dict[str, Bundle] = {}
-        self._models: dict[str, BundleModel] = {}
+        self._models: dict[str, AnyModel] = {}
+        self._trials: dict[str, tuple[Trial, ...]] = {}
         self._refusals: dict[str, str] = {}
+        self._rooms = ExitStack()
 
     def __enter__(self) -> Self:
-        for name in self._names:
-            try:
-                self._bundles[name] = bundle = find(name, self._roots)
-                admitted = self._admission.admit(bundle)
-            except BundleRejectedError as error:
-                self._refusals[name] = str(error)
-                self._log.error("bundle refused", bundle=name, because=error)
-            else:
-                self._models[name] = BundleModel(bundle, admitted, self._clock)
-                self._log.info(
-                    "bundle admitted", bundle=name, version=bundle.manifest.version, form=admitted.form
-                )
+        with ExitStack() as rooms:
+            rooms.enter_context(self._background)
+            for name in self._names:
+                try:
+                    self._bundles[name] = bundle = find(name, self._roots)
+                    model = self._model(bundle)
+                except BundleRejectedError as error:
+                    self._refusals[name] = str(error)
+                    self._log.error("bundle refused", bundle=name, because=error)
+                else:
+                    rooms.callback(model.close)
+                    self._models[name] = model
+                    form = self._trials[name][0].form
+                    self._log.info("bundle admitted", bundle=name, version=bundle.manifest.version, form=form)
+            self._rooms = rooms.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for model in self._models.values():
-            model.close()
         self._models.clear()
+        self._rooms.close()
 
     @property
     def refusals(self) -> Mapping[str, str]:
         """Bundles that are not used, each with its reason."""
         return MappingProxyType(self._refusals)
 
-    def model(self, name: str) -> BundleModel:
-        """Return a model that is ready.
+    def model(self, name: str) -> VolumeSegmenter:
+        """Return a model of volumes that is ready.
+
+        Raises:
+            BundleRejectedError: Its bundle was refused, never asked for, or has another task.
+        """
+        return self._ready(name, VolumeSegmenter)
+
+    def picture_model(self, name: str) -> PictureClassifier:
+        """Return a model of pictures that is ready.
+
+        Raises:
+            BundleRejectedError: Its bundle was refused, never asked for, or has another task.
+        """
+        return self._ready(name, PictureClassifier)
+
+    def spectra_model(self, name: str) -> SpectraEstimator:
+        """Return a model of spectra that is ready.
+
+        Raises:
+            BundleRejectedError: Its bundle was refused, never asked for, or has another task.
+        """
+        return self._ready(name, SpectraEstimator)
+
+    def trials(self, name: str) -> tuple[Trial, ...]:
+        """Return what each form of a bundle did on this device, the chosen one first.
 
         Raises:
             BundleRejectedError: Its bundle was refused, or never asked for.
         """
-        if name not in self._models:
-            raise BundleRejectedError(self._refusals.get(name, f"{name}: not one of the engine's bundles"))
-        return self._models[name]
+        self._check_known(name, self._trials)
+        return self._trials[name]
 
     def bundle(self, name: str) -> Bundle:
         """Return a bundle whose files are in order, though its network may have been refused.
@@ -99,81 +150,67 @@ class Engine:
         Raises:
             BundleRejectedError: It could not be read.
         """
-        if name not in self._bundles:
-            raise BundleRejectedError(self._refusals.get(name, f"{name}: not one of the engine's bundles"))
+        self._check_known(name, self._bundles)
         return self._bundles[name]
 
+    def _ready(self, name: str, kind: type[Kind]) -> Kind:
+        self._check_known(name, self._models)
+        model = self._models[name]
+        if not isinstance(model, kind):
+            task = self._bundles[name].manifest.task
+            raise BundleRejectedError(f"{name}: is for {task}, which is not what it is asked to do")
+        return model
 
-class BundleModel:
-    """A bundle as a `Model`: prepares, asks the network, decodes; the network serves one caller at a time."""
+    def _check_known(self, name: str, known: Mapping[str, object]) -> None:
+        if name not in known:
+            raise BundleRejectedError(self._refusals.get(name, f"{name}: not one of the engine's bundles"))
 
-    def __init__(self, bundle: Bundle, admitted: Admitted, clock: Clock) -> None:
-        self._manifest = bundle.manifest
-        self._session = admitted.session
-        self._clock = clock
-        self._lane = threading.Lock()
-        self.trials: tuple[Trial, ...] = admitted.trials
-        self.stamp = ModelStamp(
-            model_id=bundle.manifest.name,
-            version=bundle.manifest.version,
-            sha256=bundle.digest,
-            precision=admitted.form.precision,
-            runtime=admitted.session.runtime,
-            provider=admitted.session.provider,
-        )
+    # ── from a bundle to a model ──
 
-    def infer(self, volume: Volume, *, deadline_s: float) -> Segmentation:
-        """Segment a volume; trouble is an exception, never an empty answer.
+    def _model(self, bundle: Bundle) -> AnyModel:
+        """Admit a bundle on the lane of its task.
 
         Raises:
-            PictureRejectedError: The volume is not something the model can honestly work on.
-            DeadlineExceededError: It took longer than `deadline_s`.
-            InferenceError: The runtime failed.
+            BundleRejectedError: Its golden input proves nothing, or no form of it passes here.
         """
-        deadline = Deadline(self._clock, deadline_s)
-        began_ns = self._clock.monotonic_ns()
-        prepared = self._prepare(volume)
-        prepared_ns = self._clock.monotonic_ns()
-        labels = self._ask(prepared, deadline)
-        asked_ns = self._clock.monotonic_ns()
-        segmentation = decode(labels, grid=prepared, source=volume, output=self._manifest.output)
-        decoded_ns = self._clock.monotonic_ns()
-        latency_ms = {
-            "preprocess": (prepared_ns - began_ns) / 1e6,
-            "infer": (asked_ns - prepared_ns) / 1e6,
-            "decode": (decoded_ns - asked_ns) / 1e6,
-        }
-        return replace(segmentation, latency_ms=MappingProxyType(latency_ms))
+        clock = self._clock
+        match bundle.manifest:
+            case VolumeSegmentation() as volumes:
+                admitted = self._admit(self._imaging, bundle, read_volume_exam(bundle, volumes))
+                stamp = stamp_of(bundle, admitted.form, admitted.session)
+                return VolumeSegmenter(volumes, session=admitted.session, stamp=stamp, clock=clock)
+            case PictureClassification() as pictures:
+                admitted = self._admit(self._live, bundle, read_picture_exam(bundle, pictures))
+                sessions, stamp = (
+                    self._seats(bundle, admitted),
+                    stamp_of(bundle, admitted.form, admitted.session),
+                )
+                return PictureClassifier(pictures, sessions=sessions, stamp=stamp, clock=clock)
+            case SpectraRegression() as spectra:
+                admitted = self._admit(self._live, bundle, read_spectra_exam(bundle, spectra, clock))
+                sessions, stamp = (
+                    self._seats(bundle, admitted),
+                    stamp_of(bundle, admitted.form, admitted.session),
+                )
+                return SpectraEstimator(spectra, sessions=sessions, stamp=stamp, clock=clock)
+            case _:
+                assert_never(bundle.manifest)
 
-    def close(self) -> None:
-        """Free the network, after whoever is using it."""
-        with self._lane:
-            self._session.close()
+    def _admit(self, admission: Admission, bundle: Bundle, exam: Exam) -> Admitted:
+        admitted = admission.admit(bundle, exam)
+        self._trials[bundle.manifest.name] = admitted.trials
+        return admitted
 
-    def _prepare(self, volume: Volume) -> Volume:
-        name = self._manifest.name
-        accepted = [f"{kind.modality} in {kind.unit}" for kind in self._manifest.input.accepts]
-        if f"{volume.modality} in {volume.unit}" not in accepted:
-            raise PictureRejectedError(
-                f"volume is {volume.modality} in {volume.unit}, {name} takes {', '.join(accepted)}"
-            )
-        prepared = prepare(volume, self._manifest.preprocessing)
-        if prepared.voxels.size > self._manifest.input.volume_voxels_max:
-            raise PictureRejectedError(
-                f"volume has {prepared.voxels.size} voxels at {prepared.spacing_mm} mm, {name} "
-                f"takes up to {self._manifest.input.volume_voxels_max}"
-            )
-        return prepared
+    def _seats(self, bundle: Bundle, admitted: Admitted) -> list[Session]:
+        """The admitted session and further ones: on a GPU one serves all, since they take turns there."""
+        further = self._live_callers - 1 if admitted.form.device == "cpu" else 0
+        return [admitted.session, *(self._open_live(bundle, admitted.form) for _ in range(further))]
 
-    def _ask(self, prepared: Volume, deadline: Deadline) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        picture = np.ascontiguousarray(prepared.voxels, np.float32)
-        if not self._lane.acquire(timeout=deadline.remaining_s()):
-            raise deadline.exceeded(f"{self._manifest.name}: waiting for its turn")
-        try:
-            return segment(
-                picture,
-                self._manifest.input,
-                lambda tile: ask(self._session, tile, self._manifest.output, deadline),
-            )
-        finally:
-            self._lane.release()
+    def _open_live(self, bundle: Bundle, form: Form) -> Session:
+        session = open_session(bundle, form, threads=1)
+        return session if form.device == "cpu" else TurnTaking(session, self._lanes.live)
+
+    def _open_imaging(self, bundle: Bundle, form: Form) -> Session:
+        if form.device == "cpu":
+            return self._background.open(lambda: open_session(bundle, form, threads=self._threads))
+        return TurnTaking(open_session(bundle, form, threads=self._threads), self._lanes.imaging)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +11,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as trouble
 
 from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.inference.deadline import Deadline
+from edge.inference.ender import Ender
+from edge.inference.session import Answers, Wiring
 
+TYPES: Final = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 # What the runtime raises; it has no common parent of its own.
@@ -35,8 +37,7 @@ class OnnxRuntimeSession:
     Args:
         network: The ONNX file's bytes.
         name: Names the network in errors.
-        image: Name of the graph's input.
-        answer: Name of the graph's output.
+        wiring: By which names and types the graph is addressed.
         provider: `cpu` or `cuda`.
         threads: On the CPU.
 
@@ -46,9 +47,7 @@ class OnnxRuntimeSession:
 
     runtime: Final = f"onnxruntime {ort.__version__}"
 
-    def __init__(
-        self, network: bytes, *, name: str, image: str, answer: str, provider: str, threads: int
-    ) -> None:
+    def __init__(self, network: bytes, *, name: str, wiring: Wiring, provider: str, threads: int) -> None:
         ort.disable_telemetry_events()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -58,7 +57,7 @@ class OnnxRuntimeSession:
         options.log_severity_level = 4  # trouble reaches us as an exception
         # Spinning threads took half of the throughput from whoever shares the cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._name, self._image, self._answer = name, image, answer
+        self._name, self._wiring = name, wiring
         try:
             self._session = ort.InferenceSession(network, options, providers=_providers(provider))
         except TROUBLE as error:
@@ -66,11 +65,12 @@ class OnnxRuntimeSession:
         self.provider = str(self._session.get_providers()[0])  # the list of available ones promises nothing
         if self.provider != PROVIDERS[provider]:
             raise BundleRejectedError(f"{name}: runs on {self.provider}, wanted {PROVIDERS[provider]}")
-        _check_names(self._session, name=name, image=image, answer=answer)
+        _check_names(self._session, name=name, wiring=wiring)
         self._binding = self._session.io_binding()
         self._bound_for: tuple[int, ...] = ()
+        self._ender = Ender()
 
-    def run(self, picture: NDArray[np.float32], deadline: Deadline) -> NDArray[Any]:
+    def run(self, given: NDArray[Any], deadline: Deadline) -> Answers:
         """Run once.
 
         Raises:
@@ -79,30 +79,28 @@ class OnnxRuntimeSession:
         """
         deadline.check(self._name)
         options = ort.RunOptions()
-        ender = threading.Timer(deadline.remaining_s(), _end, (options,))
-        ender.name = "engine-deadline"
-        ender.daemon = True
-        ender.start()
         try:
-            self._bind(picture)
-            self._session.run_with_iobinding(self._binding, options)
+            self._bind(given)
+            with self._ender.ending(options, after_s=deadline.remaining_s()):
+                self._session.run_with_iobinding(self._binding, options)
         except TROUBLE as error:
             if options.terminate:
                 raise deadline.exceeded(self._name) from error
             raise InferenceError(f"{self._name}: ONNX Runtime: {_first_line(error)}") from error
-        finally:
-            ender.cancel()
-        return np.array(self._binding.get_outputs()[0].numpy())  # ours: the next run writes into theirs
+        outputs = zip(self._wiring.answers, self._binding.get_outputs(), strict=True)
+        return {name: np.array(value.numpy()) for name, value in outputs}  # ours: the next run writes theirs
 
-    def _bind(self, picture: NDArray[np.float32]) -> None:
-        self._binding.bind_cpu_input(self._image, picture)
-        if picture.shape != self._bound_for:  # an output that was bound keeps the shape of its first run
+    def _bind(self, given: NDArray[Any]) -> None:
+        self._binding.bind_cpu_input(self._wiring.given, given)
+        if given.shape != self._bound_for:  # an output that was bound keeps the shape of its first run
             self._binding.clear_binding_outputs()
-            self._binding.bind_output(self._answer, "cpu")
-            self._bound_for = picture.shape
+            for answer in self._wiring.answers:
+                self._binding.bind_output(answer, "cpu")
+            self._bound_for = given.shape
 
     def close(self) -> None:
         """Free the network."""
+        self._ender.close()
         del self._binding, self._session
 
 
@@ -115,17 +113,17 @@ def _providers(provider: str) -> list[Any]:
     return [(PROVIDERS["cuda"], {"cudnn_conv_algo_search": "HEURISTIC"}), PROVIDERS["cpu"]]
 
 
-def _check_names(session: Any, *, name: str, image: str, answer: str) -> None:
+def _check_names(session: Any, *, name: str, wiring: Wiring) -> None:
     inputs = {node.name: node.type for node in session.get_inputs()}
     outputs = [node.name for node in session.get_outputs()]
-    if inputs != {image: "tensor(float)"}:
-        raise BundleRejectedError(f"{name}: inputs are {inputs}, the manifest says {image!r}, tensor(float)")
-    if answer not in outputs:
-        raise BundleRejectedError(f"{name}: outputs are {outputs}, the manifest says {answer!r}")
-
-
-def _end(options: ort.RunOptions) -> None:
-    options.terminate = True
+    wanted = TYPES[wiring.dtype]
+    if inputs != {wiring.given: wanted}:
+        raise BundleRejectedError(
+            f"{name}: inputs are {inputs}, the manifest says {wiring.given!r}, {wanted}"
+        )
+    for answer in wiring.answers:
+        if answer not in outputs:
+            raise BundleRejectedError(f"{name}: outputs are {outputs}, the manifest says {answer!r}")
 
 
 def _first_line(error: Exception) -> str:

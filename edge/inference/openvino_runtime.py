@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.inference.deadline import Deadline
+from edge.inference.session import Answers, Wiring
 
 # Importing OpenVINO reports the import to a web address. Without this package it has nothing to do so with.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the documented way to forbid an import
@@ -18,6 +19,7 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the docu
 import openvino as ov  # noqa: E402
 
 CORE: Final = ov.Core()
+TYPES: Final = {"float32": "f32", "uint8": "u8"}
 
 
 class OpenVinoSession:
@@ -26,8 +28,7 @@ class OpenVinoSession:
     Args:
         network: The ONNX file's bytes.
         name: Names the network in errors.
-        image: Name of the graph's input.
-        answer: Name of the graph's output.
+        wiring: By which names and types the graph is addressed.
         hint: Precision of the arithmetic where the graph says float: `f32` or `bf16`.
         threads: On the CPU.
 
@@ -38,9 +39,7 @@ class OpenVinoSession:
     runtime: Final = f"openvino {ov.__version__.split('-')[0]}"
     provider: Final = "CPU"
 
-    def __init__(
-        self, network: bytes, *, name: str, image: str, answer: str, hint: str, threads: int
-    ) -> None:
+    def __init__(self, network: bytes, *, name: str, wiring: Wiring, hint: str, threads: int) -> None:
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
@@ -48,15 +47,15 @@ class OpenVinoSession:
             "INFERENCE_PRECISION_HINT": hint,
             "ENABLE_CPU_PINNING": False,
         }
-        self._name, self._image, self._answer = name, image, answer
+        self._name, self._wiring = name, wiring
         try:
             compiled = CORE.compile_model(CORE.read_model(io.BytesIO(network)), "CPU", options)
-            _check_names(compiled, name=name, image=image, answer=answer)
+            _check_names(compiled, name=name, wiring=wiring)
             self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise BundleRejectedError(f"{name}: OpenVINO refuses it: {_last_line(error)}") from error
 
-    def run(self, picture: NDArray[np.float32], deadline: Deadline) -> NDArray[Any]:
+    def run(self, given: NDArray[Any], deadline: Deadline) -> Answers:
         """Run once.
 
         Raises:
@@ -65,11 +64,11 @@ class OpenVinoSession:
         """
         deadline.check(self._name)
         try:
-            self._request.start_async({self._image: ov.Tensor(picture, shared_memory=True)})
+            self._request.start_async({self._wiring.given: ov.Tensor(given, shared_memory=True)})
             if not self._request.wait_for(max(1, round(deadline.remaining_s() * 1000))):
                 self._cancel()
                 raise deadline.exceeded(self._name)
-            return np.array(self._request.get_tensor(self._answer).data)
+            return {name: np.array(self._request.get_tensor(name).data) for name in self._wiring.answers}
         except RuntimeError as error:
             raise InferenceError(f"{self._name}: OpenVINO: {_last_line(error)}") from error
 
@@ -90,13 +89,17 @@ def takes_bf16() -> bool:
     return "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _check_names(compiled: Any, *, name: str, image: str, answer: str) -> None:
+def _check_names(compiled: Any, *, name: str, wiring: Wiring) -> None:
     inputs = {node.any_name: node.element_type.get_type_name() for node in compiled.inputs}
     outputs = [node.any_name for node in compiled.outputs]
-    if inputs != {image: "f32"}:
-        raise BundleRejectedError(f"{name}: inputs are {inputs}, the manifest says {image!r}, f32")
-    if answer not in outputs:
-        raise BundleRejectedError(f"{name}: outputs are {outputs}, the manifest says {answer!r}")
+    wanted = TYPES[wiring.dtype]
+    if inputs != {wiring.given: wanted}:
+        raise BundleRejectedError(
+            f"{name}: inputs are {inputs}, the manifest says {wiring.given!r}, {wanted}"
+        )
+    for answer in wiring.answers:
+        if answer not in outputs:
+            raise BundleRejectedError(f"{name}: outputs are {outputs}, the manifest says {answer!r}")
 
 
 def _last_line(error: Exception) -> str:

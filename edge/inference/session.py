@@ -1,15 +1,37 @@
-"""One network, ready to answer: a session of either runtime, and every answer checked."""
+"""One network, ready to answer: a session of either runtime behind one port."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundles.manifest import Output
+from edge.bundles.manifest import Manifest
+from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.spectra_regression import SpectraRegression
+from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import InferenceError
 from edge.inference.deadline import Deadline
+
+Answers = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """By which names and types a graph is addressed.
+
+    Attributes:
+        given: Name of its input.
+        dtype: Of its input.
+        answers: Names of its outputs that are read.
+    """
+
+    given: str
+    dtype: Literal["float32", "uint8"]
+    answers: tuple[str, ...]
 
 
 class Session(Protocol):
@@ -23,8 +45,15 @@ class Session(Protocol):
     def provider(self) -> str:
         """What really runs it."""
 
-    def run(self, picture: NDArray[np.float32], deadline: Deadline) -> NDArray[Any]:
-        """Run once; (1, 1, d, h, w) in.
+    def run(self, given: NDArray[Any], deadline: Deadline) -> Answers:
+        """Run once.
+
+        Args:
+            given: Contiguous, of the type and shape the graph takes; it may be changed after the call.
+            deadline: Of the whole answer.
+
+        Returns:
+            What was asked for, by the names of the graph's outputs; the caller's own.
 
         Raises:
             DeadlineExceededError: It was ended because the time was up.
@@ -35,37 +64,28 @@ class Session(Protocol):
         """Free the network."""
 
 
-def ask(
-    session: Session, picture: NDArray[np.float32], output: Output, deadline: Deadline
-) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Run a network and check that the answer has the form its manifest promises.
+def wiring(manifest: Manifest) -> Wiring:
+    """Return how the graph of a bundle is addressed."""
+    match manifest:
+        case VolumeSegmentation():
+            return Wiring(manifest.input.name, "float32", (manifest.output.name,))
+        case PictureClassification():
+            return Wiring(manifest.input.name, manifest.input.dtype, (manifest.output.name,))
+        case SpectraRegression(output=output):
+            both = (output.name, output.uncertainty) if output.uncertainty else (output.name,)
+            return Wiring(manifest.input.name, "float32", both)
+        case _:
+            assert_never(manifest)
 
-    Args:
-        session: Warm.
-        picture: (d, h, w), prepared; contiguous.
-        output: Of the manifest.
-        deadline: Of the whole answer.
 
-    Returns:
-        Labels, (d, h, w) uint8; or logits, (1 + labels, d, h, w) float32.
+def check_form(answer: NDArray[Any], *, shape: tuple[int, ...], dtype: type[np.generic], name: str) -> None:
+    """Compare one output with what its manifest promises.
 
     Raises:
-        DeadlineExceededError: It took too long.
-        InferenceError: The runtime failed, or the answer is not what was promised.
+        InferenceError: Another shape or type, or numbers that are none.
     """
-    answer = session.run(picture[None, None], deadline)
-    classes = 1 + len(output.labels)
-    if output.decoder == "labels":
-        _check_form(answer, (1, *picture.shape), np.dtype(np.uint8), output.name)
-        if answer.size and int(answer.max()) >= classes:
-            raise InferenceError(f"output {output.name!r} holds label {answer.max()}, wanted below {classes}")
-        return np.asarray(answer[0], np.uint8)
-    _check_form(answer, (1, classes, *picture.shape), np.dtype(np.float32), output.name)
-    if not np.isfinite(answer).all():
-        raise InferenceError(f"output {output.name!r} holds NaN or infinity")
-    return np.asarray(answer[0], np.float32)
-
-
-def _check_form(answer: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
     if answer.shape != shape or answer.dtype != dtype:
-        raise InferenceError(f"output {name!r} is {answer.dtype} {answer.shape}, wanted {dtype} {shape}")
+        wanted = f"{np.dtype(dtype)} {shape}"
+        raise InferenceError(f"output {name!r} is {answer.dtype} {answer.shape}, wanted {wanted}")
+    if answer.dtype.kind == "f" and not np.isfinite(answer).all():
+        raise InferenceError(f"output {name!r} holds NaN or infinity")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundles.manifest import Input
+from edge.bundles.volume_segmentation import Input
 
 Labels = NDArray[np.uint8]
 Picture = NDArray[np.float32]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.bundles.manifest import Policy
+from edge.bundles.volume_segmentation import Policy, VolumeSegmentation
 from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import Code
 from edge.domain.ports import Clock, Model
@@ -92,7 +92,8 @@ def _station(engine: Engine, one: Wanted) -> Station:
     policy: Policy | None = None
     refusal = ""
     try:
-        policy = engine.bundle(one.bundle).manifest.policy
+        manifest = engine.bundle(one.bundle).manifest
+        policy = manifest.policy if isinstance(manifest, VolumeSegmentation) else None
         model = engine.model(one.bundle)
     except BundleRejectedError as error:
         refusal = str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from edge.bundles.manifest import Step
+from edge.bundles.volume_segmentation import Step
 from edge.domain.image import Volume
 from edge.preprocess.intensity import percentile, window, zscore
 from edge.preprocess.n4 import n4

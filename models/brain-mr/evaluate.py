@@ -27,8 +27,9 @@ from edge.formats import nifti
 from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
-from edge.inference.session import Session, ask
+from edge.inference.session import Session
 from edge.inference.tiling import segment
+from edge.inference.volumes import ask
 from edge.kit.clock import SystemClock
 from edge.preprocess.steps import prepare
 

@@ -12,14 +12,15 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edge.bundles.store import Bundle, find
+from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.image import Volume
 from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
-from edge.inference.golden import read_golden
 from edge.inference.openvino_runtime import CORE
-from edge.inference.session import Session, ask
+from edge.inference.session import Session
 from edge.inference.tiling import segment
+from edge.inference.volumes import ask, read_volume_exam
 from edge.kit.clock import SystemClock
 from tests.bench.rows import Row
 
@@ -34,7 +35,7 @@ TIMES = 5
 def run(root: Path = MODELS) -> list[Row]:
     """Return what the engine adds to each runtime, and what int8 gains, on one thread."""
     bundle = find("brain-mr", [root])
-    picture = _filled(read_golden(bundle).images[0], side=SIDE_VOXELS)
+    picture = _filled(read_volume_exam(bundle, _manifest(bundle)).images[0], side=SIDE_VOXELS)
     work: dict[str, Callable[[], object]] = {}
     for form, bare in ((INT8, _bare_openvino), (FP32, _bare_onnxruntime)):
         session = open_session(bundle, form, threads=THREADS)
@@ -70,7 +71,7 @@ def _filled(picture: NDArray[np.float32], *, side: int) -> NDArray[np.float32]:
 
 def _answer(bundle: Bundle, session: Session, picture: NDArray[np.float32]) -> None:
     deadline = Deadline(SystemClock(), 300)
-    manifest = bundle.manifest
+    manifest = _manifest(bundle)
     labels = segment(picture, manifest.input, lambda tile: ask(session, tile, manifest.output, deadline))
     grid = Volume(
         voxels=picture,
@@ -80,6 +81,11 @@ def _answer(bundle: Bundle, session: Session, picture: NDArray[np.float32]) -> N
         modality="MR",
     )
     decode(labels, grid=grid, source=grid, output=manifest.output)
+
+
+def _manifest(bundle: Bundle) -> VolumeSegmentation:
+    assert isinstance(bundle.manifest, VolumeSegmentation)
+    return bundle.manifest
 
 
 def _bare_onnxruntime(bundle: Bundle, form: Form, picture: NDArray[np.float32]) -> Callable[[], object]:

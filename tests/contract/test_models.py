@@ -15,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from edge.bundles.store import load
+from edge.bundles.store import Bundle, load
+from edge.bundles.volume_segmentation import Output, VolumeSegmentation
 from edge.domain.errors import (
     BundleRejectedError,
     DeadlineExceededError,
@@ -27,7 +28,8 @@ from edge.domain.ports import Model
 from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.inference.engine import Engine
-from edge.inference.session import Session, ask
+from edge.inference.session import Answers, Session
+from edge.inference.volumes import ask
 from edge.kit.clock import SystemClock
 from tests.builders.bundles import golden, labels_of, network, write_bundle
 from tests.builders.volumes import volume
@@ -161,6 +163,11 @@ def session_of(tmp_path: Path, form: Form, content: bytes) -> Session:
     return open_session(bundle, form, threads=1)
 
 
+def output_of(bundle: Bundle) -> Output:
+    assert isinstance(bundle.manifest, VolumeSegmentation)
+    return bundle.manifest.output
+
+
 @pytest.fixture(params=FORMS, ids=str)
 def form(request: pytest.FixtureRequest) -> Form:
     chosen: Form = request.param
@@ -171,7 +178,7 @@ def test_both_runtimes_give_the_golden_labels(tmp_path: Path, form: Form) -> Non
     bundle = load(write_bundle(tmp_path))
     session = open_session(bundle, form, threads=1)
     picture = np.random.default_rng(0).random((16, 12, 20), np.float32)
-    answer = ask(session, picture, bundle.manifest.output, Deadline(SystemClock(), 30))
+    answer = ask(session, picture, output_of(bundle), Deadline(SystemClock(), 30))
     assert (answer == labels_of(picture)).mean() > 0.99
     session.close()
 
@@ -180,7 +187,7 @@ def test_runs_of_changing_shape_follow_each_other_and_answers_stay(tmp_path: Pat
     session = session_of(tmp_path, form, network())
     shapes = [(8, 12, 16), (8, 12, 16), (16, 8, 8), (8, 12, 16), (4, 4, 4)]
     pictures = [np.random.default_rng(n).random((1, 1, *shape), np.float32) for n, shape in enumerate(shapes)]
-    answers = [session.run(picture, Deadline(SystemClock(), 30)) for picture in pictures]
+    answers = [session.run(picture, Deadline(SystemClock(), 30))["answer"] for picture in pictures]
     for picture, answer in zip(pictures, answers, strict=True):
         assert (answer[0] == labels_of(picture[0, 0])).mean() > 0.98
     session.close()
@@ -193,7 +200,7 @@ def test_a_run_is_ended_in_the_middle_when_its_time_is_up(tmp_path: Path, form: 
         session.run(np.zeros((1, 1, 96, 96, 96), np.float32), Deadline(SystemClock(), 0.05))
     assert time.monotonic() - began < 1.5
     small = session.run(np.zeros((1, 1, 8, 8, 8), np.float32), Deadline(SystemClock(), 30))
-    assert small.shape == (1, 8, 8, 8)
+    assert small["answer"].shape == (1, 8, 8, 8)
     session.close()
 
 
@@ -240,7 +247,7 @@ def test_an_answer_of_another_form_is_an_error_that_says_seen_and_wanted(
     bundle = load(write_bundle(tmp_path, decoder=decoder, networks={"fp32": content}))
     session = open_session(bundle, form, threads=1)
     with pytest.raises(InferenceError, match=message):
-        ask(session, np.ones((8, 8, 8), np.float32), bundle.manifest.output, Deadline(SystemClock(), 30))
+        ask(session, np.ones((8, 8, 8), np.float32), output_of(bundle), Deadline(SystemClock(), 30))
     session.close()
 
 
@@ -260,7 +267,7 @@ sys.addaudithook(lambda event, what: event.startswith("socket.") and print("seen
 from tests.contract.test_models import engine_of
 root = pathlib.Path(sys.argv[1])
 with engine_of(root, "tiny") as engine:
-    print(engine.model("tiny").trials)
+    print(engine.trials("tiny"))
 """
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", program, str(tmp_path)]
@@ -279,7 +286,7 @@ def wrong_network() -> bytes:
 def test_the_fastest_form_that_agrees_is_chosen_and_all_are_told(tmp_path: Path) -> None:
     write_bundle(tmp_path, networks={"int8": wrong_network(), "fp32": network()})
     with engine_of(tmp_path, "tiny") as engine:
-        trials = engine.model("tiny").trials
+        trials = engine.trials("tiny")
         assert engine.model("tiny").stamp.precision in {"fp32", "bf16"}
     passing = [trial for trial in trials if not trial.refused]
     assert trials[0] == min(passing, key=lambda trial: trial.latency_ms)
@@ -338,7 +345,7 @@ def test_a_measurement_is_remembered_until_bundle_or_threads_change(
         opened.append(form)
         return open_session(bundle, form, threads=threads)
 
-    monkeypatch.setattr("edge.inference.admission.open_session", counting)
+    monkeypatch.setattr("edge.inference.engine.open_session", counting)
 
     def opened_by(threads: int) -> int:
         opened.clear()
@@ -370,16 +377,16 @@ def test_a_remembered_form_that_thinks_otherwise_today_is_measured_again(
 ) -> None:
     write_bundle(tmp_path)
     with engine_of(tmp_path, "tiny") as engine:
-        remembered = engine.model("tiny").trials[0].form
+        remembered = engine.trials("tiny")[0].form
 
     def lying(bundle: Any, form: Form, *, threads: int) -> Session:
         session = open_session(bundle, form, threads=threads)
         return Lying(session) if form == remembered else session
 
-    monkeypatch.setattr("edge.inference.admission.open_session", lying)
+    monkeypatch.setattr("edge.inference.engine.open_session", lying)
     with engine_of(tmp_path, "tiny") as engine:
-        chosen = engine.model("tiny").trials[0].form
-        refused = {trial.form for trial in engine.model("tiny").trials if trial.refused}
+        chosen = engine.trials("tiny")[0].form
+        refused = {trial.form for trial in engine.trials("tiny") if trial.refused}
     assert chosen != remembered
     assert refused == {remembered}
 
@@ -393,5 +400,5 @@ class Lying:
         self.provider = session.provider
         self.close: Callable[[], None] = session.close
 
-    def run(self, picture: NDArray[np.float32], deadline: Deadline) -> NDArray[Any]:
-        return self._session.run(picture, deadline) * 0
+    def run(self, given: NDArray[Any], deadline: Deadline) -> Answers:
+        return {name: answer * 0 for name, answer in self._session.run(given, deadline).items()}

@@ -7,45 +7,75 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge.bundles.manifest import N4, Manifest, Orient, Percentile, Resample, Window, ZScore, parse
-from edge.preprocess.steps import STEPS
+import pytest
+from pydantic import BaseModel
+
+from edge.bundles import picture_classification as pictures
+from edge.bundles import spectra_regression as spectra
+from edge.bundles import volume_segmentation as volumes
+from edge.bundles.manifest import TASKS, parse
+from edge.bundles.parts import About
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text()
 
+STEPS: dict[str, tuple[type[BaseModel], ...]] = {
+    "volume-segmentation": (
+        volumes.Window,
+        volumes.Resample,
+        volumes.Orient,
+        volumes.ZScore,
+        volumes.Percentile,
+        volumes.N4,
+    ),
+    "picture-classification": (pictures.Letterbox, pictures.Stretch, pictures.Scale, pictures.Normalize),
+    "spectra-regression": (spectra.Logarithm, spectra.StandardNormal),
+}
 
-SCHEMA: dict[str, Any] = Manifest.model_json_schema()
+
+def chapter(task: str) -> str:
+    """What the page says about one task."""
+    return PAGE.partition(f"\n## Task `{task}`\n")[2].partition("\n## ")[0]
 
 
-def lines(schema: dict[str, Any] = SCHEMA, path: str = "") -> Iterator[str]:
+def lines(tree: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[str]:
     """One line of the table for each key."""
     for key, about in schema["properties"].items():
         yield f"| `{path}{key}` | {about['description']} |"
         below = about.get("$ref") or about.get("items", {}).get("$ref")
         for name in [str(below).rpartition("/")[2]] * bool(below):
-            yield from lines(SCHEMA["$defs"][name], f"{path}{key}{'[]' * ('items' in about)}.")
+            yield from lines(tree, tree["$defs"][name], f"{path}{key}{'[]' * ('items' in about)}.")
 
 
-def test_the_example_is_a_manifest() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    manifest = parse(example, origin="docs/bundle-format.md")
-    assert manifest.name == "brain-mr"
-    assert [step.step for step in manifest.preprocessing] == [
-        "window",
-        "window",
-        "resample",
-        "orient",
-        "percentile",
-    ]
+def table(text: str) -> list[str]:
+    (rows,) = re.findall(r"\| key \| meaning \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
+    return str(rows).splitlines()
 
 
-def test_the_table_of_fields_is_that_of_the_schema() -> None:
-    (table,) = re.findall(r"\| key \| meaning \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE)
-    assert table.splitlines() == list(lines())
+def shared() -> list[str]:
+    schema = About.model_json_schema()
+    return list(lines(schema, schema))
 
 
-def test_every_step_and_each_of_its_parameters_is_explained() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", PAGE, re.MULTILINE))
-    assert set(STEPS) <= set(rows)
-    for model in (Window, Resample, Orient, ZScore, Percentile, N4):
-        for parameter in set(model.model_fields) - {"step", "when"}:
-            assert f"`{parameter}`" in rows[model.__name__.lower()]
+@pytest.mark.parametrize("task", TASKS)
+def test_the_example_of_each_task_is_a_manifest(task: str) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", chapter(task), re.DOTALL)
+    assert parse(example, origin="docs/bundle-format.md").task == task
+
+
+def test_the_table_of_what_every_bundle_says_is_that_of_the_schema() -> None:
+    assert table(PAGE.partition("\n## What every bundle says\n")[2].partition("\n## ")[0]) == shared()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_table_of_each_task_is_that_of_the_schema(task: str) -> None:
+    schema = TASKS[task].model_json_schema()
+    assert table(chapter(task)) == [line for line in lines(schema, schema) if line not in shared()]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_step_and_each_of_its_parameters_is_explained(task: str) -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", chapter(task), re.MULTILINE))
+    for step in STEPS[task]:
+        (name,) = step.model_json_schema()["properties"]["step"]["const"].split()
+        for parameter in set(step.model_fields) - {"step", "when"}:
+            assert f"`{parameter}`" in rows[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pydicom.sr.codedict import codes as dictionary
 
-from edge.bundles.manifest import CodeEntry, Manifest, parse
+from edge.bundles.manifest import Manifest, parse
+from edge.bundles.parts import CodeEntry, Part
 from edge.bundles.store import find, load
 from edge.domain.errors import BundleRejectedError
 from tests.builders.bundles import document, write_bundle
@@ -171,10 +172,15 @@ def test_every_bundle_of_the_repository_has_codes_that_dicom_knows(path: Path) -
 
 def codes(manifest: Manifest) -> list[CodeEntry]:
     """Every SNOMED code it speaks of."""
-    labels = [label.code for label in manifest.output.labels]
-    measured = [reported.code for reported in manifest.policy.measurements]
-    entries = [*labels, *measured, manifest.policy.looked_for]
-    return [entry for entry in entries if entry.system == "SCT"]
+    return [entry for entry in parts(manifest) if isinstance(entry, CodeEntry) and entry.system == "SCT"]
+
+
+def parts(part: Part) -> Iterator[Part]:
+    """A piece of a manifest, and all pieces below it."""
+    yield part
+    for _, value in part:
+        for below in value if isinstance(value, tuple) else (value,):
+            yield from parts(below) if isinstance(below, Part) else ()
 
 
 def variant() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bundles.manifest import N4, Orient, Percentile, Resample, When, Window, ZScore
+from edge.bundles.volume_segmentation import N4, Orient, Percentile, Resample, When, Window, ZScore
 from edge.domain.errors import PictureRejectedError
 from edge.preprocess.intensity import percentile, window, zscore
 from edge.preprocess.n4 import n4

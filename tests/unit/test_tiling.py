@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.bundles.manifest import Input
+from edge.bundles.volume_segmentation import Input
 from edge.inference.tiling import segment, starts
 from tests.builders.bundles import OFFSETS, SLOPES, document, labels_of
 

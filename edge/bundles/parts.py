@@ -1,0 +1,96 @@
+"""What every bundle says, whatever its task, and the pieces that the tasks share."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from edge.domain.finding import Code
+
+
+def _is_plain(name: str) -> str:
+    if PurePosixPath(name).name != name or name.startswith(".") or "\\" in name:
+        raise ValueError("must be the name of a file in the bundle's own folder")
+    return name
+
+
+Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+FileName = Annotated[Words, AfterValidator(_is_plain)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """A piece of the manifest: unknown keys are refused, nothing is coerced, nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class CodeEntry(Part):
+    """A concept of a public coding system."""
+
+    system: Literal["SCT", "DCM", "UCUM", "99EDGE"] = Field(description="Coding system.")
+    value: Words = Field(description="Code in that system, quoted.")
+    meaning: Words = Field(description="Words for a reader.")
+
+    def code(self) -> Code:
+        """Return it as the domain's own type."""
+        return Code(self.system, self.value, self.meaning)
+
+
+class Variant(Part):
+    """The network in one precision."""
+
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(description="Of weights and arithmetic.")
+    file: FileName = Field(description="ONNX file in the bundle's folder.")
+    sha256: Sha256 = Field(description="Of that file, lower-case hex.")
+    devices: tuple[Literal["cpu", "gpu"], ...] = Field(min_length=1, description="Where it may run.")
+
+
+class Accuracy(Part):
+    """One measured number."""
+
+    data: Words = Field(description="What it was measured on.")
+    metric: Words = Field(description="What was measured, with its unit.")
+    value: float = Field(description="The number.")
+
+
+class TrainingData(Part):
+    """One thing the network has learned from."""
+
+    name: Words = Field(description="What.")
+    licence: Words = Field(description="SPDX identifier where there is one.")
+
+
+class Provenance(Part):
+    """How these bytes came to be."""
+
+    script: FileName = Field(description="Makes the networks again.")
+    trained_on: tuple[TrainingData, ...] = Field(min_length=1, description="All of it.")
+
+
+class About(Part):
+    """What every bundle says."""
+
+    format: Literal["edge.bundle/1"] = Field(description="This format.")
+    name: Name = Field(description="That of the folder: small letters, digits, hyphens.")
+    version: Version = Field(description="Three numbers.")
+    licence: Words = Field(description="SPDX identifier of the weights.")
+    intended_use: Words = Field(description="Sentences that go with the findings.")
+    variants: tuple[Variant, ...] = Field(min_length=1, description="The network in its precisions.")
+    accuracy: tuple[Accuracy, ...] = Field(min_length=1, description="Measured numbers.")
+    provenance: Provenance = Field(description="How it came to be.")
+
+
+def check_names_differ(names: list[str], *, where: str) -> None:
+    """Refuse two things of one name.
+
+    Raises:
+        ValueError: Two of them are alike.
+    """
+    if len(set(names)) < len(names):
+        raise ValueError(f"{where}: names must differ, seen {', '.join(names)}")
