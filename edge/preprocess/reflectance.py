@@ -20,7 +20,7 @@ def log(spectra: Spectra, *, floor: float) -> Spectra:
 
 def snv(spectra: Spectra) -> Spectra:
     """Bring each row of (spectra, bands) to mean 0 and standard deviation 1; one without contrast is NaN."""
-    centred = spectra - spectra.mean(axis=1, keepdims=True)
+    centred: Spectra = spectra - spectra.mean(axis=1, keepdims=True)
     spread = centred.std(axis=1, keepdims=True)
     out = np.full_like(centred, np.nan)
     np.divide(centred, spread, out=out, where=spread > 0)
