@@ -18,7 +18,7 @@ from edge.domain.errors import ConfigurationError
 from edge.simulate.time_code import TimeCode, band_height_px, draw_time_code
 
 Codec = Literal["h264", "h265", "mjpeg"]
-SIDE_PX_MAX = 4096
+SIDE_PX_MAX, FPS_MAX = 4096, 120
 _GREY = 128
 _ENCODERS: Final = {"h264": "libx264", "h265": "libx265", "mjpeg": "mjpeg"}
 
@@ -49,8 +49,8 @@ class VideoForm:
 
     Attributes:
         codec: H.264, H.265 or Motion JPEG.
-        height_px: 144 to 4096, a multiple of 4.
-        width_px: 256 to 4096, a multiple of 8.
+        height_px: To be encoded: 144 to 4096, a multiple of 4.
+        width_px: To be encoded: 256 to 4096, a multiple of 8.
         fps: Frames a second, above 0 to 120.
         bit_rate_kbps: Of H.264 and H.265.
         key_interval_s: Time between key frames.
@@ -65,24 +65,26 @@ class VideoForm:
     key_interval_s: float = 1.0
     b_frames: int = 0
 
-    def __post_init__(self) -> None:
-        if self.height_px % 4 or self.width_px % 8 or not 144 <= self.height_px <= SIDE_PX_MAX:
-            raise ConfigurationError(self._wanted())
-        if not 256 <= self.width_px <= SIDE_PX_MAX:
-            raise ConfigurationError(self._wanted())
-        if not 0 < self.fps <= 120:
-            raise ConfigurationError(f"{self.fps} frames a second, wanted more than 0 and at most 120")
-
     @property
     def key_interval(self) -> int:
         """Frames from one key frame to the next."""
         return max(round(self.fps * self.key_interval_s), 1)
 
-    def _wanted(self) -> str:
-        return (
-            f"a picture of {self.width_px}x{self.height_px}, wanted a width from 256 to {SIDE_PX_MAX} "
-            f"that is a multiple of 8, and a height from 144 to {SIDE_PX_MAX} that is a multiple of 4"
-        )
+    def check(self) -> None:
+        """Return where pictures can be drawn and encoded like this.
+
+        Raises:
+            ConfigurationError: They cannot.
+        """
+        has_height = 144 <= self.height_px <= SIDE_PX_MAX and self.height_px % 4 == 0
+        has_width = 256 <= self.width_px <= SIDE_PX_MAX and self.width_px % 8 == 0
+        if not has_height or not has_width:
+            raise ConfigurationError(
+                f"a picture of {self.width_px}x{self.height_px}, wanted a width from 256 to {SIDE_PX_MAX} "
+                f"that is a multiple of 8, and a height from 144 to {SIDE_PX_MAX} that is a multiple of 4"
+            )
+        if not 0 < self.fps <= FPS_MAX:
+            raise ConfigurationError(f"{self.fps:g} frames a second, wanted more than 0, at most {FPS_MAX}")
 
 
 def to_planes(picture: Rgb) -> Planes:
@@ -104,6 +106,12 @@ class Encoder:
     """One encoder; without B frames every picture comes out as soon as it went in."""
 
     def __init__(self, form: VideoForm) -> None:
+        """Choose how.
+
+        Raises:
+            ConfigurationError: Nothing can be encoded like this.
+        """
+        form.check()
         self.form = form
         self._fed = 0
         self._numbers: dict[int, int] = {}  # frame numbers of what is inside, by presentation time

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Literal, Self
 
 import av
-import cv2
 import numpy as np
 
 from edge.simulate.encoding import AccessUnit, Encoder, Planes, Rgb, VideoForm, stamp, to_planes
 from edge.simulate.rtp import payloads
 from edge.simulate.scenes import SceneName, scene
 from edge.simulate.stream import Shot
+from edge.simulate.textures import blurred
 from edge.simulate.time_code import FRAME_NUMBER_MAX, TimeCode
 
 STILL_FRAMES = 25
@@ -22,11 +22,7 @@ _DECODERS = {"h264": "h264", "h265": "hevc", "mjpeg": "mjpeg"}
 
 
 class LiveFootage:
-    """A scene that is drawn and encoded as it is asked for, with the time in the picture.
-
-    Attributes:
-        blur_px: Standard deviation of the blur, as of a lens that is fogged; 0 for none. Changed at any time.
-    """
+    """A scene that is drawn and encoded as it is asked for, with the time in the picture."""
 
     def __init__(
         self,
@@ -35,6 +31,7 @@ class LiveFootage:
         *,
         clock: Literal["monotonic", "utc"] = "monotonic",
         has_time_code: bool = True,
+        blur_px: float = 0.0,
         seed: int = 1,
     ) -> None:
         """Choose what is seen.
@@ -44,14 +41,19 @@ class LiveFootage:
             form: How it is encoded, without B frames.
             clock: Whose time is in the picture.
             has_time_code: Whether there is one at all.
+            blur_px: Standard deviation of the blur, as of a lens that is fogged; 0 for none.
             seed: Of the scene.
+
+        Raises:
+            ConfigurationError: Nothing can be encoded like this.
         """
         assert form.b_frames == 0, "a live encoder holds no frame back"
-        self.blur_px = 0.0
-        self._form = form
-        self._scene = scene(scene_name, height_px=form.height_px, width_px=form.width_px, seed=seed)
-        self._clock, self._has_time_code = clock, has_time_code
+        self._scene_name: SceneName = scene_name
+        self._form, self._blur_px, self._seed = form, blur_px, seed
         self._encoder = Encoder(form)
+        self._scene = scene(scene_name, height_px=form.height_px, width_px=form.width_px, seed=seed)
+        self._clock: Literal["monotonic", "utc"] = clock
+        self._has_time_code = has_time_code
         self._number = 0
         self._started_s: float | None = None
         self._next: Planes | None = None
@@ -92,14 +94,25 @@ class LiveFootage:
         """Return what was shown last, as I420 planes."""
         return self._draw(0.0) if self._shown is None else self._shown.copy()
 
+    def varied(self, *, form: VideoForm | None = None, blur_px: float = 0.0) -> LiveFootage:
+        """Return the same scene at another size, or blurred."""
+        return LiveFootage(
+            self._scene_name,
+            form or self._form,
+            clock=self._clock,
+            has_time_code=self._has_time_code,
+            blur_px=blur_px,
+            seed=self._seed,
+        )
+
     def _now(self, number: int) -> TimeCode:
         now_ns = time.monotonic_ns() if self._clock == "monotonic" else time.time_ns()
         return TimeCode(frame_number=number, clock=self._clock, time_us=now_ns // 1000)
 
     def _draw(self, at_s: float) -> Planes:
         picture = self._scene.picture(at_s)
-        if self.blur_px:
-            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), self.blur_px), dtype=np.uint8)
+        if self._blur_px:
+            picture = blurred(picture, self._blur_px)
         return to_planes(picture)
 
 

@@ -69,11 +69,6 @@ def sender_report(*, ssrc: int, utc_ns: int, timestamp: int, packets: int, octet
     return report + struct.pack(">BBHI", 0x81, 202, 1 + len(item) // 4, ssrc) + item
 
 
-def goodbye(*, ssrc: int) -> bytes:
-    """Return the RTCP packet that ends a stream."""
-    return struct.pack(">BBHI", 0x81, 203, 1, ssrc)
-
-
 def nal_units(content: bytes) -> list[bytes]:
     """Split an Annex B byte stream."""
     units = []

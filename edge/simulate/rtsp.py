@@ -6,6 +6,7 @@ GET_PARAMETER, SET_PARAMETER, TEARDOWN; several receivers for each stream; Basic
 
 from __future__ import annotations
 
+import random
 import secrets
 import socket
 import threading
@@ -29,6 +30,7 @@ from edge.simulate.stream import Line, Stream, Subscriber
 
 CONNECTIONS_MAX = 64
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
+_NOISE_BYTES = 8_192
 _LOOK_UP_S = 0.2  # how often a waiting thread looks whether a session has run out
 
 
@@ -115,6 +117,13 @@ class RtspServer:
         for visit in visits:
             visit.join()
 
+    def babble(self) -> None:
+        """Write noise into every connection, between the packets."""
+        with self._lock:
+            visits = tuple(self._visits)
+        for visit in visits:
+            visit.write(random.randbytes(_NOISE_BYTES))  # noqa: S311  # a fault, no secret
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
@@ -162,6 +171,10 @@ class _Visit(threading.Thread):
     def cut(self) -> None:
         """End the connection from another thread."""
         self._connection.cut()
+
+    def write(self, content: bytes) -> None:
+        """Send something that nobody asked for."""
+        self._connection.send(content)
 
     def run(self) -> None:
         """Answer until the caller goes."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.simulate import rtp
-from edge.simulate.encoding import AccessUnit, VideoForm
+from edge.simulate.encoding import AccessUnit, Planes, VideoForm
 
 SENT_KEPT = 8_192  # frame numbers whose time of sending is remembered
 _REPORT_EVERY_S = 2.0
@@ -33,6 +33,9 @@ class Footage(Protocol):
     @property
     def form(self) -> VideoForm:
         """How they are encoded."""
+
+    def present(self) -> Planes:
+        """Return what was shown last, as I420 planes."""
 
     def first(self) -> bytes:
         """Return an access unit that a description of the stream can be read from."""
@@ -130,10 +133,6 @@ class Subscriber:
             )
         )
 
-    def say_goodbye(self) -> None:
-        """Say that nothing more comes."""
-        self._line.send_control(rtp.goodbye(ssrc=self.ssrc))
-
 
 class Stream:
     """Sends footage to its subscribers from a thread of its own; it rests while there are none."""
@@ -157,6 +156,11 @@ class Stream:
         return self._footage.form
 
     @property
+    def footage(self) -> Footage:
+        """What is shown at present."""
+        return self._footage
+
+    @property
     def subscribers(self) -> int:
         """How many receivers there are."""
         return len(self._subscribers)
@@ -167,10 +171,7 @@ class Stream:
         The codec stays; what was said in the description of the stream is not said again.
         """
         assert footage.form.codec == self.form.codec, "a stream keeps its codec"
-        with self._lock:
-            self._footage = footage
-            for subscriber in self._subscribers:
-                subscriber.wants_key = True
+        self._footage = footage
 
     def description(self) -> bytes:
         """Return an access unit with parameter sets."""
@@ -220,8 +221,13 @@ class Stream:
     def _send_on(self) -> None:
         """Send picture after picture, each when it is due, while somebody listens."""
         due_s = time.monotonic()
+        before = self._footage
         while self._subscribers and not self._stopping.is_set():
             footage = self._footage
+            if footage is not before:
+                for subscriber in tuple(self._subscribers):
+                    subscriber.wants_key = True
+                before = footage
             footage.make_ready()
             if self._stopping.wait(max(due_s - time.monotonic(), 0)):
                 return
