@@ -32,7 +32,7 @@ from edge.kit.clock import SystemClock
 from edge.kit.log import to_stderr
 from edge.pipelines.imaging import Assessor
 from edge.pipelines.result import Result
-from edge.pipelines.stations import Wanted, stations
+from edge.pipelines.stations import Wanted, opened_engine, stations
 from edge.studies.select import Rule
 
 DEADLINE_S = 600.0
@@ -118,11 +118,12 @@ def _assessor(asked: Asked) -> Iterator[Assessor]:
         for manifest in manifests
     ]
     wanted = [Wanted(manifest.name, manifest.name, DEADLINE_S) for manifest in manifests]
-    with stations(
-        wanted, roots=roots, threads=0, provider="auto", state_folder=_memory(), clock=clock
-    ) as ready:
+    names = [one.bundle for one in wanted]
+    with opened_engine(
+        names, roots=roots, threads=0, provider="auto", state_folder=_memory(), clock=clock
+    ) as engine:
         identity = KeyedHash(secrets.token_bytes(KEY_BYTES))
-        yield Assessor(rules=rules, stations=ready, identity=identity, clock=clock)
+        yield Assessor(rules=rules, stations=stations(engine, wanted), identity=identity, clock=clock)
 
 
 def _bundles(name: str | None, roots: Sequence[Path]) -> list[Bundle]:

@@ -17,7 +17,9 @@ from edge.config.schema import Config
 from edge.config.sources import StudySource
 from edge.daemon.parts import (
     MEGABYTE,
+    bundles_of,
     identity_of,
+    live_callers_of,
     patience_s,
     presence_of,
     pump_of,
@@ -32,6 +34,7 @@ from edge.domain.health import StageHealth
 from edge.domain.ports import Clock, Intake
 from edge.domain.study import Instance
 from edge.findings.envelope import wrap
+from edge.inference.engine import Engine
 from edge.kit.clock import SystemClock
 from edge.kit.files import free_bytes
 from edge.kit.journal import Entry, Journal
@@ -44,7 +47,7 @@ from edge.ops.retention import sweep
 from edge.ops.status import StatusFile
 from edge.ops.watchdog import Watchdog
 from edge.pipelines.imaging import Assessor, Imaging
-from edge.pipelines.stations import Station, stations
+from edge.pipelines.stations import opened_engine, stations
 from edge.sinks.outbox import to_entry
 from edge.studies.assemble import Assembler
 from edge.studies.intake import QUEUE as INTAKE
@@ -127,21 +130,22 @@ class Appliance:
     def _open_path(self, rooms: ExitStack, journal: Journal, presence: Presence) -> Intake:
         """Warm the engine, take up what a crash left, and let the imaging thread begin."""
         config, clock = self._config, self._clock
-        ready = rooms.enter_context(
-            stations(
-                wanted_of(config),
+        engine = rooms.enter_context(
+            opened_engine(
+                bundles_of(config),
                 roots=config.bundles.roots,
                 threads=config.engine.threads,
+                live_callers=live_callers_of(config),
                 provider=config.engine.provider,
                 state_folder=config.state.folder,
                 clock=clock,
             )
         )
-        self._tell_models(presence, ready)
+        self._tell_models(presence, engine)
         assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
         assessor = Assessor(
             rules=rules_of(config),
-            stations=ready,
+            stations=stations(engine, wanted_of(config)),
             identity=identity_of(config, journal, presence),
             clock=clock,
         )
@@ -200,12 +204,12 @@ class Appliance:
 
     # ── what it says about itself ─────────────────────────────────────────────────────────────────────────
 
-    def _tell_models(self, presence: Presence, ready: Mapping[str, Station]) -> None:
-        for pipeline in self._config.pipelines:
-            station = ready[pipeline.name]
-            active = station.model.stamp if station.model else None
-            presence.model(pipeline.bundle, active=active, why=station.refusal, latency_ms={})
-            about = {"name": pipeline.bundle, "refusal": station.refusal}
+    def _tell_models(self, presence: Presence, engine: Engine) -> None:
+        for bundle in dict.fromkeys(bundles_of(self._config)):
+            refusal = engine.refusals.get(bundle, "")
+            active = None if refusal else engine.stamp(bundle)
+            presence.model(bundle, active=active, why=refusal, latency_ms={})
+            about = {"name": bundle, "refusal": refusal}
             if active is not None:
                 about["version"] = active.version
                 about["precision"] = active.precision

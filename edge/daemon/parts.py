@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge import __version__
 from edge.config import secrets
-from edge.config.pipelines import ImagingPipeline
+from edge.config.pipelines import ImagingPipeline, VideoPipeline
 from edge.config.schema import Config
 from edge.config.sources import DicomSource, FolderSource
 from edge.domain.ports import Alerts, Clock, StudySource
@@ -123,6 +124,19 @@ def pump_of(config: Config, session: MqttSession, journal: Journal, clock: Clock
 def wanted_of(config: Config) -> list[Wanted]:
     """Return the pipelines for series and the bundles they look with."""
     return [Wanted(one.name, one.bundle, one.deadline_s) for one in _imaging(config)]
+
+
+def bundles_of(config: Config) -> list[str]:
+    """Return the bundles of all pipelines, in their order."""
+    return [one.bundle for one in config.pipelines if one.bundle]
+
+
+def live_callers_of(config: Config) -> int:
+    """Return how many threads may ask one live model at once: one for each source that feeds it."""
+    asking = Counter(
+        one.bundle for one in config.pipelines if isinstance(one, VideoPipeline) for _ in one.sources
+    )
+    return max(asking.values(), default=1)
 
 
 def patience_s(config: Config) -> float:

@@ -12,10 +12,12 @@ from edge.bundles.picture_classification import PictureClassification
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.store import Bundle, find
 from edge.bundles.volume_segmentation import VolumeSegmentation
-from edge.domain.errors import BundleRejectedError
+from edge.domain.errors import BundleRejectedError, InferenceError
+from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
-from edge.inference.admission import Admission, Admitted, Form, Trial, open_session, stamp_of
+from edge.inference.admission import RUN_S, Admission, Admitted, Form, Trial, open_session, stamp_of
 from edge.inference.background import Background
+from edge.inference.deadline import Deadline
 from edge.inference.golden import Exam
 from edge.inference.lanes import Lanes, TurnTaking
 from edge.inference.pictures import PictureClassifier, read_picture_exam
@@ -135,6 +137,15 @@ class Engine:
         """
         return self._ready(name, SpectraEstimator)
 
+    def stamp(self, name: str) -> ModelStamp:
+        """Return which weights of a bundle speak, whatever its task.
+
+        Raises:
+            BundleRejectedError: Its bundle was refused, or never asked for.
+        """
+        self._check_known(name, self._models)
+        return self._models[name].stamp
+
     def trials(self, name: str) -> tuple[Trial, ...]:
         """Return what each form of a bundle did on this device, the chosen one first.
 
@@ -176,35 +187,34 @@ class Engine:
         clock = self._clock
         match bundle.manifest:
             case VolumeSegmentation() as volumes:
-                admitted = self._admit(self._imaging, bundle, read_volume_exam(bundle, volumes))
-                stamp = stamp_of(bundle, admitted.form, admitted.session)
+                admitted, stamp = self._admit(self._imaging, bundle, read_volume_exam(bundle, volumes))
                 return VolumeSegmenter(volumes, session=admitted.session, stamp=stamp, clock=clock)
             case PictureClassification() as pictures:
-                admitted = self._admit(self._live, bundle, read_picture_exam(bundle, pictures))
-                sessions, stamp = (
-                    self._seats(bundle, admitted),
-                    stamp_of(bundle, admitted.form, admitted.session),
-                )
+                sessions, stamp = self._admit_live(bundle, read_picture_exam(bundle, pictures))
                 return PictureClassifier(pictures, sessions=sessions, stamp=stamp, clock=clock)
             case SpectraRegression() as spectra:
-                admitted = self._admit(self._live, bundle, read_spectra_exam(bundle, spectra, clock))
-                sessions, stamp = (
-                    self._seats(bundle, admitted),
-                    stamp_of(bundle, admitted.form, admitted.session),
-                )
+                sessions, stamp = self._admit_live(bundle, read_spectra_exam(bundle, spectra, clock))
                 return SpectraEstimator(spectra, sessions=sessions, stamp=stamp, clock=clock)
             case _:
                 assert_never(bundle.manifest)
 
-    def _admit(self, admission: Admission, bundle: Bundle, exam: Exam) -> Admitted:
+    def _admit(self, admission: Admission, bundle: Bundle, exam: Exam) -> tuple[Admitted, ModelStamp]:
         admitted = admission.admit(bundle, exam)
         self._trials[bundle.manifest.name] = admitted.trials
-        return admitted
+        return admitted, stamp_of(bundle, admitted.form, admitted.session)
 
-    def _seats(self, bundle: Bundle, admitted: Admitted) -> list[Session]:
-        """The admitted session and further ones: on a GPU one serves all, since they take turns there."""
-        further = self._live_callers - 1 if admitted.form.device == "cpu" else 0
-        return [admitted.session, *(self._open_live(bundle, admitted.form) for _ in range(further))]
+    def _admit_live(self, bundle: Bundle, exam: Exam) -> tuple[list[Session], ModelStamp]:
+        """Admit a network and open it once for each caller; on a GPU one session serves all, in turns."""
+        admitted, stamp = self._admit(self._live, bundle, exam)
+        sessions = [admitted.session]
+        while admitted.form.device == "cpu" and len(sessions) < self._live_callers:
+            further = self._open_live(bundle, admitted.form)
+            sessions.append(further)
+            try:
+                exam.answers(further, Deadline(self._clock, RUN_S))  # so that no caller meets a cold one
+            except InferenceError as error:
+                raise BundleRejectedError(f"{bundle.manifest.name}: {error}") from error
+        return sessions, stamp
 
     def _open_live(self, bundle: Bundle, form: Form) -> Session:
         session = open_session(bundle, form, threads=1)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+from edge.bundles.manifest import Manifest
+from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.volume_segmentation import Policy, VolumeSegmentation
 from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import Code
-from edge.domain.ports import Clock, Model
+from edge.domain.ports import Clock, Model, PictureModel, SpectraModel
 from edge.inference.engine import Engine
 
 A_SERIES = Code("SCT", "363679005", "Imaging")
 
+_Task = TypeVar("_Task", VolumeSegmentation, PictureClassification, SpectraRegression)
+_Model = TypeVar("_Model")
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One pipeline as it was configured.
+    """One pipeline for series as it was configured.
 
     Attributes:
         pipeline: Its name.
@@ -35,7 +41,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Station:
-    """One pipeline: a model and how its answers are read.
+    """One pipeline for series: a model and how its answers are read.
 
     Attributes:
         model: Ready to answer, or None where its bundle was refused.
@@ -52,55 +58,108 @@ class Station:
     deadline_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PictureStation:
+    """A model of whole pictures and how its answers are read; without a model it says why.
+
+    Attributes:
+        model: Ready to answer, or None where its bundle was refused.
+        manifest: Of its bundle, or None where it could not be read.
+        refusal: Why there is no model; "" where there is one.
+    """
+
+    model: PictureModel | None
+    manifest: PictureClassification | None
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SpectraStation:
+    """A model of spectra and how its answers are read; without a model it says why.
+
+    Attributes:
+        model: Ready to answer, or None where its bundle was refused.
+        manifest: Of its bundle, or None where it could not be read.
+        refusal: Why there is no model; "" where there is one.
+    """
+
+    model: SpectraModel | None
+    manifest: SpectraRegression | None
+    refusal: str
+
+
 @contextmanager
-def stations(
-    wanted: Sequence[Wanted],
+def opened_engine(
+    bundles: Sequence[str],
     *,
     roots: Sequence[Path],
     threads: int,
+    live_callers: int = 1,
     provider: Literal["auto", "cpu", "cuda"],
     state_folder: Path,
     clock: Clock,
-) -> Iterator[Mapping[str, Station]]:
+) -> Iterator[Engine]:
     """Make every model ready for as long as the `with` lasts.
 
     Args:
-        wanted: The pipelines.
+        bundles: Their names, in any order, doubles allowed.
         roots: Folders that hold bundles, searched in this order.
-        threads: For one network on the CPU; 0: as many as there are cores.
+        threads: For one network of volumes on the CPU; 0: as many as there are cores.
+        live_callers: So many may ask one live model at once.
         provider: `auto` lets the admission measure what is there.
         state_folder: Where the admission remembers what it measured.
         clock: Time.
-
-    Yields:
-        A station for each pipeline, by its name; one whose bundle was refused has a reason and no model.
     """
     engine = Engine(
-        sorted({one.bundle for one in wanted}),
+        sorted(set(bundles)),
         roots=roots,
         threads=threads or len(os.sched_getaffinity(0)),
+        live_callers=live_callers,
         providers=("cpu", "cuda") if provider == "auto" else (provider,),
         state_dir=state_folder,
         clock=clock,
     )
     with engine:
-        yield {one.pipeline: _station(engine, one) for one in wanted}
+        yield engine
+
+
+def stations(engine: Engine, wanted: Sequence[Wanted]) -> Mapping[str, Station]:
+    """Return a station for each pipeline for series, by its name."""
+    return {one.pipeline: _station(engine, one) for one in wanted}
+
+
+def picture_station(engine: Engine, bundle: str) -> PictureStation:
+    """Return the station of a bundle that judges pictures."""
+    model, manifest, refusal = _made_ready(engine, bundle, PictureClassification, engine.picture_model)
+    return PictureStation(model=model, manifest=manifest, refusal=refusal)
+
+
+def spectra_station(engine: Engine, bundle: str) -> SpectraStation:
+    """Return the station of a bundle that reads spectra."""
+    model, manifest, refusal = _made_ready(engine, bundle, SpectraRegression, engine.spectra_model)
+    return SpectraStation(model=model, manifest=manifest, refusal=refusal)
 
 
 def _station(engine: Engine, one: Wanted) -> Station:
-    model: Model | None = None
-    policy: Policy | None = None
-    refusal = ""
-    try:
-        manifest = engine.bundle(one.bundle).manifest
-        policy = manifest.policy if isinstance(manifest, VolumeSegmentation) else None
-        model = engine.model(one.bundle)
-    except BundleRejectedError as error:
-        refusal = str(error)
+    model, manifest, refusal = _made_ready(engine, one.bundle, VolumeSegmentation, engine.model)
     return Station(
         model=model,
         refusal=refusal,
-        policy=policy,
-        subject=policy.looked_for.code() if policy else A_SERIES,
+        policy=manifest.policy if manifest else None,
+        subject=manifest.policy.looked_for.code() if manifest else A_SERIES,
         deadline_s=one.deadline_s,
     )
+
+
+def _made_ready(
+    engine: Engine, bundle: str, task: type[_Task], model: Callable[[str], _Model]
+) -> tuple[_Model | None, _Task | None, str]:
+    """Return model and manifest of a bundle as far as it can be used, and why no further."""
+    manifest: Manifest | None = None
+    try:
+        manifest = engine.bundle(bundle).manifest
+        ready = model(bundle)
+    except BundleRejectedError as error:
+        return None, manifest if isinstance(manifest, task) else None, str(error)
+    assert isinstance(manifest, task), f"{bundle}: the engine gives a model of another task"
+    return ready, manifest, ""

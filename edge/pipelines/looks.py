@@ -1,0 +1,60 @@
+"""How live pipelines read a frame: with a model that judges the picture."""
+
+from __future__ import annotations
+
+from edge.domain.errors import InferenceError
+from edge.domain.finding import Code, ModelStamp
+from edge.domain.frame import Frame, Thermogram
+from edge.findings import pictures
+from edge.pipelines.live import IsPresent
+from edge.pipelines.looked import Looked
+from edge.pipelines.stations import PictureStation
+
+A_PICTURE = Code("SCT", "363679005", "Imaging")
+
+
+class PictureLook:
+    """Asks a model about the whole picture."""
+
+    def __init__(self, station: PictureStation, *, deadline_s: float) -> None:
+        """Store what is needed.
+
+        Args:
+            station: A model, or why there is none.
+            deadline_s: Longest time one picture may take.
+        """
+        self._station = station
+        self._deadline_s = deadline_s
+
+    @property
+    def subject(self) -> Code:
+        """What is looked for."""
+        manifest = self._station.manifest
+        return manifest.policy.looked_for.code() if manifest else A_PICTURE
+
+    @property
+    def stamp(self) -> ModelStamp | None:
+        """Which weights speak."""
+        return self._station.model.stamp if self._station.model else None
+
+    @property
+    def refusal(self) -> str:
+        """Why there is no model, or ""."""
+        return self._station.refusal
+
+    def __call__(self, frame: Frame, *, is_present: IsPresent) -> Looked:
+        """Judge one picture.
+
+        Raises:
+            InferenceError: There is no model, or the frame is no colour picture, or the model failed.
+            PictureRejectedError: The picture is not something the model can honestly work on.
+        """
+        model, manifest = self._station.model, self._station.manifest
+        if model is None or manifest is None:
+            raise InferenceError(self._station.refusal)
+        if isinstance(frame.content, Thermogram):
+            raise InferenceError(f"a thermogram of {frame.source}, {manifest.name} takes colour pictures")
+        scores = model.classify(frame.content, deadline_s=self._deadline_s)
+        code = manifest.policy.looked_for.code()
+        said = pictures.judge(scores, manifest.policy, is_present=is_present(code, ""))
+        return Looked(observations=(said,), latency_ms=scores.latency_ms)
