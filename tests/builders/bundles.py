@@ -1,4 +1,7 @@
-"""A bundle of a few KB whose network anybody can check by hand: bright voxels are its organ."""
+"""A bundle of a few KB whose network anybody can check by hand: bright voxels are its organ.
+
+`picture_bundles` and `spectra_bundles` beside this have the same for the other tasks.
+"""
 
 from __future__ import annotations
 
@@ -179,10 +182,26 @@ def write_bundle(
     edit: Callable[[dict[str, Any]], None] = lambda document: None,
 ) -> Path:
     """Write a bundle with right hashes; `edit` changes the manifest after that."""
-    folder = root / name
+    return write_files(
+        root / name,
+        document(name=name, decoder=decoder),
+        networks=networks or {"fp32": network(decoder=decoder)},
+        golden_npz=golden() if golden_npz is None else golden_npz,
+        edit=edit,
+    )
+
+
+def write_files(
+    folder: Path,
+    written: dict[str, Any],
+    *,
+    networks: Mapping[str, bytes],
+    golden_npz: bytes,
+    edit: Callable[[dict[str, Any]], None],
+) -> Path:
+    """Write a bundle of any task: its networks by precision, its golden npz, and the manifest over them."""
     folder.mkdir(parents=True)
-    written = document(name=name, decoder=decoder)
-    for precision, content in (networks or {"fp32": network(decoder=decoder)}).items():
+    for precision, content in networks.items():
         (folder / f"model.{precision}.onnx").write_bytes(content)
         written["variants"].append(
             {
@@ -192,9 +211,45 @@ def write_bundle(
                 "devices": ["cpu"],
             }
         )
-    npz = golden() if golden_npz is None else golden_npz
-    (folder / "golden.npz").write_bytes(npz)
-    written["golden"]["sha256"] = hashlib.sha256(npz).hexdigest()
+    (folder / "golden.npz").write_bytes(golden_npz)
+    written["golden"]["sha256"] = hashlib.sha256(golden_npz).hexdigest()
     edit(written)
     (folder / "manifest.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
     return folder
+
+
+def npz(**arrays: NDArray[Any]) -> bytes:
+    """Return the bytes of an npz."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the names for its own options
+    return file.getvalue()
+
+
+def about(name: str) -> dict[str, Any]:
+    """What every bundle says, except for the variants."""
+    return {
+        "format": "edge.bundle/1",
+        "name": name,
+        "version": "1.0.0",
+        "licence": "Apache-2.0",
+        "intended_use": "Tests. Not a medical device.",
+        "variants": [],
+        "accuracy": [{"data": "its own golden input", "metric": "agreement", "value": 1.0}],
+        "provenance": {"script": "bundles.py", "trained_on": [{"name": "nothing", "licence": "CC0-1.0"}]},
+    }
+
+
+def serialized(
+    nodes: list[onnx.NodeProto],
+    *,
+    given: onnx.ValueInfoProto,
+    answers: list[onnx.ValueInfoProto],
+    weights: Mapping[str, NDArray[Any]],
+) -> bytes:
+    """Return the bytes of an ONNX file that was checked."""
+    constants = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "tiny", [given], answers, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
