@@ -26,6 +26,7 @@ from edge.sinks.mqtt import MqttSink
 from edge.sinks.pump import Pump
 from edge.sources.dicom import Caller, DicomDoor, DoorTls
 from edge.sources.folder import WatchedFolder
+from edge.sources.folder_files import Studies
 from edge.studies.select import Rule
 
 MEGABYTE = 1_000_000
@@ -206,7 +207,7 @@ def _folder(source: FolderSource, spool: Path, clock: Clock, stage: Stage) -> Wa
         spool=spool,
         settle_s=source.settle_s,
         after=source.after,
-        nifti_modality=source.nifti_modality or "",
+        contents=Studies(nifti_modality=source.nifti_modality or ""),
         clock=clock,
         stage=stage,
     )

@@ -17,8 +17,8 @@ class Arrival:
         transfer_syntax_uid: Of the data set, or "" where the format has none.
         series_uid: SeriesInstanceUID; "" where the object names none.
         study_uid: StudyInstanceUID; "" where the object names none.
-        modality: Modality as the object says (`CT`, `MR`, …), or "".
-        format: `dicom` or `nifti`.
+        modality: Modality as the object says (`CT`, `MR`, …), or ""; `HSI` and `SPECTRUM` are words of ours.
+        format: `dicom`, `nifti`, `cube` or `spectrum`.
         received_path: The file as the source wrote it, on the file system of the intake folder, closed.
         size_bytes: Of that file.
         sha256: Hex digest of the *data set* (DICOM) or of the file (other formats).

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ from edge.domain.study import Arrival
 from edge.kit.files import write_durably
 from edge.kit.log import Log
 from edge.kit.stage import Stage
-from edge.sources.folder_files import Identity, UnfinishedError, copy_in, identify
+from edge.sources.folder_files import Contents, Identity, UnfinishedError
 
 _POLL_MAX_S = 1.0
 _UNFINISHED_S = 30.0  # a file that stays truncated this long is taken as it is, and ends as NOT_ASSESSED
@@ -38,14 +38,20 @@ Fingerprint = tuple[int, int, int]  # inode, size in bytes, time of the last cha
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A file as it was when it last changed."""
+    """A file, and those that come with it, as they were when one of them last changed."""
 
     fingerprint: Fingerprint
+    others: tuple[Fingerprint | None, ...]
     since_ns: int
+
+    @property
+    def state(self) -> tuple[Fingerprint | None, ...]:
+        """What changes when any of the files does."""
+        return (self.fingerprint, *self.others)
 
 
 class WatchedFolder:
-    """Takes DICOM and NIfTI files out of a folder and the folders in it."""
+    """Takes files out of a folder and the folders in it."""
 
     def __init__(
         self,
@@ -55,7 +61,7 @@ class WatchedFolder:
         spool: Path,
         settle_s: float,
         after: Literal["keep", "remove"],
-        nifti_modality: str,
+        contents: Contents,
         clock: Clock,
         stage: Stage,
     ) -> None:
@@ -68,7 +74,7 @@ class WatchedFolder:
                 name in it.
             settle_s: A file is taken when it has not changed for this long.
             after: What becomes of a file that was taken.
-            nifti_modality: What NIfTI files show, or "".
+            contents: What the folder is for.
             clock: Time.
             stage: The books: set aside is what is nothing for us; it stays where it is.
         """
@@ -79,13 +85,13 @@ class WatchedFolder:
         self._settle_ns = round(settle_s * 1e9)
         self._poll_s = min(_POLL_MAX_S, settle_s / 2)
         self._after = after
-        self._nifti_modality = nifti_modality
+        self._contents = contents
         self._clock = clock
         self._log = Log(name)
         self._stopping = threading.Event()
         self._waiting: dict[str, _Seen] = {}
         self._finished: dict[str, Fingerprint] = {}  # taken, or nothing for us
-        self._unfinished: dict[str, Fingerprint] = {}
+        self._unfinished: dict[str, tuple[Fingerprint | None, ...]] = {}
         self._pause_until_ns = 0
         self._association = ""
 
@@ -137,36 +143,56 @@ class WatchedFolder:
                 break
             if self._finished.get(path) == fingerprint:
                 continue
+            others = tuple(present.get(str(other)) for other in self._companions(path))
             seen = self._waiting.get(path)
-            if seen is None or seen.fingerprint != fingerprint:
-                self._waiting[path] = _Seen(fingerprint, now_ns)
+            if seen is None or seen.state != (fingerprint, *others):
+                self._waiting[path] = _Seen(fingerprint, others, now_ns)
             elif now_ns - seen.since_ns >= self._settle_ns:
+                if self._comes_with_another(path, seen):
+                    continue
                 has_taken |= self._take(Path(path), seen, intake)
         if has_taken:
             self._write_ledger()
         if self._waiting.keys() <= self._unfinished.keys():
             self._close(intake)
 
+    def _companions(self, path: str) -> Sequence[Path]:
+        try:
+            return self._contents.companions(Path(path))
+        except OSError:
+            return ()  # it vanished or cannot be read: whoever takes it says so
+
+    def _comes_with_another(self, path: str, seen: _Seen) -> bool:
+        """Whether a file needs no taking of its own; it is then done with."""
+        try:
+            if not self._contents.comes_with_another(Path(path)):
+                return False
+        except OSError:
+            return False  # it vanished or cannot be read: whoever takes it says so
+        del self._waiting[path]
+        self._finished[path] = seen.fingerprint
+        return True
+
     def _take(self, path: Path, seen: _Seen, intake: Intake) -> bool:
         """Hand one settled file over; return whether we are through with it."""
         is_patient = self._clock.monotonic_ns() - seen.since_ns < _UNFINISHED_S * 1e9
-        if is_patient and self._unfinished.get(str(path)) == seen.fingerprint:
+        if is_patient and self._unfinished.get(str(path)) == seen.state:
             return False
         is_through = True
 
         def step() -> None:
             try:
-                identity = identify(path, nifti_modality=self._nifti_modality, is_patient=is_patient)
+                identity = self._contents.identify(path, is_patient=is_patient)
                 self._hand_over(path, seen, identity, intake)
             except UnfinishedError as trouble:
-                self._unfinished[str(path)] = seen.fingerprint
+                self._unfinished[str(path)] = seen.state
                 raise DeliveryError(f"not whole: {trouble}") from trouble  # the stage puts it back
             except (StorageFullError, JournalError) as trouble:
                 self._pause_until_ns = self._clock.monotonic_ns() + self._settle_ns
                 raise DeliveryError(str(trouble)) from trouble
             except OSError as trouble:  # a full disk, a share that is away, a file that is not ours yet
-                self._unfinished[str(path)] = seen.fingerprint
-                self._waiting[str(path)] = _Seen(seen.fingerprint, self._clock.monotonic_ns())
+                self._unfinished[str(path)] = seen.state
+                self._waiting[str(path)] = replace(seen, since_ns=self._clock.monotonic_ns())
                 raise DeliveryError(f"cannot be read or copied: {trouble.strerror}") from trouble
 
         def later(reason: str) -> None:
@@ -187,7 +213,7 @@ class WatchedFolder:
         copy = self._spool / f"{uuid.uuid4().hex}.part{identity.suffix}"
         self._association = self._association or f"{self.name} {uuid.uuid4().hex[:12]}"
         try:
-            size_bytes, sha256 = copy_in(path, copy, content_offset=identity.content_offset)
+            size_bytes, sha256 = self._contents.copy_in(path, copy, identity)
             intake.keep(
                 Arrival(
                     sop_uid=identity.sop_uid or f"2.25.{int(sha256[:32], 16)}",
@@ -215,7 +241,8 @@ class WatchedFolder:
         """Remove what was taken, but not what has come in its place since."""
         try:
             if _fingerprint(path.stat()) == seen.fingerprint:
-                path.unlink(missing_ok=True)
+                for each in (*self._contents.companions(path), path):
+                    each.unlink(missing_ok=True)
         except OSError as trouble:
             item = f"inode {seen.fingerprint[0]}"
             self._log.error("taken and not removed", item=item, because=trouble.strerror)

@@ -1,4 +1,4 @@
-"""What lies in a watched folder: is it an object for us, is it whole, and what does it say about itself."""
+"""What lies in a folder of studies: is it an object for us, is it whole, what does it say about itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import math
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from edge.domain.errors import FormatError
 from edge.formats.dicom import index
@@ -20,6 +22,45 @@ _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
 _GZIP = 31  # zlib's window bits for a gzip header
 
 
+class Contents(Protocol):
+    """What a watched folder is for."""
+
+    def comes_with_another(self, path: Path, /) -> bool:
+        """Whether a file is taken together with another one, and never alone.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+
+    def identify(self, path: Path, *, is_patient: bool) -> Identity:
+        """Say what a file is.
+
+        Args:
+            path: The file.
+            is_patient: Whether to wait for a file that is not whole yet; else it is taken as it is.
+
+        Raises:
+            UnfinishedError: It is not whole, and `is_patient`.
+            FormatError: It is nothing for us.
+            OSError: It cannot be read.
+        """
+
+    def copy_in(self, path: Path, target: Path, identity: Identity, /) -> tuple[int, str]:
+        """Copy what a file stands for; return the size of the copy in bytes and the SHA-256 of its content.
+
+        Raises:
+            UnfinishedError: It changed meanwhile.
+            OSError: It cannot be read or written.
+        """
+
+    def companions(self, path: Path, /) -> Sequence[Path]:
+        """Return the other files that are taken with one, and may be removed with it.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+
+
 class UnfinishedError(FormatError):
     """A file that ends before what its header announces; perhaps it is still being written."""
 
@@ -29,8 +70,8 @@ class Identity:
     """What an object says about itself.
 
     Attributes:
-        format: `dicom` or `nifti`.
-        suffix: Of the file we keep: `.dcm`, `.nii`, `.nii.gz`.
+        format: `dicom`, `nifti`, `cube` or `spectrum`.
+        suffix: Of the file we keep: `.dcm`, `.nii`, `.nii.gz`, `.cube`, `.spectrum`.
         content_offset: Where what the digest is made of begins.
         sop_uid: "" where the format has none; it is then made from the digest.
     """
@@ -47,39 +88,41 @@ class Identity:
     announced_instances: int | None = None
 
 
-def identify(path: Path, *, nifti_modality: str, is_patient: bool) -> Identity:
-    """Say what a file is.
+class Studies:
+    """DICOM and NIfTI files, each one by itself."""
 
-    Args:
-        path: The file.
-        nifti_modality: What NIfTI files show, for they do not say.
-        is_patient: Whether to wait for a file that is not whole yet; else it is taken as it is.
+    def __init__(self, *, nifti_modality: str) -> None:
+        """Store what NIfTI files show, for they do not say; or ""."""
+        self._nifti_modality = nifti_modality
 
-    Raises:
-        UnfinishedError: It is not whole, and `is_patient`.
-        FormatError: It is nothing for us.
-        OSError: It cannot be read.
-    """
-    with path.open("rb") as file:
-        head = file.read(132)
-    name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        if is_patient:
-            _check_nifti(path)
-        suffix = ".nii.gz" if head[:2] == b"\x1f\x8b" else ".nii"
-        return Identity("nifti", suffix, modality=nifti_modality, announced_instances=1)
-    if head[128:] == b"DICM" or name.endswith((".dcm", ".dicom", ".ima")):
-        return _identify_dicom(path, is_patient=is_patient)
-    raise FormatError("neither DICOM (.dcm, or DICM behind 128 bytes) nor NIfTI (.nii, .nii.gz)")
+    def comes_with_another(self, _path: Path) -> bool:
+        """No file does."""
+        return False
+
+    def identify(self, path: Path, *, is_patient: bool) -> Identity:
+        """Say what a file is; see `Contents.identify`."""
+        with path.open("rb") as file:
+            head = file.read(132)
+        name = path.name.lower()
+        if name.endswith((".nii", ".nii.gz")):
+            if is_patient:
+                _check_nifti(path)
+            suffix = ".nii.gz" if head[:2] == b"\x1f\x8b" else ".nii"
+            return Identity("nifti", suffix, modality=self._nifti_modality, announced_instances=1)
+        if head[128:] == b"DICM" or name.endswith((".dcm", ".dicom", ".ima")):
+            return _identify_dicom(path, is_patient=is_patient)
+        raise FormatError("neither DICOM (.dcm, or DICM behind 128 bytes) nor NIfTI (.nii, .nii.gz)")
+
+    def copy_in(self, path: Path, target: Path, identity: Identity) -> tuple[int, str]:
+        """Copy a file; the digest is of what begins at `identity.content_offset`."""
+        return _copy(path, target, content_offset=identity.content_offset)
+
+    def companions(self, _path: Path) -> Sequence[Path]:
+        """There are none."""
+        return ()
 
 
-def copy_in(path: Path, target: Path, *, content_offset: int) -> tuple[int, str]:
-    """Copy a file; return its size in bytes and the SHA-256 of what begins at `content_offset`.
-
-    Raises:
-        UnfinishedError: It changed meanwhile.
-        OSError: It cannot be read or written.
-    """
+def _copy(path: Path, target: Path, *, content_offset: int) -> tuple[int, str]:
     digest = hashlib.sha256()
     size_bytes = 0
     with path.open("rb") as source, target.open("xb") as copy:

@@ -133,7 +133,8 @@ def _place(path: Path) -> tuple[str, ...]:
 
 def _suffix(arrival: Arrival) -> str:
     compressed = arrival.received_path.name.endswith(".gz")
-    return {"dicom": ".dcm", "nifti": ".nii.gz" if compressed else ".nii"}[arrival.format]
+    known = {"dicom": ".dcm", "nifti": ".nii.gz" if compressed else ".nii"}
+    return known.get(arrival.format, f".{arrival.format}")
 
 
 def _short(text: str) -> str:

@@ -18,6 +18,7 @@ from edge.kit.stage import Stage
 from edge.sources.dicom import Caller, DicomDoor
 from edge.sources.dicom_object import Command, part10_head
 from edge.sources.folder import WatchedFolder
+from edge.sources.folder_files import Studies
 from tests.builders.arrivals import arrival
 from tests.builders.raw_scu import CT_STORAGE, EXPLICIT, RawScu, data_set
 from tests.fakes.study_source import FakeStudySource
@@ -102,7 +103,7 @@ class ToFolder:
             spool=folder / "spool",
             settle_s=0.05,
             after="remove",
-            nifti_modality="",
+            contents=Studies(nifti_modality=""),
             clock=clock,
             stage=Stage("folder", clock),
         )

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from pydicom.data import get_testdata_file
 from edge.domain.errors import ConfigurationError, StorageFullError
 from edge.domain.study import Arrival, Kept
 from edge.kit.stage import Stage
-from edge.sources import folder
 from edge.sources.folder import WatchedFolder
-from edge.sources.folder_files import copy_in
+from edge.sources.folder_files import Identity, Studies
+from edge.sources.folder_spectral import Measurements
+from tests.builders.cubes import ramp, write_envi
 from tests.fakes.clock import FakeClock
 
 SETTLE_S = 2.0
@@ -68,7 +70,7 @@ class Bench:
                 "spool": self.spool,
                 "settle_s": SETTLE_S,
                 "after": "keep",
-                "nifti_modality": "MR",
+                "contents": Studies(nifti_modality="MR"),
                 "clock": self.clock,
                 "stage": self.stage,
                 **options,
@@ -296,7 +298,7 @@ def test_a_file_that_cannot_be_copied_now_is_taken_later(
 ) -> None:
     ct(bench.path / "a.dcm")
     with monkeypatch.context() as broken:
-        broken.setattr(folder, "copy_in", partial(cannot, number=number))
+        broken.setattr(Studies, "copy_in", partial(cannot, number=number))
         for _ in range(3):
             assert bench.settle(40.0) == []
     bench.make()  # a restart has not forgotten it either
@@ -307,10 +309,13 @@ def test_a_file_that_cannot_be_copied_now_is_taken_later(
 def test_a_file_that_cannot_be_copied_holds_up_no_series(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def copy(path: Path, target: Path, **options: int) -> tuple[int, str]:
-        return {"b.dcm": cannot}.get(path.name, copy_in)(path, target, **options)
+    copy_in = Studies.copy_in
 
-    monkeypatch.setattr(folder, "copy_in", copy)
+    def copy(self: Studies, path: Path, target: Path, identity: Identity) -> tuple[int, str]:
+        act: Callable[..., tuple[int, str]] = {"b.dcm": cannot}.get(path.name, partial(copy_in, self))
+        return act(path, target, identity)
+
+    monkeypatch.setattr(Studies, "copy_in", copy)
     ct(bench.path / "a.dcm")
     ct(bench.path / "b.dcm")
     [arrival] = bench.settle()
@@ -352,7 +357,7 @@ def test_a_file_that_cannot_be_removed_is_taken_once(bench: Bench, monkeypatch: 
 def test_a_ledger_that_cannot_be_written_stops_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ct(bench.path / "a.dcm")
     with monkeypatch.context() as broken:
-        broken.setattr(folder, "write_durably", cannot)
+        broken.setattr("edge.sources.folder.write_durably", cannot)
         assert len(bench.settle()) == 1
     ct(bench.path / "b.dcm")
     assert len(bench.settle()) == 1
@@ -370,3 +375,36 @@ def test_a_folder_that_is_gone_is_said_and_nothing_is_taken_twice_when_it_is_bac
     away.rename(bench.path)
     assert bench.settle() == []
     assert bench.stage.health().note == ""
+
+
+def test_a_cube_comes_as_one_with_its_binary_and_waits_for_it(bench: Bench) -> None:
+    bench.make(contents=Measurements(kind="cube"), after="remove")
+    write_envi(bench.path, "late", ramp())
+    (bench.path / "late.raw").rename(bench.path / ".late.raw")
+    assert bench.settle() == []
+    (bench.path / ".late.raw").rename(bench.path / "late.raw")
+    [arrival] = bench.settle()
+    assert (arrival.format, arrival.modality, arrival.announced_instances) == ("cube", "HSI", 1)
+    assert list(bench.path.iterdir()) == []
+    assert bench.stage.health().balances
+
+
+def test_a_binary_that_is_still_growing_is_waited_for(bench: Bench) -> None:
+    bench.make(contents=Measurements(kind="cube"))
+    write_envi(bench.path, "slow", ramp())
+    whole = (bench.path / "slow.raw").read_bytes()
+    for share in range(1, 10):  # longer than a file that does not change would be waited for
+        (bench.path / "slow.raw").write_bytes(whole[: len(whole) * share // 10])
+        assert bench.settle(10.0) == []
+    (bench.path / "slow.raw").write_bytes(whole)
+    assert len(bench.settle()) == 1
+
+
+def test_a_spectrum_is_taken_and_a_note_beside_it_is_not(bench: Bench) -> None:
+    bench.make(contents=Measurements(kind="spectrum"))
+    points = "\n".join(f"{x}\t{x * x % 97}" for x in range(100, 400))
+    (bench.path / "bone.txt").write_text(points)
+    (bench.path / "note.docx").write_text("remember the milk")
+    [arrival] = bench.settle()
+    assert (arrival.format, arrival.modality) == ("spectrum", "SPECTRUM")
+    assert bench.stage.health().set_aside == 1
