@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import warnings
 from collections import Counter
@@ -23,13 +22,11 @@ from rich.progress import (
 from rich.table import Table
 
 from edge.cli.paths import files_of, missing
-from edge.cli.scu import CONTEXTS_MAX, Outcome, Parcel, Peer, carry
 from edge.domain.errors import ConfigurationError, FormatError
-from edge.formats.dicom import index
+from edge.simulate.scu import CONTEXTS_MAX, Outcome, Parcel, Peer, carry, parcel_of
 
 ASSOCIATIONS = 4
 FAILURES_SHOWN_MAX = 10
-_NEGOTIABLE = re.compile(r"[!-~]{1,64}")
 
 
 @dataclass(slots=True)
@@ -90,7 +87,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
         found = 0
         for file in files_of(path) if path.exists() else ():
             try:
-                gathered.parcels.append(_parcel(file))
+                gathered.parcels.append(parcel_of(file))
                 found += 1
             except FormatError as trouble:
                 if path.is_dir():
@@ -100,27 +97,6 @@ def gather(paths: Sequence[Path]) -> Gathered:
         if path.is_dir() and not found:
             gathered.unreadable.append(f"{path}: no DICOM object in this folder")
     return gathered
-
-
-def _parcel(file: Path) -> Parcel:
-    if not file.is_file():
-        raise FormatError("neither a file nor a folder")
-    about = index(file)
-    if not about.sop_uid or not about.sop_class_uid:
-        raise FormatError("names no SOP class and instance; wanted an object that can be stored")
-    for uid in (about.sop_class_uid, about.transfer_syntax_uid):
-        if not _NEGOTIABLE.fullmatch(uid):
-            raise FormatError(
-                f"names {uid[:70]!r}, which cannot be negotiated; wanted at most 64 digits and dots"
-            )
-    return Parcel(
-        path=file,
-        sop_class_uid=about.sop_class_uid,
-        sop_uid=about.sop_uid,
-        transfer_syntax_uid=about.transfer_syntax_uid,
-        data_set_offset=about.data_set_offset,
-        data_set_bytes=file.stat().st_size - about.data_set_offset,
-    )
 
 
 def send(parcels: Sequence[Parcel], peer: Peer, *, console: Console) -> list[tuple[Parcel, Outcome]]:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.demo.series import write_series
 from edge.domain.errors import ConfigurationError, FormatError
 from edge.formats import dicom
 from edge.formats.nifti import read as read_nifti
+from edge.simulate.series import write_series
 
 MNI = ("nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
 SMALL = (("CT_small.dcm", "GE CT, one slice"), ("MR_small.dcm", "Toshiba MR, one slice"))

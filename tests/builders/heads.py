@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.demo.series import write_series
+from edge.simulate.series import write_series
 from tests.builders.volumes import volume
 
 

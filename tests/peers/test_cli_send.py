@@ -13,9 +13,9 @@ from typing import Any
 import pydicom.data
 import pytest
 
-from edge.cli.scu import CONTEXTS_MAX
 from edge.cli.send import Gathered, gather, lots
 from edge.formats.dicom import index
+from edge.simulate.scu import CONTEXTS_MAX
 from tests.peers.archive import Archive
 from tests.peers.command import edge, start
 from tests.ports import free_port

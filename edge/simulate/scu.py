@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import random
+import re
 import socket
 import struct
 import threading
@@ -23,13 +24,15 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from edge.domain.errors import DeliveryError
+from edge.domain.errors import DeliveryError, FormatError
+from edge.formats.dicom import index
 
 CONTEXTS_MAX = 128
 ATTEMPTS_MAX = 2
 PDV_BYTES_MAX = 131_072
 ANSWER_S = 120.0
 BUSY_S = 60.0
+_NEGOTIABLE = re.compile(r"[!-~]{1,64}")
 _TRANSIENT = 2
 _COMMAND, _DATA, _LAST = 1, 0, 2
 
@@ -89,6 +92,32 @@ class Outcome:
     def is_stored(self) -> bool:
         """Success, or success with a warning (0xBxxx)."""
         return self.status is not None and (self.status == 0 or self.status >> 12 == 0xB)
+
+
+def parcel_of(file: Path) -> Parcel:
+    """Read what has to be known of a file before it is sent.
+
+    Raises:
+        FormatError: It is no object that can be stored.
+    """
+    if not file.is_file():
+        raise FormatError("neither a file nor a folder")
+    about = index(file)
+    if not about.sop_uid or not about.sop_class_uid:
+        raise FormatError("names no SOP class and instance; wanted an object that can be stored")
+    for uid in (about.sop_class_uid, about.transfer_syntax_uid):
+        if not _NEGOTIABLE.fullmatch(uid):
+            raise FormatError(
+                f"names {uid[:70]!r}, which cannot be negotiated; wanted at most 64 digits and dots"
+            )
+    return Parcel(
+        path=file,
+        sop_class_uid=about.sop_class_uid,
+        sop_uid=about.sop_uid,
+        transfer_syntax_uid=about.transfer_syntax_uid,
+        data_set_offset=about.data_set_offset,
+        data_set_bytes=file.stat().st_size - about.data_set_offset,
+    )
 
 
 def carry(
