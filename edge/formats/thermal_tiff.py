@@ -45,6 +45,8 @@ def read_pages(file: BinaryIO) -> Iterator[NDArray[np.uint16]]:
     if order is None:
         raise FormatError(f"{head[:4]!r}, wanted the beginning of a TIFF")
     (at,) = unpack(f"{order}I", head, 4, what="a TIFF header")
+    if not at:
+        raise FormatError("a TIFF without a picture, as it is while it is being written")
     seen: set[int] = set()
     while at:
         if at in seen or len(seen) == _PAGES_MAX:

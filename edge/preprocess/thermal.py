@@ -56,10 +56,11 @@ class _Setting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Table:
-    """One temperature, and its standard uncertainty, for every count."""
+    """One temperature, and its standard uncertainty, for every count; and the largest of the latter."""
 
     celsius: NDArray[np.float32]
     uncertainty_k: NDArray[np.float32]
+    worst_k: float
 
 
 def thermogram(raw: RawThermogram, site: SiteCalibration) -> Thermogram:
@@ -71,10 +72,11 @@ def thermogram(raw: RawThermogram, site: SiteCalibration) -> Thermogram:
 
     Returns:
         Degrees Celsius; NaN where a count is saturated or means no temperature. Its calibration carries the
-        largest standard uncertainty within the middle 98 % of the picture; NaN where nothing was measured.
+        largest standard uncertainty within the middle 98 % of the picture, or that of any count where
+        nothing was measured.
 
     Raises:
-        UnsupportedError: Nobody says what a count means.
+        UnsupportedError: Nobody says what a count means, or no count means a temperature.
         ConfigurationError: The site wants pyradi, which is not there.
     """
     setting = _setting(raw, site)
@@ -133,9 +135,13 @@ def _table(setting: _Setting) -> _Table:
     uncertainty = standard_uncertainty_k(
         signal, setting.surroundings, setting.atmosphere, setting.uncertainties
     )
+    of_counts = np.interp(kelvin, GRID_KELVIN, uncertainty).astype(np.float32)
+    if not np.isfinite(of_counts).any():
+        raise UnsupportedError(f"{setting.scale} with {setting.surroundings} gives no count a temperature")
     return _Table(
         celsius=(kelvin - ZERO_CELSIUS_K).astype(np.float32),
-        uncertainty_k=np.interp(kelvin, GRID_KELVIN, uncertainty).astype(np.float32),
+        uncertainty_k=of_counts,
+        worst_k=float(np.nanmax(of_counts)),
     )
 
 
@@ -151,8 +157,8 @@ def _uncertainty_k(counts: NDArray[np.uint16], table: _Table) -> float:
     """Return the largest standard uncertainty in the picture without its coldest and hottest percent."""
     height, width = counts.shape
     sample = np.sort(counts[:: max(1, height // _SAMPLED), :: max(1, width // _SAMPLED)], axis=None)
-    sample = sample[np.isfinite(table.celsius.take(sample))]
+    sample = sample[np.isfinite(table.uncertainty_k.take(sample))]
     if not sample.size:
-        return float("nan")
+        return table.worst_k
     ends = [sample[round((sample.size - 1) * percent / 100)] for percent in _MIDDLE_PERCENT]
     return float(np.max(table.uncertainty_k[ends]))

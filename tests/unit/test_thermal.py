@@ -119,11 +119,16 @@ def test_counts_below_the_offset_mean_no_temperature() -> None:
     assert np.isnan(seen).tolist() == [[True, True, False]]
 
 
-def test_a_picture_without_any_measurement_has_no_uncertainty_either() -> None:
+def test_a_picture_without_any_measurement_is_as_uncertain_as_can_be() -> None:
     dark = replace(raw(), counts=np.zeros((4, 4), np.uint16))
     seen = thermogram(dark, NO_SITE)
     assert np.isnan(seen.celsius).all()
-    assert math.isnan(seen.calibration.uncertainty_celsius)
+    assert 2.0 < seen.calibration.uncertainty_celsius < 1000.0
+
+
+def test_a_scale_by_which_nothing_is_a_temperature_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="gives no count a temperature"):
+        thermogram(raw(scale=replace(SC660, o=-70_000.0)), NO_SITE)
 
 
 def test_what_nobody_says_is_not_guessed() -> None:
