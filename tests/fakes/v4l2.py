@@ -82,6 +82,7 @@ class FakeKernel:
 
     def _request(self, about: bytearray) -> None:
         (count,) = struct.unpack_from("=I", about, 0)
+        self._queued.clear()
         size_bytes = (self.width * 2 + self.row_padding_bytes) * self.height
         self._memory = [bytearray(size_bytes) for _ in range(count)]
 
