@@ -107,6 +107,29 @@ class FolderSource(Section):
     )
 
 
+class PictureQuality(Section):
+    """When a camera's picture counts as faulty; a source with such a picture is degraded, and says why."""
+
+    frozen_s: float = Field(
+        default=10.0,
+        ge=0,
+        le=3600,
+        description="Nothing moves for so many seconds, not even noise; 0: never.",
+    )
+    black_level: float = Field(
+        default=24.0, ge=0, le=255, description="98 of 100 pixels are darker than this, 0 to 255."
+    )
+    blinded_share: float = Field(
+        default=0.6, ge=0.01, le=1, description="At least this share of the pixels is saturated."
+    )
+    blurred_ratio: float = Field(
+        default=0.3, ge=0, le=1, description="Less than this share of its usual sharpness is left."
+    )
+    hold_s: float = Field(
+        default=2.0, ge=0, le=600, description="So many seconds must a fault last, and be gone to be over."
+    )
+
+
 class CameraSource(Section):
     """A camera: over the network, at this machine, or a recording that takes its place."""
 
@@ -140,6 +163,9 @@ class CameraSource(Section):
         le=300,
         description="Seconds without a picture after which a camera counts as lost and is opened again.",
     )
+    quality: PictureQuality = Field(
+        default=PictureQuality(), description="When its picture counts as faulty."
+    )
     retry_min_s: float = Field(
         default=0.5, ge=0.01, le=3600, description="Shortest pause before it is opened again, in seconds."
     )
@@ -161,5 +187,5 @@ class CameraSource(Section):
 
 
 StudySource = DicomSource | FolderSource
-LiveSource = CameraSource
-Source = Annotated[StudySource | LiveSource, Field(discriminator="kind")]
+LiveSourceOption = CameraSource
+Source = Annotated[StudySource | LiveSourceOption, Field(discriminator="kind")]

@@ -10,11 +10,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from edge.config.schema import Config
 from edge.config.sources import StudySource
+from edge.daemon.live import Surroundings, open_live
 from edge.daemon.parts import (
     MEGABYTE,
     bundles_of,
@@ -34,6 +36,7 @@ from edge.domain.health import StageHealth
 from edge.domain.ports import Clock, Intake
 from edge.domain.study import Instance
 from edge.findings.envelope import wrap
+from edge.findings.identity import KeyedHash
 from edge.inference.engine import Engine
 from edge.kit.clock import SystemClock
 from edge.kit.files import free_bytes
@@ -81,7 +84,7 @@ class Appliance:
         self._fatal = ""
         self._watchdog = Watchdog(clock)
         self._books: list[Callable[[], StageHealth]] = []
-        self._sources: list[Mapping[str, str]] = []
+        self._sources: list[Callable[[], Mapping[str, str]]] = []
         self._models: list[Mapping[str, str]] = []
         self._latency = Recent()
 
@@ -106,8 +109,11 @@ class Appliance:
         journal = rooms.enter_context(Journal(self._config.state.folder / "journal.db", self._clock))
         self._watchdog.expect("the journal", journal.is_usable)
         presence = self._open_way_out(rooms, journal)
-        intake = self._open_path(rooms, journal, presence)
+        identity = identity_of(self._config, journal, presence)
+        engine = self._open_engine(rooms, presence)
+        intake = self._open_path(rooms, journal, engine, identity)
         rooms.enter_context(self._thread("watchdog", lambda: self._watchdog.run(self._stopping)))
+        self._open_live(rooms, journal, engine, identity, presence)
         self._open_sources(rooms, intake, presence)
 
     def _open_way_out(self, rooms: ExitStack, journal: Journal) -> Presence:
@@ -127,9 +133,8 @@ class Appliance:
         self._latency = pump.latency_ms
         return presence
 
-    def _open_path(self, rooms: ExitStack, journal: Journal, presence: Presence) -> Intake:
-        """Warm the engine, take up what a crash left, and let the imaging thread begin."""
-        config, clock = self._config, self._clock
+    def _open_engine(self, rooms: ExitStack, presence: Presence) -> Engine:
+        config = self._config
         engine = rooms.enter_context(
             opened_engine(
                 bundles_of(config),
@@ -138,15 +143,20 @@ class Appliance:
                 live_callers=live_callers_of(config),
                 provider=config.engine.provider,
                 state_folder=config.state.folder,
-                clock=clock,
+                clock=self._clock,
             )
         )
         self._tell_models(presence, engine)
+        return engine
+
+    def _open_path(self, rooms: ExitStack, journal: Journal, engine: Engine, identity: KeyedHash) -> Intake:
+        """Take up what a crash left, and let the imaging thread begin."""
+        config, clock = self._config, self._clock
         assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
         assessor = Assessor(
             rules=rules_of(config),
             stations=stations(engine, wanted_of(config)),
-            identity=identity_of(config, journal, presence),
+            identity=identity,
             clock=clock,
         )
         imaging = self._imaging(journal, assembler, assessor)
@@ -173,6 +183,24 @@ class Appliance:
         rooms.enter_context(self._thread("imaging", imaging.run, imaging.stop))
         return intake
 
+    def _open_live(
+        self, rooms: ExitStack, journal: Journal, engine: Engine, identity: KeyedHash, presence: Presence
+    ) -> None:
+        """Open live sources and whoever looks at them; none of them is ever waited for."""
+        around = Surroundings(
+            engine=engine,
+            journal=journal,
+            presence=presence,
+            identity=identity,
+            envelope=partial(self._envelope, journal),
+            watchdog=self._watchdog,
+            start=self._thread,
+            clock=self._clock,
+        )
+        for opened in open_live(rooms, self._config, around):
+            self._books += opened.books
+            self._sources.append(opened.about)
+
     def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> None:
         for source in self._config.sources:
             if not isinstance(source, StudySource):
@@ -180,27 +208,27 @@ class Appliance:
             stage = Stage(source.name, self._clock)
             rooms.enter_context(source_of(self._config, source, self._clock, stage).serve(intake))
             self._books.append(stage.health)
-            self._sources.append({"name": source.name, "kind": source.kind, "state": "online"})
+            about = {"name": source.name, "kind": source.kind, "state": "online"}
+            self._sources.append(lambda about=about: about)  # type: ignore[misc]  # mypy: a default is no argument
             presence.source(source.name, "online")
             self._log.info("source open", source=source.name, kind=source.kind)
 
     def _imaging(self, journal: Journal, assembler: Assembler, assessor: Assessor) -> Imaging:
         stage = Stage("imaging", self._clock)
         self._books.append(stage.health)
-        site, device = self._config.site.id, self._config.device.id
-
-        def envelope(finding: Finding, received_at_ns: int) -> Entry:
-            sealed = wrap(finding, site=site, device=device, sequence=journal.counter("finding"))
-            return to_entry(sealed, received_at_ns=received_at_ns)
-
         return Imaging(
             journal=journal,
             assembler=assembler,
             assessor=assessor,
-            envelope=envelope,
+            envelope=partial(self._envelope, journal),
             stage=stage,
             beat=self._watchdog.watch("imaging", limit_s=patience_s(self._config)),
         )
+
+    def _envelope(self, journal: Journal, finding: Finding, received_at_ns: int) -> Entry:
+        site, device = self._config.site.id, self._config.device.id
+        sealed = wrap(finding, site=site, device=device, sequence=journal.counter("finding"))
+        return to_entry(sealed, received_at_ns=received_at_ns)
 
     # ── what it says about itself ─────────────────────────────────────────────────────────────────────────
 
@@ -234,7 +262,7 @@ class Appliance:
             return {
                 "session": presence.session,
                 "broker": session.connected,
-                "sources": self._sources,
+                "sources": [about() for about in self._sources],
                 "models": self._models,
                 "delivery_ms": self._delivery(),
                 "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,

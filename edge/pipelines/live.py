@@ -137,6 +137,11 @@ class Live:
         except StorageFullError as full:
             self._log.error("the end of what was seen could not be written down", because=full)
 
+    @property
+    def name(self) -> str:
+        """Name of its stage, and of its thread."""
+        return self._stage.name
+
     def stop(self) -> None:
         """End after the frame in hand."""
         self._stopping.set()

@@ -70,6 +70,13 @@ class Appliance:
             "drain_s": 5,
         }
 
+    def add(self, *, source: dict[str, object], pipeline: dict[str, object] | None = None) -> None:
+        """Add a source, and whoever looks at it, before the start."""
+        for section, entry in (("sources", source), ("pipelines", pipeline)):
+            listed = self.document[section]
+            assert isinstance(listed, list)
+            listed += [entry] if entry is not None else []
+
     def start(self) -> None:
         """Start the daemon and wait until it says READY=1."""
         self.config.write_text(yaml.safe_dump(self.document))

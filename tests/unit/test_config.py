@@ -286,7 +286,7 @@ def test_every_option_has_a_sentence_and_every_number_a_range() -> None:
 
 def test_every_number_has_its_unit_in_its_name() -> None:
     counts = {"port", "threads", "workers", "associations_max", "slices_min"}
-    units = ("_s", "_ms", "_mb", "_h", "_days", "_mm", "_bytes")
+    units = ("_s", "_ms", "_mb", "_h", "_days", "_mm", "_bytes", "_level", "_share", "_ratio")
     for section in Config.model_json_schema()["$defs"].values():
         for key, option in section["properties"].items():
             assert option.get("type") not in ("integer", "number") or key in counts or key.endswith(units), (

@@ -1,0 +1,231 @@
+"""The live half of the appliance: each live source with everything that looks at it, built and started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.config import secrets
+from edge.config.pipelines import LivePipeline, Pace
+from edge.config.schema import Config
+from edge.config.sources import CameraSource, LiveSourceOption
+from edge.domain.finding import Finding
+from edge.domain.frame import Frame
+from edge.domain.health import StageHealth
+from edge.domain.ports import Clock, FrameSource
+from edge.findings import track
+from edge.findings.identity import KeyedHash
+from edge.inference.engine import Engine
+from edge.kit.backoff import Backoff
+from edge.kit.journal import Entry, Journal
+from edge.kit.queues import Latest
+from edge.kit.stage import Stage
+from edge.ops.presence import Presence
+from edge.ops.watchdog import Watchdog
+from edge.pipelines.live import Live, Look
+from edge.pipelines.looks import PictureLook
+from edge.pipelines.stations import picture_station
+from edge.preprocess.picture_quality import QualityLimits
+from edge.sources.camera_device import DeviceCamera
+from edge.sources.camera_file import VideoFile
+from edge.sources.camera_folder import FrameFolder
+from edge.sources.camera_rtsp import RtspCamera
+from edge.sources.camera_stream import StreamCamera
+from edge.sources.live import LiveSource
+from edge.sources.live_books import LiveBooks
+from edge.sources.live_looks import Looks
+
+HANG_S = 30.0  # what a thread of a live pipeline may take beyond the deadline of its model
+StartThread = Callable[[str, Callable[[], None], Callable[[], None]], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Surroundings:
+    """What the live half needs of the rest of the appliance.
+
+    Attributes:
+        engine: Open, with every bundle.
+        journal: Open.
+        presence: Is told how sources are.
+        identity: Makes subjects.
+        envelope: Encodes a finding, given when its frame was captured (UTC, ns).
+        watchdog: Expects the threads to move.
+        start: Runs a body in a thread of a name until the `with` ends and its stop was called.
+        clock: Time.
+    """
+
+    engine: Engine
+    journal: Journal
+    presence: Presence
+    identity: KeyedHash
+    envelope: Callable[[Finding, int], Entry]
+    watchdog: Watchdog
+    start: StartThread
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpenedSource:
+    """One live source that runs.
+
+    Attributes:
+        about: Name, kind, state and reason, as of now.
+        books: Of the source, and of each pipeline that looks at it.
+    """
+
+    about: Callable[[], Mapping[str, str]]
+    books: tuple[Callable[[], StageHealth], ...]
+
+
+def open_live(rooms: ExitStack, config: Config, around: Surroundings) -> list[OpenedSource]:
+    """Start every live source of a configuration: first whoever looks at it, then the source.
+
+    Raises:
+        SecretError: The password of a camera cannot be read.
+    """
+    sources = [one for one in config.sources if isinstance(one, LiveSourceOption)]
+    looking = [one for one in config.pipelines if isinstance(one, LivePipeline)]
+    return [
+        _open_source(rooms, source, [one for one in looking if source.name in one.sources], around)
+        for source in sources
+    ]
+
+
+def _open_source(
+    rooms: ExitStack, source: LiveSourceOption, pipelines: Iterable[LivePipeline], around: Surroundings
+) -> OpenedSource:
+    clock = around.clock
+    books = LiveBooks(source.name, clock=clock)
+    frames: dict[str, Latest[Frame]] = {one.name: Latest(clock=clock) for one in pipelines}
+    camera = _camera(source, clock, books)
+    running = LiveSource(
+        source.name,
+        source=camera,
+        interrupt=camera.interrupt,
+        books=books,
+        hand_overs=list(frames.values()),
+        say=lambda state, why: around.presence.source(source.name, state, why=why),
+        looks=Looks(limits=_limits(source)),
+        open_s=source.open_s,
+        silence_s=source.silence_s,
+        backoff=Backoff(min_s=source.retry_min_s, max_s=source.retry_max_s),
+        disabled="" if source.enabled else "the site has turned it off",
+        clock=clock,
+    )
+    lives = [_live(one, source.name, frames[one.name], running, around) for one in pipelines]
+    for live in lives:
+        rooms.enter_context(around.start(live.name, live.run, live.stop))
+    rooms.enter_context(running)
+
+    def about() -> Mapping[str, str]:
+        state, why = running.state()
+        return {"name": source.name, "kind": source.kind, "state": state, "why": why}
+
+    return OpenedSource(about=about, books=(running.health, *(live.health for live in lives)))
+
+
+def _live(
+    pipeline: LivePipeline, source: str, frames: Latest[Frame], running: LiveSource, around: Surroundings
+) -> Live:
+    name = f"{pipeline.name} on {source}"
+    deadline_s = pipeline.deadline_ms / 1e3
+    return Live(
+        pipeline=pipeline.name,
+        source=source,
+        frames=frames,
+        look=_look(pipeline, around.engine),
+        pace=_pace(pipeline.pace),
+        age_max_ms=pipeline.pace.age_max_ms,
+        losses=lambda: running.health().dropped,
+        trouble=running.trouble,
+        journal=around.journal,
+        envelope=around.envelope,
+        identity=around.identity,
+        stage=Stage(name, around.clock),
+        clock=around.clock,
+        beat=around.watchdog.watch(name, limit_s=deadline_s + HANG_S),
+    )
+
+
+def _look(pipeline: LivePipeline, engine: Engine) -> Look:
+    station = picture_station(engine, pipeline.bundle)
+    return PictureLook(station, deadline_s=pipeline.deadline_ms / 1e3)
+
+
+def _pace(pace: Pace) -> track.Pace:
+    return track.Pace(
+        settle_s=pace.settle_ms / 1e3,
+        vanish_s=pace.vanish_ms / 1e3,
+        summary_s=pace.summary_s,
+        gap_s=pace.gap_max_ms / 1e3,
+    )
+
+
+def _limits(source: CameraSource) -> QualityLimits:
+    quality = source.quality
+    return QualityLimits(
+        frozen_s=quality.frozen_s,
+        black_level=quality.black_level,
+        blinded_share=quality.blinded_share,
+        blurred_ratio=quality.blurred_ratio,
+        hold_s=quality.hold_s,
+    )
+
+
+class Interruptible(FrameSource, Protocol):
+    """A live source whose waits can be ended from another thread."""
+
+    def interrupt(self) -> None:
+        """End whatever it waits for."""
+
+
+def _camera(source: CameraSource, clock: Clock, books: LiveBooks) -> Interruptible:
+    """Return a camera, closed.
+
+    Raises:
+        SecretError: Its password cannot be read.
+    """
+    open_s, silence_s = source.open_s, source.silence_s
+    if source.device is not None:
+        return DeviceCamera(
+            source.name, device=source.device, clock=clock, books=books, open_s=open_s, silence_s=silence_s
+        )
+    if source.path is not None and source.path.suffix:
+        return VideoFile(
+            source.name,
+            path=source.path,
+            loop=source.loop,
+            clock=clock,
+            books=books,
+            open_s=open_s,
+            silence_s=silence_s,
+        )
+    if source.path is not None:
+        return FrameFolder(source.name, path=source.path, silence_s=silence_s, clock=clock, books=books)
+    assert source.url is not None, "the configuration has one of device, path and url"
+    password = secrets.read_text(source.password) if source.password else ""
+    user = source.username or ""
+    if not source.url.startswith("rtsp:"):
+        return StreamCamera(
+            source.name,
+            url=source.url,
+            username=user,
+            password=password,
+            clock=clock,
+            books=books,
+            open_s=open_s,
+            silence_s=silence_s,
+        )
+    return RtspCamera(
+        source.name,
+        url=source.url,
+        username=user,
+        password=password,
+        transport=source.transport,
+        clock=clock,
+        books=books,
+        open_s=open_s,
+        silence_s=silence_s,
+    )

@@ -1,0 +1,124 @@
+"""A camera's picture becomes findings: the real daemon, a camera over RTSP, a real broker, beside DICOM."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from edge.findings.json_schema import schema
+from edge.simulate.encoding import VideoForm
+from edge.simulate.footage import Recording, plain
+from edge.simulate.rtsp import RtspServer
+from edge.simulate.stream import Stream
+from tests.builders.bundles import write_bundle
+from tests.builders.heads import ball_series
+from tests.builders.picture_bundles import write_picture_bundle
+from tests.end_to_end.appliance import Appliance
+from tests.end_to_end.receiver import Receiver
+from tests.peers.broker import Mosquitto
+from tests.waiting import until
+
+FORM = VideoForm(height_px=144, width_px=256, fps=25.0, bit_rate_kbps=300)
+PACE = {"settle_ms": 100, "gap_max_ms": 1000, "age_max_ms": 1000, "summary_s": 60}
+
+
+def footage(level: int) -> Recording:
+    return Recording.of((plain(level, FORM) for _ in range(25)), FORM)
+
+
+@pytest.fixture
+def camera() -> Stream:
+    return Stream(footage(40))
+
+
+@pytest.fixture
+def server(camera: Stream) -> Iterator[RtspServer]:
+    with RtspServer(streams={"/or": camera}) as running:
+        yield running
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    with Mosquitto(tmp_path / "broker") as broker, Receiver(broker.port) as listening:
+        yield listening
+
+
+@pytest.fixture
+def box(tmp_path: Path, receiver: Receiver, server: RtspServer) -> Iterator[Appliance]:
+    bundles = tmp_path / "bundles"
+    write_bundle(bundles, name="tiny")
+    write_picture_bundle(bundles, name="brightness")
+    appliance = Appliance(tmp_path / "box", broker_port=receiver.port, bundles=bundles, bundle="tiny")
+    appliance.add(
+        source={
+            "kind": "camera",
+            "name": "or",
+            "url": server.url("/or"),
+            "silence_s": 0.5,
+            "open_s": 5,
+            "retry_min_s": 0.1,
+            "retry_max_s": 0.3,
+            "quality": {"frozen_s": 0, "black_level": 0, "blinded_share": 1.0, "blurred_ratio": 0},
+        },
+        pipeline={"kind": "video", "name": "light", "bundle": "brightness", "sources": ["or"], "pace": PACE},
+    )
+    with appliance as running:
+        yield running
+
+
+def seen(receiver: Receiver, pipeline: str = "light") -> list[tuple[str, str]]:
+    """Phase and verdict of every finding of a live pipeline, in order."""
+    return [
+        (finding["stream"]["phase"], finding["verdict"])
+        for finding in receiver.findings()
+        if finding["pipeline"] == pipeline
+    ]
+
+
+def until_seen(receiver: Receiver, last: tuple[str, str]) -> dict[str, Any]:
+    until(lambda: seen(receiver)[-1:] == [last], within_s=20, what=f"{last} of {seen(receiver)}")
+    return [finding for finding in receiver.findings() if finding["pipeline"] == "light"][-1]
+
+
+def test_what_a_camera_shows_is_said_when_it_changes(
+    box: Appliance, receiver: Receiver, camera: Stream
+) -> None:
+    until_seen(receiver, ("begin", "ABSENT"))
+    camera.show(footage(220))
+    finding = until_seen(receiver, ("begin", "PRESENT"))
+    assert seen(receiver)[-3:] == [("begin", "ABSENT"), ("end", "ABSENT"), ("begin", "PRESENT")]
+    jsonschema.validate(finding, schema())
+    assert finding["stream"]["source"] == "or"
+    assert finding["stream"]["timed_by"] == "stream"
+    assert finding["model"]["id"] == "brightness"
+    assert set(finding["latency_ms"]) == {"arrive", "preprocess", "infer", "decode"}
+    assert finding["score"] > 0.6
+
+
+def test_a_camera_that_goes_is_not_assessed_and_studies_go_on(
+    tmp_path: Path, box: Appliance, receiver: Receiver, server: RtspServer
+) -> None:
+    until_seen(receiver, ("begin", "ABSENT"))
+    server.__exit__()
+    lost = until_seen(receiver, ("begin", "NOT_ASSESSED"))
+    assert "or" in lost["reason"]
+    files = ball_series(tmp_path / "sent", name="head")
+    subprocess.run(
+        ["storescu", "-aec", "EDGE", "127.0.0.1", str(box.dicom_port), *map(str, files)],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    until(
+        lambda: any(f["pipeline"] == "tiny" for f in receiver.findings()),
+        within_s=30,
+        what="the study's finding",
+    )
+    server.__enter__()
+    until_seen(receiver, ("begin", "ABSENT"))
+    assert ("end", "NOT_ASSESSED") in seen(receiver)
