@@ -126,3 +126,23 @@ class Stage:
 
 def _is_worth_repeating(trouble: EdgeError) -> bool:
     return isinstance(trouble, DeliveryError) and not isinstance(trouble, RefusedError)
+
+
+def contain(step: Callable[[], None]) -> str:
+    """Do a step whose trouble must not end its thread.
+
+    Returns:
+        Why it failed, or "".
+
+    Raises:
+        AssertionError: An invariant is broken.
+    """
+    try:
+        step()
+    except AssertionError:
+        raise
+    except EdgeError as trouble:
+        return str(trouble) or type(trouble).__name__
+    except Exception as surprise:
+        return f"unexpected {type(surprise).__name__}: {surprise}"
+    return ""

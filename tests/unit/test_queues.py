@@ -98,8 +98,12 @@ def test_nobody_waits_to_put_while_many_put_and_one_takes() -> None:
             item = latest.take(timeout_s=0.05)
             taken.extend([item] if item is not None else [])
 
+    def put_many() -> None:
+        for number in range(500):
+            latest.put(number)
+
     reader = threading.Thread(target=take_all)
-    writers = [threading.Thread(target=lambda: [latest.put(n) for n in range(500)]) for _ in range(3)]
+    writers = [threading.Thread(target=put_many) for _ in range(3)]
     reader.start()
     for writer in writers:
         writer.start()
