@@ -10,6 +10,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.domain.frame import Calibration, Thermogram
+
 Counts = NDArray[np.uint16]
 
 # A FLIR SC660, as it says itself in the corpus of Thermimage.
@@ -151,3 +153,20 @@ def png(counts: Counts, *, is_swapped: bool = False) -> bytes:
 def jpeg_ls(counts: Counts) -> bytes:
     """A JPEG-LS picture of 16 bits, as in CSQ."""
     return bytes(imagecodecs.jpegls_encode(counts))
+
+
+def thermogram(
+    celsius: NDArray[np.float32], *, uncertainty_k: float = 1.0, state: str = "factory"
+) -> Thermogram:
+    """Degrees with a calibration that says what a test wants it to say."""
+    calibration = Calibration(
+        state=state,  # type: ignore[arg-type]  # one of the three
+        emissivity=0.98,
+        reflected_celsius=20.0,
+        air_celsius=20.0,
+        distance_m=1.0,
+        humidity=0.5,
+        window_transmission=1.0,
+        uncertainty_celsius=uncertainty_k,
+    )
+    return Thermogram(celsius=celsius, calibration=calibration)
