@@ -209,7 +209,12 @@ class _Sayings:
         more = len(found) - policy.spots_max
         remarks = [f"{more} more are not told of" if more > 0 else ""]
         count = Measurement(COUNT, float(len(found)), "1")
-        yield self._present(HOT_SPOTS, "", [count], remarks=remarks, is_absent=not found)
+        yield Observation(
+            code=HOT_SPOTS,
+            verdict=Verdict.PRESENT if found else Verdict.ABSENT,
+            measurements=(count,),
+            reason=self._joined(remarks),
+        )
         yield from (self._spot(spot) for spot in found[: policy.spots_max])
 
     def _spot(self, spot: HotSpot) -> Observation:
@@ -252,10 +257,13 @@ class _Sayings:
             code=code,
             verdict=Verdict.ABSENT if is_absent else Verdict.PRESENT,
             measurements=(*measurements, sure),
-            reason="; ".join(remark for remark in (*(remarks or []), self._remark) if remark),
+            reason=self._joined(remarks or []),
             segment=segment,
             box_px=box_px,
         )
+
+    def _joined(self, remarks: list[str]) -> str:
+        return "; ".join(remark for remark in (*remarks, self._remark) if remark)
 
 
 def _limit(enter: float, stay: float | None, *, is_present: bool) -> float:
