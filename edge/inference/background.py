@@ -17,6 +17,7 @@ from edge.inference.session import Answers, Session
 # Of a core that a live network and an imaging network both want, the second gets about a tenth: Linux gives
 # each level of niceness 1.25 times less. With 19 it would get 1.5 %.
 NICENESS = 10
+NICENESS_MAX = 19
 
 
 class Background:
@@ -76,4 +77,5 @@ class BackgroundSession:
 
 
 def _give_way() -> None:
-    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)  # on Linux of this thread, and of those it starts
+    own = os.getpriority(os.PRIO_PROCESS, 0)  # on Linux of this thread, and of those it starts
+    os.setpriority(os.PRIO_PROCESS, 0, min(own + NICENESS, NICENESS_MAX))

@@ -80,7 +80,7 @@ class Lanes:
 class TurnTaking:
     """A session on such a device: each run takes its turn."""
 
-    def __init__(self, session: Session, turn: Callable[[Deadline], AbstractContextManager[None]]) -> None:
+    def __init__(self, session: Session, turn: Callable[[Deadline], AbstractContextManager[object]]) -> None:
         self.runtime = session.runtime
         self.provider = session.provider
         self._session = session

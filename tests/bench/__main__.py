@@ -1,6 +1,6 @@
 """`make bench`: us beside the peers in one run, each as a ratio.
 
-usage: python -m tests.bench [NAME …]      names: cstore, series, resample, engine
+usage: python -m tests.bench [NAME …]      names: cstore, series, resample, engine, lanes
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import cstore, engine, resample, series
+from tests.bench import cstore, engine, lanes, resample, series
 
-PARTS = {"cstore": cstore.run, "series": series.run, "resample": resample.run, "engine": engine.run}
+PARTS = {
+    "cstore": cstore.run,
+    "series": series.run,
+    "resample": resample.run,
+    "engine": engine.run,
+    "lanes": lanes.run,
+}
 
 
 def main() -> int:

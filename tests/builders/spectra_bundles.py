@@ -27,9 +27,9 @@ KINK = np.array([0, -0.5, 1, -0.5, 0], np.float32)
 def estimates_of(spectra: NDArray[np.float32], *, has_uncertainty: bool = True) -> NDArray[np.float32]:
     """What the model must say about (spectra, 5): (spectra, 2), NaN where it must not know."""
     values = spectra @ np.stack([LEVEL, TILT], axis=1)
-    known: NDArray[np.bool_] = (values >= (0, -0.5)) & (values <= (1, 0.5))
+    known = np.asarray((values >= (0, -0.5)) & (values <= (1, 0.5)))
     known &= np.abs(spectra @ KINK[:, None]) <= (0.1 if has_uncertainty else np.inf)
-    known &= ((spectra >= 0) & (spectra <= 2)).all(axis=1)[:, None]
+    known &= np.all((spectra >= 0) & (spectra <= 2), axis=1, keepdims=True)
     return np.where(known, values, np.nan).astype(np.float32)
 
 

@@ -1,0 +1,170 @@
+"""Live models answer while volumes are segmented, and volumes get on while live models are never idle."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.bundles.store import load
+from edge.domain.errors import BundleRejectedError, DeadlineExceededError, InferenceError
+from edge.inference.admission import Form, open_session
+from edge.inference.background import NICENESS, Background
+from edge.inference.deadline import Deadline
+from edge.inference.lanes import Lanes, TurnTaking
+from edge.kit.clock import SystemClock
+from tests.builders.bundles import network, write_bundle
+from tests.builders.picture_bundles import SIDE_PX, write_picture_bundle
+from tests.builders.spectra_bundles import write_spectra_bundle
+from tests.builders.volumes import volume
+from tests.contract.test_models import FORMS, engine_of
+from tests.fakes.picture import FakePicture
+
+CLOCK = SystemClock()
+VOXELS = np.random.default_rng(0).random((1, 1, 64, 64, 64), np.float32)
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def threads() -> dict[int, tuple[float, int]]:
+    """Processor time in seconds, and niceness, of each thread of this process."""
+    found = {}
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        found[int(task.name)] = (TICK_S * (int(fields[11]) + int(fields[12])), int(fields[16]))
+    return found
+
+
+def heavy(root: Path) -> Path:
+    """A bundle for volumes whose network takes some hundred ms for 64³ voxels."""
+    return write_bundle(root, networks={"fp32": network(extra_convolutions=12)})
+
+
+# ── on the CPU: threads that give way ─────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_every_thread_that_works_for_a_volume_gives_way(tmp_path: Path, form: Form) -> None:
+    bundle = load(heavy(tmp_path))
+    with Background() as background:
+        session = background.open(lambda: open_session(bundle, form, threads=2))
+        before = threads()
+        for _ in range(2):
+            session.run(VOXELS, Deadline(CLOCK, 60))
+        busy = {
+            nice
+            for thread, (spent_s, nice) in threads().items()
+            if spent_s - before.get(thread, (0.0, 0))[0] > 0.03
+        }
+        session.close()
+    assert busy == {os.getpriority(os.PRIO_PROCESS, 0) + NICENESS}
+
+
+def test_live_networks_that_were_opened_first_change_nothing_about_that(tmp_path: Path) -> None:
+    picture = load(write_picture_bundle(tmp_path))
+    live = open_session(picture, Form("fp32", "openvino", "cpu"), threads=1)
+    live.run(np.zeros((1, 3, SIDE_PX, SIDE_PX), np.uint8), Deadline(CLOCK, 30))
+    test_every_thread_that_works_for_a_volume_gives_way(tmp_path, Form("fp32", "openvino", "cpu"))
+    live.close()
+
+
+def test_trouble_in_the_background_is_the_callers(tmp_path: Path) -> None:
+    good, bad = load(heavy(tmp_path)), load(write_bundle(tmp_path, name="bad", networks={"fp32": b"no"}))
+    form = Form("fp32", "onnxruntime", "cpu")
+    with Background() as background:
+        with pytest.raises(BundleRejectedError, match="refuses it"):
+            background.open(lambda: open_session(bad, form, threads=1))
+        session = background.open(lambda: open_session(good, form, threads=1))
+        with pytest.raises(InferenceError, match=r"model.fp32.onnx: ONNX Runtime"):
+            session.run(np.zeros((1, 2, 8, 8, 8), np.float32), Deadline(CLOCK, 30))
+        with pytest.raises(DeadlineExceededError, match=r"not done in the 0.05 s"):
+            session.run(VOXELS.repeat(3, axis=2), Deadline(CLOCK, 0.05))
+        assert session.run(VOXELS, Deadline(CLOCK, 60))["answer"].shape == (1, 64, 64, 64)
+        session.close()
+
+
+def test_who_waits_too_long_for_the_background_is_told_so_and_runs_no_more(tmp_path: Path) -> None:
+    bundle = load(heavy(tmp_path))
+    with Background() as background:
+        session = background.open(lambda: open_session(bundle, Form("fp32", "onnxruntime", "cpu"), threads=1))
+        first = threading.Thread(target=session.run, args=(VOXELS, Deadline(CLOCK, 60)))
+        first.start()
+        with pytest.raises(DeadlineExceededError, match=r"not done in the 0.01 s"):
+            session.run(VOXELS, Deadline(CLOCK, 0.01))
+        first.join(60)
+        session.close()
+
+
+@contextmanager
+def calling(*asks: Any) -> Iterator[list[float]]:
+    """Threads that ask without a pause; how long each answer took, in s."""
+    ends, took_s = threading.Event(), list[float]()
+
+    def call(ask: Any) -> None:
+        while not ends.is_set():
+            began = time.monotonic()
+            ask()
+            took_s.append(time.monotonic() - began)
+
+    callers = [threading.Thread(target=call, args=(ask,)) for ask in asks]
+    for caller in callers:
+        caller.start()
+    yield took_s
+    ends.set()
+    for caller in callers:
+        caller.join(60)
+        assert not caller.is_alive()
+
+
+def test_live_answers_while_a_volume_runs_and_volumes_get_on_while_live_never_rests(tmp_path: Path) -> None:
+    heavy(tmp_path)
+    write_picture_bundle(tmp_path)
+    write_spectra_bundle(tmp_path)
+    with engine_of(
+        tmp_path, "tiny", "brightness", "levels", threads=2, live_callers=2, providers=["cpu"]
+    ) as engine:
+        assert engine.refusals == {}
+        pictures, spectra = engine.picture_model("brightness"), engine.spectra_model("levels")
+        head = volume((VOXELS[0, 0] * 1000).astype(np.int16), spacing_mm=(2.0, 2.0, 2.0))
+        asks = [lambda: pictures.classify(FakePicture.grey(99), deadline_s=30)] * 3
+        volumes_s = []
+        with calling(*asks, lambda: spectra.estimate(np.ones((20, 5), np.float32), deadline_s=30)) as live_s:
+            for _ in range(3):
+                began = time.monotonic()
+                assert engine.model("tiny").infer(head, deadline_s=90).labels.shape == head.voxels.shape
+                volumes_s.append(time.monotonic() - began)
+    assert len(live_s) > 10 * len(volumes_s)
+    assert sorted(live_s)[len(live_s) // 2] < min(volumes_s) / 4
+
+
+# ── on a device that serves one at a time ─────────────────────────────────────────────────────────
+
+
+def test_on_such_a_device_a_frame_waits_for_a_tile_and_not_for_a_volume(tmp_path: Path) -> None:
+    lanes = Lanes(live_burst_max=4)
+    tiled = load(write_bundle(tmp_path, networks={"fp32": network(extra_convolutions=6)}))
+    picture = load(write_picture_bundle(tmp_path))
+    form = Form("fp32", "onnxruntime", "cpu")
+    with ExitStack() as rooms:
+        imaging = TurnTaking(open_session(tiled, form, threads=1), lanes.imaging)
+        live = TurnTaking(open_session(picture, form, threads=1), lanes.live)
+        rooms.callback(imaging.close)
+        rooms.callback(live.close)
+        tile = np.ascontiguousarray(VOXELS[:, :, :32, :32, :32])
+        pixels = np.zeros((1, 3, SIDE_PX, SIDE_PX), np.uint8)
+        with calling(lambda: live.run(pixels, Deadline(CLOCK, 30))) as live_s:
+            began = time.monotonic()
+            for _ in range(20):  # the tiles of a volume
+                imaging.run(tile, Deadline(CLOCK, 30))
+            volume_s = time.monotonic() - began
+    assert len(live_s) >= 20  # at least one for each tile: live goes first
+    assert max(live_s) < volume_s
