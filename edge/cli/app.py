@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import edge
+from edge.cli import simulate
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(simulate.app, name="simulate")
 
 
 class Schema(StrEnum):

@@ -82,20 +82,32 @@ def fault(name: FaultName, server: RtspServer, path: str) -> Iterator[None]:
             stream.show(footage)
 
 
+def check_possible(name: FaultName, footage: Footage) -> None:
+    """Return where footage can fail like this.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    if name in ("blurred", "resized") and not isinstance(footage, LiveFootage):
+        raise ConfigurationError(f"a recording cannot be {name} while it is sent; wanted a live scene")
+
+
 def failing(name: FaultName, footage: Footage) -> Footage:
-    """Return what is to be seen instead of `footage`; itself where the fault is not in the picture."""
+    """Return what is to be seen instead of `footage`; itself where the fault is not in the picture.
+
+    Raises:
+        ConfigurationError: It cannot fail like this.
+    """
+    check_possible(name, footage)
     if name == "frozen":
         return still(footage.present(), footage.form)
     if name in ("black", "blinded"):
         return still(plain(_BLACK if name == "black" else _WHITE, footage.form), footage.form)
-    if name in ("blurred", "resized"):
-        if not isinstance(footage, LiveFootage):
-            raise ConfigurationError(f"a recording cannot be {name} while it is sent; wanted a live scene")
-        return (
-            footage.varied(blur_px=_BLUR_PX)
-            if name == "blurred"
-            else footage.varied(form=_other_size(footage.form))
-        )
+    if isinstance(footage, LiveFootage):
+        if name == "blurred":
+            return footage.varied(blur_px=_BLUR_PX)
+        if name == "resized":
+            return footage.varied(form=_other_size(footage.form))
     return footage
 
 
