@@ -59,7 +59,7 @@ def measure(celsius: NDArray[np.float32], region: Region) -> RegionNumbers:
     """
     height, width = celsius.shape
     values = np.sort(celsius[mask(region, (height, width))])  # 0.7 ms for 640 × 480, np.partition 8; NaN last
-    known = values[: int(np.searchsorted(values, np.nan))]
+    known = values[: values.size - int(np.count_nonzero(np.isnan(values)))]
     if not known.size:
         return RegionNumbers(celsius={}, saturated_fraction=1.0, pixels=values.size)
     ranks = {name: max(0, int(np.ceil(share * known.size)) - 1) for name, share in _PERCENTILES.items()}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +56,13 @@ def hot_spots(
     found = cv2.connectedComponentsWithStats(warm.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     labels, stats = np.asarray(found[1], np.int32), np.asarray(found[2], np.int32)
     centres = np.asarray(found[3], np.float64)
-    seeds = np.unique(labels[warm & (celsius >= enter_celsius)])
-    seeds = seeds[stats[seeds, cv2.CC_STAT_AREA] >= area_min_px]
-    peaks = np.atleast_1d(ndimage.maximum(celsius, labels, seeds)) if seeds.size else np.zeros(0)
-    order = np.argsort(-peaks, kind="stable")
+    is_hot = warm & (celsius >= enter_celsius)
+    seeds, places = np.unique(labels[is_hot], return_inverse=True)
+    peaks = np.full(seeds.size, -np.inf, np.float32)
+    np.maximum.at(peaks, places, celsius[is_hot])
+    order = [
+        at for at in np.argsort(-peaks, kind="stable") if stats[seeds[at], cv2.CC_STAT_AREA] >= area_min_px
+    ]
     return tuple(_spot(celsius, labels, int(seeds[at]), stats, centres) for at in order)
 
 
