@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path as File
 
 from edge.config.document import Document, Path, Problem, Value
+from edge.config.pipelines import PipelineWithBundle
 from edge.config.problems import guess
 from edge.config.schema import Config
 from edge.config.secrets import resolve, secrets_of
@@ -13,7 +14,7 @@ from edge.config.sources import DicomSource
 from edge.domain.errors import SecretError
 
 _DICOM_PORT = 11112
-LOOKS_AT = {"video": "camera"}
+LOOKS_AT = {"video": "camera", "thermal": "thermal"}
 
 
 def across(document: Document) -> list[Problem]:
@@ -98,7 +99,7 @@ def _unknown_bundles(config: Config, document: Document) -> Iterator[Problem]:
             )
     known = sorted({manifest.parent.name for root in roots for manifest in root.glob("*/manifest.yaml")})
     for place, pipeline in enumerate(config.pipelines):
-        if roots and pipeline.bundle not in known:
+        if roots and isinstance(pipeline, PipelineWithBundle) and pipeline.bundle not in known:
             path = ("pipelines", place, "bundle")
             what = f"is '{pipeline.bundle}', which no root holds{guess(pipeline.bundle, known)}"
             yield Problem(path, f"{what}; there are: {', '.join(known) or 'none'}", document.line_of(path))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge.config.fields import Modality, Name, Section
 
@@ -83,5 +83,102 @@ class VideoPipeline(Section):
     )
 
 
-Pipeline = Annotated[ImagingPipeline | VideoPipeline, Field(discriminator="kind")]
-LivePipeline = VideoPipeline
+Fraction = Annotated[float, Field(ge=0, le=1)]
+RegionName = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class ThermalRegion(Section):
+    """A named part of the picture."""
+
+    name: RegionName = Field(description="Names it in findings; unique.")
+    corners: tuple[tuple[Fraction, Fraction], ...] = Field(
+        min_length=2,
+        max_length=64,
+        description="(x, y) from the upper left, 0 to 1: two of a rectangle, or three or more of a polygon.",
+    )
+
+
+class ThermalPair(Section):
+    """Two regions that should be equally warm."""
+
+    left: RegionName = Field(description="Name of one; the patient's left, where that is meant.")
+    right: RegionName = Field(description="Name of the other.")
+
+
+class ThermalPipeline(Section):
+    """What is measured in the pictures of thermal cameras."""
+
+    kind: Literal["thermal"] = Field(description="`thermal`: temperatures of regions, spots, asymmetry.")
+    name: Name = Field(description="Names the pipeline in findings and topics: …/finding/<name>; unique.")
+    sources: tuple[Name, ...] = Field(min_length=1, max_length=64, description="Names of thermal sources.")
+    regions: tuple[ThermalRegion, ...] = Field(
+        default=(), max_length=64, description="What is measured; left out: the whole picture."
+    )
+    pairs: tuple[ThermalPair, ...] = Field(
+        default=(), max_length=64, description="Which regions are compared with each other."
+    )
+    judged_by: Literal["maximum", "mean", "p5", "p50", "p95"] = Field(
+        default="p95", description="Which number of a region decides about limits and asymmetry."
+    )
+    limit_enter_celsius: float | None = Field(
+        default=None,
+        ge=-100,
+        le=1500,
+        description="A region this warm is above the limit, °C.",
+    )
+    limit_stay_celsius: float | None = Field(
+        default=None, ge=-100, le=1500, description="It stays so down to this, °C."
+    )
+    asymmetry_enter_k: float | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="A pair that differs by this is asymmetric, K.",
+    )
+    asymmetry_stay_k: float | None = Field(
+        default=None, ge=0, le=1000, description="It stays so down to this, K."
+    )
+    spot_enter_celsius: float | None = Field(
+        default=None, ge=-100, le=1500, description="A hot spot has a pixel this warm, °C; left out: none."
+    )
+    spot_stay_celsius: float | None = Field(
+        default=None, ge=-100, le=1500, description="It reaches as far as pixels are this warm, °C."
+    )
+    spot_area_min_px: int = Field(default=4, ge=1, le=1_000_000, description="Smaller spots do not count.")
+    spots_in: tuple[RegionName, ...] = Field(
+        default=(), max_length=64, description="Regions in which spots are looked for; left out: everywhere."
+    )
+    saturated_fraction_max: Fraction = Field(
+        default=0.05, description="With more of a region saturated it is not assessed."
+    )
+    assumed_is_enough: bool = Field(
+        default=True, description="Whether a calibration that nobody checked will do; else NOT_ASSESSED."
+    )
+    unevenness_k: float = Field(
+        default=0.3, ge=0, le=100, description="Unevenness and noise of the camera within one picture, K."
+    )
+    pace: Pace = Field(default=Pace(), description="How quickly something is said, and how often.")
+
+    @model_validator(mode="after")
+    def _names_and_limits_agree(self) -> Self:
+        names = [region.name for region in self.regions]
+        asked = [name for pair in self.pairs for name in (pair.left, pair.right)] + list(self.spots_in)
+        if len(names) != len(set(names)):
+            raise ValueError(f"regions are called {', '.join(names)}; wanted each name once")
+        for name in asked:
+            if name not in names:
+                raise ValueError(f"no region is called '{name}'; there are: {', '.join(names) or 'none'}")
+        limits = {
+            "limit_stay_celsius": (self.limit_enter_celsius, self.limit_stay_celsius),
+            "asymmetry_stay_k": (self.asymmetry_enter_k, self.asymmetry_stay_k),
+            "spot_stay_celsius": (self.spot_enter_celsius, self.spot_stay_celsius),
+        }
+        for name, (enter, stay) in limits.items():
+            if stay is not None and (enter is None or stay > enter):
+                raise ValueError(f"{name} is {stay:g}; wanted at most what it takes to enter, {enter}")
+        return self
+
+
+Pipeline = Annotated[ImagingPipeline | VideoPipeline | ThermalPipeline, Field(discriminator="kind")]
+LivePipeline = VideoPipeline | ThermalPipeline
+PipelineWithBundle = ImagingPipeline | VideoPipeline

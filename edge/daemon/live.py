@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Protocol
 
-from edge.config import secrets
-from edge.config.pipelines import LivePipeline, Pace
+from edge.config.pipelines import LivePipeline, Pace, ThermalPipeline, VideoPipeline
 from edge.config.schema import Config
-from edge.config.sources import CameraSource, LiveSourceOption
+from edge.config.sources import LiveSourceOption
+from edge.daemon.live_sources import live_source_of, quality_of
 from edge.domain.finding import Finding
 from edge.domain.frame import Frame
 from edge.domain.health import StageHealth
-from edge.domain.ports import Clock, FrameSource
+from edge.domain.ports import Clock
 from edge.findings import track
 from edge.findings.identity import KeyedHash
+from edge.findings.thermal_policy import WHOLE, Pair, Region, ThermalPolicy
 from edge.inference.engine import Engine
 from edge.kit.backoff import Backoff
 from edge.kit.journal import Entry, Journal
@@ -25,14 +25,8 @@ from edge.kit.stage import Stage
 from edge.ops.presence import Presence
 from edge.ops.watchdog import Watchdog
 from edge.pipelines.live import Live, Look
-from edge.pipelines.looks import PictureLook
+from edge.pipelines.looks import PictureLook, ThermalLook
 from edge.pipelines.stations import picture_station
-from edge.preprocess.picture_quality import QualityLimits
-from edge.sources.camera_device import DeviceCamera
-from edge.sources.camera_file import VideoFile
-from edge.sources.camera_folder import FrameFolder
-from edge.sources.camera_rtsp import RtspCamera
-from edge.sources.camera_stream import StreamCamera
 from edge.sources.live import LiveSource
 from edge.sources.live_books import LiveBooks
 from edge.sources.live_looks import Looks
@@ -99,15 +93,15 @@ def _open_source(
     clock = around.clock
     books = LiveBooks(source.name, clock=clock)
     frames: dict[str, Latest[Frame]] = {one.name: Latest(clock=clock) for one in pipelines}
-    camera = _camera(source, clock, books)
+    opened = live_source_of(source, clock, books)
     running = LiveSource(
         source.name,
-        source=camera,
-        interrupt=camera.interrupt,
+        source=opened,
+        interrupt=opened.interrupt,
         books=books,
         hand_overs=list(frames.values()),
         say=lambda state, why: around.presence.source(source.name, state, why=why),
-        looks=Looks(limits=_limits(source)),
+        looks=Looks(limits=quality_of(source)),
         open_s=source.open_s,
         silence_s=source.silence_s,
         backoff=Backoff(min_s=source.retry_min_s, max_s=source.retry_max_s),
@@ -130,7 +124,7 @@ def _live(
     pipeline: LivePipeline, source: str, frames: Latest[Frame], running: LiveSource, around: Surroundings
 ) -> Live:
     name = f"{pipeline.name} on {source}"
-    deadline_s = pipeline.deadline_ms / 1e3
+    deadline_s = pipeline.deadline_ms / 1e3 if isinstance(pipeline, VideoPipeline) else 0.0
     return Live(
         pipeline=pipeline.name,
         source=source,
@@ -150,8 +144,30 @@ def _live(
 
 
 def _look(pipeline: LivePipeline, engine: Engine) -> Look:
+    if isinstance(pipeline, ThermalPipeline):
+        return ThermalLook(_thermal_policy(pipeline))
     station = picture_station(engine, pipeline.bundle)
     return PictureLook(station, deadline_s=pipeline.deadline_ms / 1e3)
+
+
+def _thermal_policy(pipeline: ThermalPipeline) -> ThermalPolicy:
+    regions = tuple(Region(name=one.name, corners=one.corners) for one in pipeline.regions)
+    return ThermalPolicy(
+        regions=regions or (WHOLE,),
+        pairs=tuple(Pair(left=one.left, right=one.right) for one in pipeline.pairs),
+        judged_by=pipeline.judged_by,
+        limit_enter_celsius=pipeline.limit_enter_celsius,
+        limit_stay_celsius=pipeline.limit_stay_celsius,
+        asymmetry_enter_k=pipeline.asymmetry_enter_k,
+        asymmetry_stay_k=pipeline.asymmetry_stay_k,
+        spot_enter_celsius=pipeline.spot_enter_celsius,
+        spot_stay_celsius=pipeline.spot_stay_celsius,
+        spot_area_min_px=pipeline.spot_area_min_px,
+        spots_in=pipeline.spots_in,
+        saturated_fraction_max=pipeline.saturated_fraction_max,
+        assumed_is_enough=pipeline.assumed_is_enough,
+        unevenness_k=pipeline.unevenness_k,
+    )
 
 
 def _pace(pace: Pace) -> track.Pace:
@@ -160,72 +176,4 @@ def _pace(pace: Pace) -> track.Pace:
         vanish_s=pace.vanish_ms / 1e3,
         summary_s=pace.summary_s,
         gap_s=pace.gap_max_ms / 1e3,
-    )
-
-
-def _limits(source: CameraSource) -> QualityLimits:
-    quality = source.quality
-    return QualityLimits(
-        frozen_s=quality.frozen_s,
-        black_level=quality.black_level,
-        blinded_share=quality.blinded_share,
-        blurred_ratio=quality.blurred_ratio,
-        hold_s=quality.hold_s,
-    )
-
-
-class Interruptible(FrameSource, Protocol):
-    """A live source whose waits can be ended from another thread."""
-
-    def interrupt(self) -> None:
-        """End whatever it waits for."""
-
-
-def _camera(source: CameraSource, clock: Clock, books: LiveBooks) -> Interruptible:
-    """Return a camera, closed.
-
-    Raises:
-        SecretError: Its password cannot be read.
-    """
-    open_s, silence_s = source.open_s, source.silence_s
-    if source.device is not None:
-        return DeviceCamera(
-            source.name, device=source.device, clock=clock, books=books, open_s=open_s, silence_s=silence_s
-        )
-    if source.path is not None and source.path.suffix:
-        return VideoFile(
-            source.name,
-            path=source.path,
-            loop=source.loop,
-            clock=clock,
-            books=books,
-            open_s=open_s,
-            silence_s=silence_s,
-        )
-    if source.path is not None:
-        return FrameFolder(source.name, path=source.path, silence_s=silence_s, clock=clock, books=books)
-    assert source.url is not None, "the configuration has one of device, path and url"
-    password = secrets.read_text(source.password) if source.password else ""
-    user = source.username or ""
-    if not source.url.startswith("rtsp:"):
-        return StreamCamera(
-            source.name,
-            url=source.url,
-            username=user,
-            password=password,
-            clock=clock,
-            books=books,
-            open_s=open_s,
-            silence_s=silence_s,
-        )
-    return RtspCamera(
-        source.name,
-        url=source.url,
-        username=user,
-        password=password,
-        transport=source.transport,
-        clock=clock,
-        books=books,
-        open_s=open_s,
-        silence_s=silence_s,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge import __version__
 from edge.config import secrets
-from edge.config.pipelines import ImagingPipeline, VideoPipeline
+from edge.config.pipelines import ImagingPipeline, PipelineWithBundle, VideoPipeline
 from edge.config.schema import Config
 from edge.config.sources import DicomSource, FolderSource
 from edge.domain.ports import Alerts, Clock, StudySource
@@ -129,7 +129,7 @@ def wanted_of(config: Config) -> list[Wanted]:
 
 def bundles_of(config: Config) -> list[str]:
     """Return the bundles of all pipelines, in their order."""
-    return [one.bundle for one in config.pipelines if one.bundle]
+    return [one.bundle for one in config.pipelines if isinstance(one, PipelineWithBundle)]
 
 
 def live_callers_of(config: Config) -> int:

@@ -1,11 +1,14 @@
-"""How live pipelines read a frame: with a model that judges the picture."""
+"""How live pipelines read a frame: with a model that judges the picture, or by measuring temperatures."""
 
 from __future__ import annotations
+
+import time
 
 from edge.domain.errors import InferenceError
 from edge.domain.finding import Code, ModelStamp
 from edge.domain.frame import Frame, Thermogram
-from edge.findings import pictures
+from edge.findings import pictures, thermal
+from edge.findings.thermal_policy import ThermalPolicy
 from edge.pipelines.live import IsPresent
 from edge.pipelines.looked import Looked
 from edge.pipelines.stations import PictureStation
@@ -58,3 +61,32 @@ class PictureLook:
         code = manifest.policy.looked_for.code()
         said = pictures.judge(scores, manifest.policy, is_present=is_present(code, ""))
         return Looked(observations=(said,), latency_ms=scores.latency_ms)
+
+
+class ThermalLook:
+    """Measures temperatures; no network is asked."""
+
+    stamp: ModelStamp | None = None
+    refusal = ""
+
+    def __init__(self, policy: ThermalPolicy) -> None:
+        """Store what is asked of each thermogram."""
+        self._policy = policy
+
+    @property
+    def subject(self) -> Code:
+        """What the temperatures are of."""
+        return self._policy.looked_for
+
+    def __call__(self, frame: Frame, *, is_present: IsPresent) -> Looked:
+        """Measure one thermogram.
+
+        Raises:
+            InferenceError: The frame is no thermogram.
+        """
+        if not isinstance(frame.content, Thermogram):
+            raise InferenceError(f"a colour picture of {frame.source}, wanted a thermogram")
+        began_ns = time.monotonic_ns()
+        observations = thermal.judge(frame.content, self._policy, is_present=is_present)
+        measured_ms = (time.monotonic_ns() - began_ns) / 1e6
+        return Looked(observations=observations, latency_ms={"measure": measured_ms})

@@ -127,7 +127,7 @@ def test_a_pipeline_without_a_kind_is_one_for_series() -> None:
         ),
         ("sources: [or]", "sources: [door]", "is 'door', a source of kind dicom; wanted one of kind camera"),
         ("rtsp://10", "rtsp://me:secret@10", "user and password have options of their own"),
-        ("kind: video", "kind: vidio", "kind is 'vidio'; allowed: imaging, video (did you mean 'video'?)"),
+        ("kind: video", "kind: vidio", "kind is 'vidio'; allowed: imaging, thermal, video (did you mean 'video'?)"),
         ('url: "rtsp', 'path: x, url: "rtsp', "wanted exactly one of url, device and path"),
         ("sources: [or]", "sources: [or], pace: {gap: 3}", "pipelines[0].pace.gap: unknown key"),
         ("sources: [or]", "sources: []", "pipelines[0].sources: is a list of 0; allowed: a list of 1 to 64"),
@@ -285,13 +285,37 @@ def test_every_option_has_a_sentence_and_every_number_a_range() -> None:
 
 
 def test_every_number_has_its_unit_in_its_name() -> None:
-    counts = {"port", "threads", "workers", "associations_max", "slices_min"}
-    units = ("_s", "_ms", "_mb", "_h", "_days", "_mm", "_bytes", "_level", "_share", "_ratio")
+    counts = {"port", "threads", "workers", "associations_max", "slices_min", "telemetry_rows"}
+    counts |= {"r1", "f", "o", "r2", "gain", "offset", "kelvin_per_count", "frames_per_s"}
+    units = (
+        "_s",
+        "_ms",
+        "_mb",
+        "_h",
+        "_days",
+        "_mm",
+        "_m",
+        "_um",
+        "_px",
+        "_bytes",
+        "_celsius",
+        "_kelvin",
+        "_k",
+    )
+    shares = (
+        "_level",
+        "_share",
+        "_ratio",
+        "_fraction",
+        "_fraction_max",
+        "emissivity",
+        "humidity",
+        "transmission",
+    )
     for section in Config.model_json_schema()["$defs"].values():
         for key, option in section["properties"].items():
-            assert option.get("type") not in ("integer", "number") or key in counts or key.endswith(units), (
-                key
-            )
+            named = key in counts or key.endswith((*units, *shares))
+            assert option.get("type") not in ("integer", "number") or named, key
 
 
 def test_a_credential_is_read_from_the_folder_systemd_names(
