@@ -21,7 +21,7 @@ from edge.findings.thermal_spots import HotSpot, hot_spots
 MAXIMUM = Code("SCT", "56851009", "Maximum")
 AREA = Code("SCT", "42798000", "Area")
 STANDARD_UNCERTAINTY = Code("99EDGE", "standard-uncertainty", "Standard uncertainty")
-DIFFERENCE = Code("99EDGE", "temperature-difference", "Temperature difference, left minus right")
+DIFFERENCE = Code("99EDGE", "temperature-difference", "Temperature difference")
 COUNT = Code("99EDGE", "count", "Count")
 CENTRE_X = Code("99EDGE", "centre-x", "Horizontal position of the centre")
 CENTRE_Y = Code("99EDGE", "centre-y", "Vertical position of the centre")
@@ -142,8 +142,8 @@ class _Sayings:
         left_out = [name for name, reason in self._reasons.items() if reason]
         order = sorted((name for name in self._numbers if name not in left_out), key=self._judged)
         if len(order) < 2:
-            reason = self._reasons[left_out[0]]
-            return _not_assessed(HOTTEST_REGION, f"{len(left_out)} regions cannot be judged: {reason}", "")
+            why = "; ".join(f"{name}: {self._reasons[name]}" for name in left_out)
+            return _not_assessed(HOTTEST_REGION, f"fewer than two regions can be judged; {why}", "")
         second, first = order[-2], order[-1]
         ahead_k = self._judged(first) - self._judged(second)
         remarks = [_closeness(ahead_k, self._difference_k(), second)]
@@ -157,30 +157,23 @@ class _Sayings:
         return self._present(HOTTEST_REGION, "", [warmest], remarks=remarks)
 
     def asymmetry(self, pair: Pair, is_present: IsPresent) -> Observation:
-        """How unlike two regions are."""
+        """How unlike two regions are; with a limit, whether they are too unlike."""
+        enter_k, sure_k = self._policy.asymmetry_enter_k, self._difference_k()
+        code = DIFFERENCE if enter_k is None else ASYMMETRY
         reasons = [
             f"{name}: {self._reasons[name]}" for name in (pair.left, pair.right) if self._reasons[name]
         ]
         if reasons:
-            return _not_assessed(ASYMMETRY, "; ".join(reasons), pair.name)
+            return _not_assessed(code, "; ".join(reasons), pair.name)
         difference_k = self._judged(pair.left) - self._judged(pair.right)
-        measurements = [Measurement(DIFFERENCE, difference_k, "K")]
-        enter_k, remark, is_absent = self._policy.asymmetry_enter_k, "", False
-        if enter_k is not None:
-            limit_k = _limit(
-                enter_k, self._policy.asymmetry_stay_k, is_present=is_present(ASYMMETRY, pair.name)
-            )
-            is_absent = abs(difference_k) < limit_k
-            remark = _closeness(
-                abs(difference_k) - limit_k, self._difference_k(), f"the limit of {limit_k:g} K"
-            )
+        numbers = [Measurement(DIFFERENCE, difference_k, "K")]
+        if enter_k is None:
+            return self._present(code, pair.name, numbers, uncertainty_k=sure_k)
+        limit_k = _limit(enter_k, self._policy.asymmetry_stay_k, is_present=is_present(ASYMMETRY, pair.name))
+        remark = _closeness(abs(difference_k) - limit_k, sure_k, f"the limit of {limit_k:g} K")
+        is_absent = abs(difference_k) < limit_k
         return self._present(
-            ASYMMETRY,
-            pair.name,
-            measurements,
-            remarks=[remark],
-            is_absent=is_absent,
-            uncertainty_k=self._difference_k(),
+            code, pair.name, numbers, remarks=[remark], is_absent=is_absent, uncertainty_k=sure_k
         )
 
     def spots(self, doubt: str) -> Iterator[Observation]:

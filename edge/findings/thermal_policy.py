@@ -59,7 +59,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two regions that should be equally warm.
+    """Two regions that should be equally warm; their difference is left minus right.
 
     Attributes:
         left: Name of one; the patient's left, where that is meant.
@@ -72,7 +72,7 @@ class Pair:
     @property
     def name(self) -> str:
         """How findings call it."""
-        return f"{self.left} and {self.right}"
+        return f"{self.left} minus {self.right}"
 
 
 WHOLE = Region(name="whole picture", corners=((0.0, 0.0), (1.0, 1.0)))
