@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import edge
-from edge.cli import simulate
+from edge.cli import bundle, simulate
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(bundle.app, name="bundle")
 
 
 class Schema(StrEnum):
