@@ -14,7 +14,13 @@ from edge.config.sources import DicomSource
 from edge.domain.errors import SecretError
 
 _DICOM_PORT = 11112
-LOOKS_AT = {"video": "camera", "thermal": "thermal"}
+LOOKS_AT = {
+    "video": "camera",
+    "thermal": "thermal",
+    "hyperspectral": "hyperspectral",
+    "pixel-spectra": "hyperspectral",
+    "spectrum": "spectrum",
+}
 
 
 def across(document: Document) -> list[Problem]:

@@ -327,6 +327,52 @@ class ThermalSource(Section):
         return self
 
 
-StudySource = DicomSource | FolderSource
+class HyperspectralSource(Section):
+    """A folder in which hyperspectral cubes appear; none of them is ever dropped."""
+
+    kind: Literal["hyperspectral"] = Field(description="`hyperspectral`: ENVI, npz and TIFF cubes.")
+    name: Name = Field(description="Names this source in health, topics and logs; unique.")
+    path: Place = Field(description="The folder; made when it is not there.")
+    settle_s: float = Field(
+        default=2.0,
+        ge=0.05,
+        le=3600,
+        description="A cube is taken when its files have not grown or changed for this many seconds.",
+    )
+    after: Literal["keep", "remove"] = Field(
+        default="keep",
+        description="What becomes of its files once they are safely ours; references always stay.",
+    )
+    panel_reflectance: float = Field(
+        default=1.0, ge=0.01, le=1, description="Of the panel on the white references, 0 to 1."
+    )
+
+
+class SpectrumSource(Section):
+    """A folder in which single spectra appear; none of them is ever dropped."""
+
+    kind: Literal["spectrum"] = Field(description="`spectrum`: text, CSV, JCAMP-DX and SPC files.")
+    name: Name = Field(description="Names this source in health, topics and logs; unique.")
+    path: Place = Field(description="The folder; made when it is not there.")
+    settle_s: float = Field(
+        default=2.0,
+        ge=0.05,
+        le=3600,
+        description="A file is taken when it has not grown or changed for this many seconds.",
+    )
+    after: Literal["keep", "remove"] = Field(
+        default="keep",
+        description="What becomes of a file once it is safely ours: it stays, or it is removed.",
+    )
+    measures: Literal["infrared", "raman", "reflectance"] | None = Field(
+        default=None, description="What is measured there; a file's own word goes first."
+    )
+    axis_unit: Literal["nm", "cm-1"] | None = Field(
+        default=None, description="Of the axis, where a file does not say."
+    )
+
+
+FolderLikeSource = FolderSource | HyperspectralSource | SpectrumSource
+StudySource = DicomSource | FolderLikeSource
 LiveSourceOption = CameraSource | ThermalSource
 Source = Annotated[StudySource | LiveSourceOption, Field(discriminator="kind")]

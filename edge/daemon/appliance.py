@@ -30,6 +30,7 @@ from edge.daemon.parts import (
     source_of,
     wanted_of,
 )
+from edge.daemon.readings import readings_of
 from edge.domain.errors import StorageFullError
 from edge.domain.finding import Finding
 from edge.domain.health import StageHealth
@@ -50,6 +51,8 @@ from edge.ops.retention import sweep
 from edge.ops.status import StatusFile
 from edge.ops.watchdog import Watchdog
 from edge.pipelines.imaging import Assessor, Imaging
+from edge.pipelines.measured import FileAssessor
+from edge.pipelines.result import Assessing, ByFormat
 from edge.pipelines.stations import opened_engine, stations
 from edge.sinks.outbox import to_entry
 from edge.studies.assemble import Assembler
@@ -153,12 +156,14 @@ class Appliance:
         """Take up what a crash left, and let the imaging thread begin."""
         config, clock = self._config, self._clock
         assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
-        assessor = Assessor(
+        volumes = Assessor(
             rules=rules_of(config),
             stations=stations(engine, wanted_of(config)),
             identity=identity,
             clock=clock,
         )
+        files = FileAssessor(readings=readings_of(config, engine), identity=identity, clock=clock)
+        assessor = ByFormat({"cube": files, "spectrum": files}, otherwise=volumes)
         imaging = self._imaging(journal, assembler, assessor)
 
         def kept(instance: Instance) -> None:
@@ -213,7 +218,7 @@ class Appliance:
             presence.source(source.name, "online")
             self._log.info("source open", source=source.name, kind=source.kind)
 
-    def _imaging(self, journal: Journal, assembler: Assembler, assessor: Assessor) -> Imaging:
+    def _imaging(self, journal: Journal, assembler: Assembler, assessor: Assessing) -> Imaging:
         stage = Stage("imaging", self._clock)
         self._books.append(stage.health)
         return Imaging(

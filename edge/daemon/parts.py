@@ -11,8 +11,16 @@ from edge import __version__
 from edge.config import secrets
 from edge.config.pipelines import ImagingPipeline, PipelineWithBundle, VideoPipeline
 from edge.config.schema import Config
-from edge.config.sources import DicomSource, FolderSource
-from edge.domain.ports import Alerts, Clock, StudySource
+from edge.config.sources import (
+    DicomSource,
+    FolderLikeSource,
+    FolderSource,
+    HyperspectralSource,
+    SpectrumSource,
+    StudySource,
+)
+from edge.domain import ports
+from edge.domain.ports import Alerts, Clock
 from edge.findings.identity import KeyedHash, load_or_create_key
 from edge.findings.mqtt_json import SCHEMA
 from edge.kit.backoff import Backoff
@@ -26,7 +34,8 @@ from edge.sinks.mqtt import MqttSink
 from edge.sinks.pump import Pump
 from edge.sources.dicom import Caller, DicomDoor, DoorTls
 from edge.sources.folder import WatchedFolder
-from edge.sources.folder_files import Studies
+from edge.sources.folder_files import Contents, Studies
+from edge.sources.folder_spectral import Measurements
 from edge.studies.select import Rule
 
 MEGABYTE = 1_000_000
@@ -163,16 +172,16 @@ def _imaging(config: Config) -> list[ImagingPipeline]:
     return [one for one in config.pipelines if isinstance(one, ImagingPipeline)]
 
 
-def source_of(config: Config, source: DicomSource | FolderSource, clock: Clock, stage: Stage) -> StudySource:
+def source_of(config: Config, source: StudySource, clock: Clock, stage: Stage) -> ports.StudySource:
     """Return a door, closed.
 
     Raises:
         SecretError: The key of its certificate cannot be read.
     """
     spool = config.state.folder / "spool"
-    if isinstance(source, FolderSource):
-        return _folder(source, spool, clock, stage)
-    return _door(source, spool, config.state.reserve_mb * MEGABYTE, clock, stage)
+    if isinstance(source, DicomSource):
+        return _door(source, spool, config.state.reserve_mb * MEGABYTE, clock, stage)
+    return _folder(source, spool, clock, stage)
 
 
 def _door(source: DicomSource, spool: Path, reserve_bytes: int, clock: Clock, stage: Stage) -> DicomDoor:
@@ -200,14 +209,24 @@ def _door(source: DicomSource, spool: Path, reserve_bytes: int, clock: Clock, st
     )
 
 
-def _folder(source: FolderSource, spool: Path, clock: Clock, stage: Stage) -> WatchedFolder:
+def _contents(source: FolderLikeSource) -> Contents:
+    match source:
+        case FolderSource():
+            return Studies(nifti_modality=source.nifti_modality or "")
+        case HyperspectralSource():
+            return Measurements(kind="cube")
+        case SpectrumSource():
+            return Measurements(kind="spectrum")
+
+
+def _folder(source: FolderLikeSource, spool: Path, clock: Clock, stage: Stage) -> WatchedFolder:
     return WatchedFolder(
         source.name,
         path=source.path,
         spool=spool,
         settle_s=source.settle_s,
         after=source.after,
-        contents=Studies(nifti_modality=source.nifti_modality or ""),
+        contents=_contents(source),
         clock=clock,
         stage=stage,
     )

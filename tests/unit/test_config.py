@@ -127,7 +127,11 @@ def test_a_pipeline_without_a_kind_is_one_for_series() -> None:
         ),
         ("sources: [or]", "sources: [door]", "is 'door', a source of kind dicom; wanted one of kind camera"),
         ("rtsp://10", "rtsp://me:secret@10", "user and password have options of their own"),
-        ("kind: video", "kind: vidio", "kind is 'vidio'; allowed: imaging, thermal, video (did you mean 'video'?)"),
+        (
+            "kind: video",
+            "kind: vidio",
+            "kind is 'vidio'; allowed: hyperspectral, imaging, pixel-spectra, spectrum, thermal, video (did",
+        ),
         ('url: "rtsp', 'path: x, url: "rtsp', "wanted exactly one of url, device and path"),
         ("sources: [or]", "sources: [or], pace: {gap: 3}", "pipelines[0].pace.gap: unknown key"),
         ("sources: [or]", "sources: []", "pipelines[0].sources: is a list of 0; allowed: a list of 1 to 64"),
@@ -287,6 +291,8 @@ def test_every_option_has_a_sentence_and_every_number_a_range() -> None:
 def test_every_number_has_its_unit_in_its_name() -> None:
     counts = {"port", "threads", "workers", "associations_max", "slices_min", "telemetry_rows"}
     counts |= {"r1", "f", "o", "r2", "gain", "offset", "kelvin_per_count", "frames_per_s"}
+    counts |= {"panel_reflectance", "quantile", "position", "window", "smoothness", "width_min", "width_max"}
+    counts |= {"snr_min"}
     units = (
         "_s",
         "_ms",
@@ -296,6 +302,8 @@ def test_every_number_has_its_unit_in_its_name() -> None:
         "_mm",
         "_m",
         "_um",
+        "_nm",
+        "_rad",
         "_px",
         "_bytes",
         "_celsius",
