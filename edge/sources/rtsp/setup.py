@@ -174,13 +174,13 @@ def _redirected(address: Address, answer: Answer) -> Address:
 def _set_up_tcp(
     exchange: Exchange, description: sdp.Description, deadline: Deadline
 ) -> tuple[tuple[int, int], Answer]:
-    exchange.line.wire.channels = frozenset({0, 1})
+    exchange.line.wire.expect(frozenset({0, 1}))
     wanted = "RTP/AVP/TCP;unicast;interleaved=0-1"
     answer = _set_up(exchange, description, wanted, deadline)
     given = re.search(r"interleaved=(\d+)(?:-(\d+))?", answer.headers.get("transport", ""))
     first = int(given[1]) if given else 0
     channels = first, int(given[2]) if given and given[2] else first + 1
-    exchange.line.wire.channels = frozenset(channels)
+    exchange.line.wire.expect(frozenset(channels))
     return channels, answer
 
 

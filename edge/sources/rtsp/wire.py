@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -66,9 +67,15 @@ class Wire:
         Args:
             channels: The channels that packets may come on; others are no beginning of a packet.
         """
-        self.channels = channels
         self.stray_bytes = 0
         self._buffer = bytearray()
+        self.expect(channels)
+
+    def expect(self, channels: frozenset[int]) -> None:
+        """Take packets on these channels from now on."""
+        packets = [b"\\$" + re.escape(bytes([channel])) for channel in channels]
+        messages = [re.escape(beginning) for beginning in _BEGINNINGS]
+        self._beginning = re.compile(b"|".join(packets + messages), re.DOTALL)
 
     def feed(self, received: bytes | memoryview) -> Iterator[Answer | Request | Interleaved]:
         """Take bytes in and yield what is whole.
@@ -102,19 +109,20 @@ class Wire:
 
     def _next_beginning(self, at: int) -> int:
         """Skip what begins nothing we know."""
-        start = at
-        while at < len(self._buffer) and not self._may_begin(at):
-            at += 1
-        self.stray_bytes += at - start
+        found = self._beginning.search(self._buffer, at)
+        begins = self._partial(at) if found is None else found.start()
+        self.stray_bytes += begins - at
         if self.stray_bytes > STRAY_BYTES_MAX:
             raise FormatError(f"{self.stray_bytes} bytes that belong to no RTSP message and no packet")
-        return at
+        return begins
 
-    def _may_begin(self, at: int) -> bool:
-        if self._buffer[at] == _DOLLAR:
-            return at + 1 >= len(self._buffer) or self._buffer[at + 1] in self.channels
-        seen = bytes(self._buffer[at : at + _BEGINNING_BYTES_MAX])
-        return any(seen.startswith(beginning) or beginning.startswith(seen) for beginning in _BEGINNINGS)
+    def _partial(self, at: int) -> int:
+        """Return where something may begin that is not whole yet; the end where nothing does."""
+        for begins in range(max(at, len(self._buffer) - _BEGINNING_BYTES_MAX), len(self._buffer)):
+            tail = bytes(self._buffer[begins:])
+            if tail == b"$" or any(beginning.startswith(tail) for beginning in _BEGINNINGS):
+                return begins
+        return len(self._buffer)
 
     def _message(self, at: int) -> tuple[Answer | Request, int] | None:
         end = self._buffer.find(b"\r\n\r\n", at)
