@@ -19,6 +19,16 @@ if [ -n "$peers" ]; then
   need storescu dcmtk
   need systemd-nspawn systemd-container
   need systemd-analyze systemd
+  # cameras: GStreamer's RTSP server, run by the system's Python, with the encoders the tests use
+  /usr/bin/python3 - 2>/dev/null <<'EOF' || missing+=(gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly})
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+elements = "videotestsrc", "x264enc", "x265enc", "jpegenc", "rtph264pay", "alawenc"
+raise SystemExit(not all(map(Gst.ElementFactory.find, elements)))
+EOF
 fi
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing Debian packages: ${missing[*]}"
