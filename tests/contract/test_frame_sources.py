@@ -31,6 +31,7 @@ from edge.sources.camera_folder import FrameFolder
 from edge.sources.camera_rtsp import RtspCamera
 from edge.sources.camera_stream import StreamCamera
 from edge.sources.live_books import LiveBooks
+from tests.builders.thermal_far_sides import THERMAL
 from tests.builders.videos import HttpCamera, write_video
 from tests.fakes.frame_source import FakeFrameSource
 from tests.fakes.video_device import FakeVideoDevice
@@ -215,7 +216,8 @@ class OfDevice:
         self._device.is_there = False
 
 
-FAR_SIDES = [OfFake, OfRtsp, OfHttp, OfFile, OfFolder, OfDevice]
+CAMERAS = [OfFake, OfRtsp, OfHttp, OfFile, OfFolder, OfDevice]
+FAR_SIDES = [*CAMERAS, *THERMAL]
 
 
 @pytest.fixture
@@ -247,6 +249,7 @@ def test_frames_come_with_their_source_their_number_and_their_time(far_side: Far
     assert {frame.timed_by for frame in frames} <= {"stream", "arrival"}
 
 
+@pytest.mark.parametrize("far_side", CAMERAS, indirect=True)
 def test_a_picture_can_be_looked_at_again_whatever_was_done_to_the_first_look(
     far_side: FarSide,
 ) -> None:
@@ -263,6 +266,17 @@ def test_a_picture_can_be_looked_at_again_whatever_was_done_to_the_first_look(
     kept = planes.copy()
     planes[:] = 0
     assert np.array_equal(picture.planes(height_px=24, width_px=40), kept)
+
+
+@pytest.mark.parametrize("far_side", THERMAL, indirect=True)
+def test_a_thermogram_comes_with_what_its_degrees_rest_on(far_side: FarSide) -> None:
+    [frame] = first(far_side.source, 1)
+    thermogram = frame.content
+    assert isinstance(thermogram, Thermogram)
+    assert thermogram.shape_px == (12, 16)
+    assert not thermogram.celsius.flags.writeable
+    assert thermogram.calibration.emissivity == 0.98
+    assert thermogram.calibration.uncertainty_celsius > 0
 
 
 def test_a_far_side_that_gives_nothing_any_more_ends_the_source_in_time(far_side: FarSide) -> None:
