@@ -210,13 +210,13 @@ def thermal(
 
     edge simulate thermal /srv/edge/thermal --planck 21106.77,1501,1,-7340,0.012545258
     """
-    from edge.simulate import run
+    from edge.simulate.run_thermal import parse_planck, run_thermal
     from edge.simulate.thermal import CENTIKELVIN
 
     height_px, width_px = size_px(size)
-    scale = CENTIKELVIN if planck is None else run.parse_planck(planck)
+    scale = CENTIKELVIN if planck is None else parse_planck(planck)
     with _plain_troubles():
-        code = run.run_thermal(
+        code = run_thermal(
             folder,
             fps=fps,
             height_px=height_px,
@@ -257,7 +257,7 @@ def scanner(
     """
     from edge.cli.paths import files_of, missing
     from edge.cli.send import parse_address
-    from edge.simulate import run
+    from edge.simulate.run_scanner import run_scanner
     from edge.simulate.scu import Peer
 
     host, port = parse_address(address)
@@ -267,7 +267,7 @@ def scanner(
     peer = Peer(host=host, port=port, called_ae=called, calling_ae=ae_title)
     files = [file for path in paths or () for file in files_of(path)]
     with _plain_troubles():
-        code = run.run_scanner(peer, files, every_s=every, studies_max=studies, are_new=not same, for_s=for_s)
+        code = run_scanner(peer, files, every_s=every, studies_max=studies, are_new=not same, for_s=for_s)
     raise typer.Exit(code)
 
 
@@ -290,12 +290,12 @@ def files(
 
     edge simulate files /srv/edge/measured --cube-every 30s
     """
-    from edge.simulate import run
+    from edge.simulate.run_files import run_files
 
     if cube_every is None and spectrum_every is None:
         cube_every, spectrum_every = 10.0, 5.0
     with _plain_troubles():
-        code = run.run_files(
+        code = run_files(
             folder, cube_every_s=cube_every, spectrum_every_s=spectrum_every, kind=cube.value, for_s=for_s
         )
     raise typer.Exit(code)

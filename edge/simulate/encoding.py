@@ -19,6 +19,7 @@ from edge.simulate.time_code import TimeCode, band_height_px, draw_time_code
 
 Codec = Literal["h264", "h265", "mjpeg"]
 SIDE_PX_MAX, FPS_MAX = 4096, 120
+JPEG_SIDE_PX_MAX = 2040  # RFC 2435 counts in blocks of 8, in one byte
 _GREY = 128
 _ENCODERS: Final = {"h264": "libx264", "h265": "libx265", "mjpeg": "mjpeg"}
 
@@ -82,6 +83,12 @@ class VideoForm:
             raise ConfigurationError(
                 f"a picture of {self.width_px}x{self.height_px}, wanted a width from 256 to {SIDE_PX_MAX} "
                 f"that is a multiple of 8, and a height from 144 to {SIDE_PX_MAX} that is a multiple of 4"
+            )
+        is_too_large = max(self.height_px, self.width_px) > JPEG_SIDE_PX_MAX or self.height_px % 8
+        if self.codec == "mjpeg" and is_too_large:
+            raise ConfigurationError(
+                f"Motion JPEG of {self.width_px}x{self.height_px}: RTP carries up to {JPEG_SIDE_PX_MAX} px, "
+                "with sides that are multiples of 8"
             )
         if not 0 < self.fps <= FPS_MAX:
             raise ConfigurationError(f"{self.fps:g} frames a second, wanted more than 0, at most {FPS_MAX}")
