@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -292,3 +293,40 @@ def test_the_uncertainty_of_a_picture_is_the_largest_without_its_extremes() -> N
     half = counts.copy()
     half[:32] = 50_000
     assert thermogram(replace(raw(), counts=half), NO_SITE).calibration.uncertainty_celsius > calm
+
+
+def test_the_formula_agrees_with_drawing_lots() -> None:
+    """GUM supplement 1 (JCGM 101): 4000 draws of everything that is not known, at 35 °C behind a window."""
+    around = Surroundings(emissivity=0.95, distance_m=2.0, window_transmission=0.9, window_celsius=24.0)
+    uncertain = Uncertainties(emissivity=0.01, reflected_k=4.0, accuracy_k=1.0)
+    signal, rng = PlanckSignal(SC660), np.random.default_rng(7)
+    weights = weigh(signal, around, Atmosphere())
+    apparent = float(signal.to_kelvin(weights.surface * signal.of_kelvin(308.15) + weights.rest))
+    moves = {
+        "emissivity": uncertain.emissivity,
+        "reflected_celsius": uncertain.reflected_k,
+        "air_celsius": uncertain.air_k,
+        "distance_m": uncertain.distance_fraction * around.distance_m,
+        "humidity": uncertain.humidity,
+        "window_celsius": uncertain.window_k,
+        "window_transmission": uncertain.window_transmission,
+    }
+    drawn = []
+    for normal in rng.normal(size=(4000, len(moves))):
+        shifts = {name: step * z for (name, step), z in zip(moves.items(), normal, strict=True)}
+        moved = replace(around, **{name: getattr(around, name) + shift for name, shift in shifts.items()})
+        seen = signal.of_kelvin(apparent + rng.uniform(-1.0, 1.0))
+        drawn.append(float(surface_kelvin(seen, weigh(signal, moved, Atmosphere()), signal)))
+    assert np.std(drawn) == pytest.approx(at(35.0, around, uncertain), rel=0.04)
+
+
+def test_a_picture_costs_a_millisecond() -> None:
+    """0.3 ms of one core were measured for 640 × 480 (AMD EPYC); nine a second must not be felt."""
+    large = RawThermogram(counts=ramp(480, 640), scale=SC660, surroundings=NEAR)
+    thermogram(large, NO_SITE)  # the table is made once
+    spent_ms = []
+    for _ in range(7):
+        begun = time.thread_time()
+        thermogram(large, NO_SITE)
+        spent_ms.append((time.thread_time() - begun) * 1000)
+    assert min(spent_ms) < 3.0
