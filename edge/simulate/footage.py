@@ -84,11 +84,12 @@ class LiveFootage:
         assert planes is not None, "a picture was made ready"
         number = self._number
         self._number = (number + 1) & FRAME_NUMBER_MAX
+        captured_s = time.monotonic()
         if self._has_time_code:
             stamp(planes, self._now(number))
         self._shown = planes
         unit = next(self._encoder.encode(planes, frame_number=number, as_key=as_key))
-        return Shot(unit, payloads(unit.content, self._form.codec))
+        return Shot(unit, payloads(unit.content, self._form.codec), captured_s)
 
     def present(self) -> Planes:
         """Return what was shown last, as I420 planes."""
@@ -189,13 +190,16 @@ def plain(level: int, form: VideoForm) -> Planes:
     return planes
 
 
-def drawn(scene_name: SceneName, form: VideoForm, *, frames: int, seed: int = 1) -> Iterator[Planes]:
-    """Draw pictures of a scene, with their frame numbers in them."""
+def drawn(
+    scene_name: SceneName, form: VideoForm, *, frames: int, seed: int = 1, has_time_code: bool = True
+) -> Iterator[Planes]:
+    """Draw pictures of a scene; the time code of each has its frame number."""
     shown = scene(scene_name, height_px=form.height_px, width_px=form.width_px, seed=seed)
     for number in range(frames):
         picture: Rgb = shown.picture(number / form.fps)
         planes = to_planes(picture)
-        stamp(planes, TimeCode(frame_number=number))
+        if has_time_code:
+            stamp(planes, TimeCode(frame_number=number))
         yield planes
 
 

@@ -16,7 +16,7 @@ _LOOK_S = 0.5
 
 
 def wait(progress: Callable[[], str], *paces: Pace, for_s: float | None) -> None:
-    """Return after `for_s`, on Ctrl-C or SIGTERM, or when a pace is over.
+    """Return after `for_s`, on Ctrl-C or SIGTERM, or when a pace is over; for the main thread only.
 
     Raises:
         EdgeError, OSError: What ended a pace before its time.

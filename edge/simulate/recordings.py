@@ -32,8 +32,9 @@ def prepare(
     form: VideoForm,
     duration_s: float | None = None,
     seed: int = 1,
+    has_time_code: bool = True,
 ) -> Path:
-    """Draw and encode a scene into a file; each picture carries its frame number.
+    """Draw and encode a scene into a file.
 
     Args:
         path: `.ts` for H.264 and H.265, `.mkv` for Motion JPEG; replaced when it is whole.
@@ -41,15 +42,17 @@ def prepare(
         form: How it is encoded; B frames are allowed here.
         duration_s: How long it is; by default a whole round of `case`, 10 s of the others.
         seed: Of the scene.
+        has_time_code: Whether each picture says its frame number.
 
     Raises:
-        ConfigurationError: The name does not fit the codec.
+        ConfigurationError: The name does not fit the codec, or nothing can be encoded like this.
     """
     wanted = _CONTAINERS[form.codec]
     if path.suffix != wanted:
         raise ConfigurationError(f"{path.name}: {form.codec} is written to files that end with {wanted}")
     length_s = duration_s or (CASE_S[-1] if scene_name == "case" else 10.0)
-    pictures = drawn(scene_name, form, frames=max(round(length_s * form.fps), 1), seed=seed)
+    frames = max(round(length_s * form.fps), 1)
+    pictures = drawn(scene_name, form, frames=frames, seed=seed, has_time_code=has_time_code)
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         _write(unfinished, encoded(pictures, form), form)
@@ -66,16 +69,24 @@ def prepared(
     form: VideoForm,
     duration_s: float | None = None,
     seed: int = 1,
+    has_time_code: bool = True,
 ) -> Path:
     """Return a file as `prepare` makes it, from the folder where it is there already."""
     size = f"{form.width_px}x{form.height_px}-{form.fps:g}fps-{form.bit_rate_kbps}k"
     how = f"{form.codec}-key{form.key_interval}-b{form.b_frames}"
-    length = "" if duration_s is None else f"-{duration_s:g}s"
+    length = ("" if duration_s is None else f"-{duration_s:g}s") + ("" if has_time_code else "-plain")
     name = f"{scene_name}{length}-{size}-{how}-seed{seed}-v{RENDERING}{_CONTAINERS[form.codec]}"
     path = folder / name
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        prepare(path, scene_name=scene_name, form=form, duration_s=duration_s, seed=seed)
+        prepare(
+            path,
+            scene_name=scene_name,
+            form=form,
+            duration_s=duration_s,
+            seed=seed,
+            has_time_code=has_time_code,
+        )
     return path
 
 

@@ -79,7 +79,7 @@ def run_camera(
     paths = [path] if cameras == 1 else [f"{path}{number}" for number in range(1, cameras + 1)]
     if loop is not None and not loop.exists():
         say(f"{loop}: is made now from the scene {scene_name}")
-        prepare(loop, scene_name=scene_name, form=form)
+        prepare(loop, scene_name=scene_name, form=form, has_time_code=has_time_code)
 
     def footage(seed: int) -> Footage:
         if loop is not None:

@@ -21,10 +21,17 @@ _IDLE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """An access unit with the payloads of its packets."""
+    """An access unit with the payloads of its packets.
+
+    Attributes:
+        unit: The access unit.
+        payloads: Of its packets.
+        captured_s: When the picture was taken, on the monotonic clock; None: when it was due.
+    """
 
     unit: AccessUnit
     payloads: Sequence[bytes]
+    captured_s: float | None = None
 
 
 class Footage(Protocol):
@@ -242,15 +249,16 @@ class Stream:
         subscribers = tuple(self._subscribers)
         shot = footage.take(as_key=all(subscriber.wants_key for subscriber in subscribers))
         number = shot.unit.frame_number
+        captured_s = due_s if shot.captured_s is None else shot.captured_s
         now_s = time.monotonic()
-        utc_ns = time.time_ns() + round((due_s - now_s + self.faults.utc_jump_s) * 1e9)
-        shown = self._timestamp(due_s + shot.unit.shown_after_s)
+        utc_ns = time.time_ns() + round((captured_s - now_s + self.faults.utc_jump_s) * 1e9)
+        shown = self._timestamp(captured_s + shot.unit.shown_after_s)
         self._sent[number % SENT_KEPT] = number, time.monotonic_ns()
         payload_type = rtp.PAYLOAD_TYPE[footage.form.codec]
         for subscriber in subscribers:
             subscriber.send(shot, timestamp=shown, payload_type=payload_type, faults=self.faults)
             if self.faults.sends_reports:
-                subscriber.report(now_s=now_s, utc_ns=utc_ns, timestamp=self._timestamp(due_s))
+                subscriber.report(now_s=now_s, utc_ns=utc_ns, timestamp=self._timestamp(captured_s))
         self.frames_sent += 1
 
     def _timestamp(self, at_s: float) -> int:

@@ -43,6 +43,12 @@ def test_b_frames_are_sent_in_one_order_and_shown_in_another(tmp_path: Path) -> 
     assert np.argsort(shown).tolist() == np.argsort(sent).tolist()
 
 
+def test_a_prepared_file_may_do_without_a_time_code(tmp_path: Path) -> None:
+    path = prepared(tmp_path, scene_name="bars", form=SMALL, duration_s=0.2, has_time_code=False)
+    assert read_time_code(load(path).present()[:144]) is None
+    assert path != prepared(tmp_path, scene_name="bars", form=SMALL, duration_s=0.2)
+
+
 def test_a_prepared_file_is_made_once(tmp_path: Path) -> None:
     first = prepared(tmp_path, scene_name="bars", form=SMALL, duration_s=0.2)
     made_ns = first.stat().st_mtime_ns
