@@ -54,7 +54,7 @@ from edge.pipelines.imaging import Assessor, Imaging
 from edge.pipelines.measured import FileAssessor
 from edge.pipelines.result import Assessing, ByFormat
 from edge.pipelines.stations import opened_engine, stations
-from edge.sinks.outbox import to_entry
+from edge.sinks.outbox import Lane, to_entry
 from edge.studies.assemble import Assembler
 from edge.studies.intake import QUEUE as INTAKE
 from edge.studies.intake import JournaledIntake, instance_of
@@ -90,6 +90,7 @@ class Appliance:
         self._sources: list[Callable[[], Mapping[str, str]]] = []
         self._models: list[Mapping[str, str]] = []
         self._latency = Recent()
+        self._live_latency = Recent()
 
     def run(self) -> int:
         """Start everything, wait for a signal or a broken part, stop everything."""
@@ -134,6 +135,7 @@ class Appliance:
         rooms.enter_context(self._thread("housekeeping", lambda: self._keep_house(journal, status)))
         self._books.append(pump.health)
         self._latency = pump.latency_ms
+        self._live_latency = pump.live_latency_ms
         return presence
 
     def _open_engine(self, rooms: ExitStack, presence: Presence) -> Engine:
@@ -197,7 +199,7 @@ class Appliance:
             journal=journal,
             presence=presence,
             identity=identity,
-            envelope=partial(self._envelope, journal),
+            envelope=partial(self._envelope, journal, lane="live"),
             watchdog=self._watchdog,
             start=self._thread,
             clock=self._clock,
@@ -230,10 +232,12 @@ class Appliance:
             beat=self._watchdog.watch("imaging", limit_s=patience_s(self._config)),
         )
 
-    def _envelope(self, journal: Journal, finding: Finding, received_at_ns: int) -> Entry:
+    def _envelope(
+        self, journal: Journal, finding: Finding, received_at_ns: int, *, lane: Lane = "study"
+    ) -> Entry:
         site, device = self._config.site.id, self._config.device.id
         sealed = wrap(finding, site=site, device=device, sequence=journal.counter("finding"))
-        return to_entry(sealed, received_at_ns=received_at_ns)
+        return to_entry(sealed, received_at_ns=received_at_ns, lane=lane)
 
     # ── what it says about itself ─────────────────────────────────────────────────────────────────────────
 
@@ -252,12 +256,7 @@ class Appliance:
 
     def _vitals(self) -> Vitals:
         free = free_bytes(self._config.state.folder)
-        return Vitals(stages=self._health(), free_bytes=free, latency_ms=self._delivery())
-
-    def _delivery(self) -> dict[str, float]:
-        """From the last instance received to its finding acknowledged; empty before the first."""
-        measured = {f"p{percent}": self._latency.percentile(percent) for percent in (50, 99)}
-        return {name: value for name, value in measured.items() if value is not None}
+        return Vitals(stages=self._health(), free_bytes=free, latency_ms=_percentiles(self._latency))
 
     def _health(self) -> list[StageHealth]:
         return [health() for health in self._books]
@@ -269,7 +268,8 @@ class Appliance:
                 "broker": session.connected,
                 "sources": [about() for about in self._sources],
                 "models": self._models,
-                "delivery_ms": self._delivery(),
+                "delivery_ms": _percentiles(self._latency),
+                "live_delivery_ms": _percentiles(self._live_latency),
                 "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,
             }
 
@@ -319,3 +319,9 @@ class Appliance:
         self._fatal = f"{name} died: {died.exc_type.__name__}: {died.exc_value}"
         self._log.error("a thread died", thread=name, because=self._fatal)
         self._stopping.set()
+
+
+def _percentiles(recent: Recent) -> dict[str, float]:
+    """Return p50 and p99 of what was measured of late; empty before the first."""
+    measured = {f"p{percent}": recent.percentile(percent) for percent in (50, 99)}
+    return {name: value for name, value in measured.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What the demo shows: one row a series, filled in as findings arrive."""
+"""What the demo shows: one row a series or live source, filled in as findings arrive."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ COLOURS = {"PRESENT": "green", "ABSENT": "cyan", "NOT_ASSESSED": "yellow"}
 
 @dataclass(slots=True)
 class Row:
-    """One series and the findings that came for it."""
+    """One series, or one pipeline on devices, and the findings that came for it."""
 
     name: str
-    instances: int
-    is_head: bool
+    sent: str
+    is_head: bool = False
+    must_be_assessed: bool = False
     findings: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether what is waited for has come."""
+        return bool(self.findings) and (not self.must_be_assessed or self.verdict() != "NOT_ASSESSED")
 
     def verdict(self) -> str:
         """Return the verdict of the findings, PRESENT before NOT_ASSESSED; "" while there is none."""
@@ -39,9 +45,18 @@ class Row:
                     return float(measured["value"])
         return None
 
+    def measured(self) -> str:
+        """Return the first number of the newest finding that has one."""
+        numbers = (
+            finding["measurements"][0] for finding in reversed(self.findings) if finding["measurements"]
+        )
+        first = next(numbers, None)
+        return "" if first is None else f"{first['value']:.4g} {first['unit']}"
+
     def reason(self) -> str:
-        """Return why something was not assessed, each reason once."""
-        return "; ".join(dict.fromkeys(f["reason"] for f in self.findings if f["reason"]))
+        """Return why something was not assessed, each reason once; of a live source the newest one."""
+        reasons = list(dict.fromkeys(f["reason"] for f in self.findings if f["reason"]))
+        return "; ".join(reasons[-1:] if self.must_be_assessed else reasons)
 
 
 class Board:
@@ -75,18 +90,17 @@ class Board:
             return
         row.findings.append(finding)
         if not self._console.is_terminal:
-            volume = row.volume_ml()
-            what = f"{volume:.0f} mL" if volume is not None else row.reason()
+            what = row.measured() or row.reason()
             self._console.print(f"{self._answered()}/{len(self._rows)} {row.name}: {row.verdict()} {what}")
 
     def _answered(self) -> int:
-        return sum(bool(row.findings) for row in self._rows.values())
+        return sum(row.is_answered for row in self._rows.values())
 
     def _render(self) -> RenderableType:
         done, total = self._answered(), len(self._rows)
         line = Table.grid(padding=(0, 1))
         line.add_row(
-            Text(f"{done}/{total} series answered"),
+            Text(f"{done}/{total} answered"),
             ProgressBar(total=total, completed=done, width=30),
             Text(f"{time.monotonic() - self._started:.0f} s", style="dim"),
             Text(self._sending, style="dim"),
@@ -95,10 +109,10 @@ class Board:
 
     def _table(self) -> Table:
         table = Table(title="findings, as an independent subscriber receives them", title_justify="left")
-        table.add_column("series sent")
-        table.add_column("instances", justify="right")
+        table.add_column("what was shown to it")
+        table.add_column("of it", justify="right")
         table.add_column("verdict")
-        table.add_column("brain mL", justify="right")
+        table.add_column("measured", justify="right")
         table.add_column("ms", justify="right")
         table.add_column("why, or what limits it", overflow="fold")
         for row in self._rows.values():
@@ -107,13 +121,13 @@ class Board:
 
 
 def _cells(row: Row) -> Sequence[RenderableType]:
-    verdict, volume = row.verdict(), row.volume_ml()
+    verdict = row.verdict()
     took = sum(sum(finding["latency_ms"].values()) for finding in row.findings[:1])
     return (
         Text(row.name, style="bold" if row.is_head else ""),
-        str(row.instances),
+        row.sent,
         Text(verdict or "…", style=COLOURS.get(verdict, "dim")),
-        f"{volume:.0f}" if volume is not None else "",
+        row.measured(),
         f"{took:.0f}" if took else "",
         row.reason(),
     )

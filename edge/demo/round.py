@@ -20,10 +20,12 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from edge.config.load import load
+from edge.config.pipelines import ImagingPipeline
 from edge.config.schema import Config
 from edge.config.sources import DicomSource
 from edge.demo.board import Board, Row
 from edge.demo.broker import broker
+from edge.demo.devices import devices
 from edge.demo.studies import HEAD, Study, studies
 from edge.domain.errors import ConfigurationError
 from edge.findings.identity import KeyedHash, load_or_create_key
@@ -44,7 +46,8 @@ def main(*, once: bool) -> int:
         once: Leave after the round instead of serving until Ctrl-C.
 
     Returns:
-        0 if the head came back PRESENT with a brain volume and every other series ended in a finding.
+        0 if the head came back PRESENT with a brain volume, every other series ended in a finding, and
+        something was seen by the camera, by the thermal camera, in a cube and in a spectrum.
 
     Raises:
         ConfigurationError: A port is taken, or something that is needed is not installed.
@@ -61,8 +64,10 @@ def main(*, once: bool) -> int:
         running.enter_context(_subscriber(config, arrivals))
         console.print(f"daemon: edge run {CONFIG.relative_to(ROOT)}, log in {folder / 'daemon.log'}")
         running.enter_context(_daemon(folder))
+        running.enter_context(devices(config, folder))
+        console.print("devices: edge simulate camera, thermal, files")
         to_send = studies(folder / "studies", _corpus())
-        rows = _rows(config, to_send)
+        rows = {**_device_rows(config), **_rows(config, to_send)}
         board = Board(console, rows)
         with board.showing():
             sender = threading.Thread(target=_send, args=(config, to_send, board, folder), name="sender")
@@ -83,8 +88,19 @@ def _rows(config: Config, to_send: Sequence[Study]) -> dict[str, Row]:
     """Return a row per series, by the keyed hash under which its findings will come."""
     identity = KeyedHash(load_or_create_key(config.state.folder / "identity.key"))
     return {
-        identity.subject(study.series_uid): Row(study.name, len(study.files), study.is_head)
+        identity.subject(study.series_uid): Row(study.name, f"{len(study.files)} instances", study.is_head)
         for study in to_send
+    }
+
+
+def _device_rows(config: Config) -> dict[str, Row]:
+    """Return a row per pipeline that looks at devices, by its name."""
+    return {
+        pipeline.name: Row(
+            f"{', '.join(pipeline.sources)}: {pipeline.name}", pipeline.kind, must_be_assessed=True
+        )
+        for pipeline in config.pipelines
+        if not isinstance(pipeline, ImagingPipeline)
     }
 
 
@@ -157,46 +173,50 @@ def _send(config: Config, to_send: Sequence[Study], board: Board, folder: Path) 
 def _collect(arrivals: queue.Queue[Mapping[str, Any]], rows: Mapping[str, Row], board: Board) -> None:
     """Take findings until every series has one, or for as long as a slow machine may need."""
     deadline = time.monotonic() + ANSWER_S
-    while not all(row.findings for row in rows.values()) and time.monotonic() < deadline:
+    while not all(row.is_answered for row in rows.values()) and time.monotonic() < deadline:
         try:
             finding = arrivals.get(timeout=0.2)
         except queue.Empty:
             continue
-        if finding["subject"] in rows:
-            board.arrived(rows[finding["subject"]], finding)
+        row = rows.get(finding["pipeline"]) or rows.get(finding["subject"])
+        if row is not None:
+            board.arrived(row, finding)
 
 
 def _summary(console: Console, config: Config, rows: Mapping[str, Row]) -> int:
     """Say what happened and return the exit code."""
-    answered = [row for row in rows.values() if row.findings]
     findings = sum(len(row.findings) for row in rows.values())
     delivery = _delivery(config, findings)
-    instances = sum(row.instances for row in rows.values())
+    studies = [row for row in rows.values() if not row.must_be_assessed]
     console.print(
-        f"\n{len(rows)} series in ({instances} instances), {findings} findings out; "
-        "last instance received to finding acknowledged: "
-        f"p50 {delivery.get('p50', 0):.0f} ms, p99 {delivery.get('p99', 0):.0f} ms"
+        f"\n{len(studies)} series in, {len(rows) - len(studies)} pipelines on devices, "
+        f"{findings} findings out"
     )
+    for what, name in (
+        ("last instance received to finding acknowledged", "delivery_ms"),
+        ("frame captured to finding acknowledged", "live_delivery_ms"),
+    ):
+        measured = delivery[name]
+        console.print(f"{what}: p50 {measured.get('p50', 0):.0f} ms, p99 {measured.get('p99', 0):.0f} ms")
     for row in rows.values():
-        if not row.findings:
-            console.print(f"MISSING: no finding for {row.name}", style="red")
+        if not row.is_answered:
+            console.print(f"MISSING: {row.name}: {row.reason() or 'no finding'}", style="red")
     head = next(row for row in rows.values() if row.is_head)
     seen = head.volume_ml()
     if head.verdict() != "PRESENT" or seen is None:
         console.print(f"WRONG: {HEAD} must be PRESENT with a brain volume: {head.reason()}", style="red")
         return 1
-    return 0 if len(answered) == len(rows) else 1
+    return 0 if all(row.is_answered for row in rows.values()) else 1
 
 
-def _delivery(config: Config, findings: int) -> Mapping[str, float]:
+def _delivery(config: Config, findings: int) -> Mapping[str, Mapping[str, float]]:
     """Return what the daemon measured, once its status speaks of all findings; it writes one each period."""
     deadline = time.monotonic() + 3 * config.health.period_s
     while True:
-        status = json.loads((config.state.folder / "status.json").read_text())
+        status: Mapping[str, Any] = json.loads((config.state.folder / "status.json").read_text())
         delivered = sum(stage["out"] for stage in status["stages"] if stage["name"] == "outbox")
         if delivered >= findings or time.monotonic() > deadline:
-            measured: Mapping[str, float] = status["delivery_ms"]
-            return measured
+            return status
         time.sleep(0.1)
 
 
@@ -210,8 +230,10 @@ def _serve(console: Console, config: Config, arrivals: queue.Queue[Mapping[str, 
                 finding = arrivals.get(timeout=0.5)
             except queue.Empty:
                 continue
-            numbers = ", ".join(f"{m['value']:.0f} {m['unit']}" for m in finding["measurements"][:1])
-            console.print(f"{finding['subject'][:8]} {finding['verdict']} {numbers} {finding['reason']}")
+            numbers = ", ".join(f"{m['value']:.4g} {m['unit']}" for m in finding["measurements"][:1])
+            phase = finding["stream"]["phase"] if finding["stream"] else ""
+            said = (finding["pipeline"], phase, finding["verdict"], numbers, finding["reason"])
+            console.print(" ".join(word for word in said if word), markup=False)
     except KeyboardInterrupt:
         console.print("stopping")
 

@@ -34,6 +34,7 @@ class Pump:
 
     Attributes:
         latency_ms: From the arrival of the last instance to the acknowledgement of its finding.
+        live_latency_ms: From the capture of a frame to the acknowledgement of its finding.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pump:
             is_open: Whether the far side is there at all; call `wake` when it comes back.
         """
         self.latency_ms = Recent()
+        self.live_latency_ms = Recent()
         self._journal = journal
         self._sink = sink
         self._clock = clock
@@ -144,7 +146,8 @@ class Pump:
             parcel = from_row(item.body)
             self._sink.deliver(parcel.envelope, timeout_s=self._timeout_s)
             self._with_room(partial(self._journal.done, lease))
-            self.latency_ms.add((self._clock.utc_ns() - parcel.received_at_ns) / 1e6)
+            lane = self.live_latency_ms if parcel.lane == "live" else self.latency_ms
+            lane.add((self._clock.utc_ns() - parcel.received_at_ns) / 1e6)
 
         def later(reason: str) -> None:
             if lease.attempt & (lease.attempt - 1) == 0:  # the 1st, 2nd, 4th, 8th … time

@@ -71,7 +71,7 @@ def test_without_a_corpus_there_is_a_head_and_what_cannot_be_assessed(tmp_path: 
 
 
 def test_the_table_shows_each_finding_once_and_the_total_only() -> None:
-    row = Row("head", 189, is_head=True)
+    row = Row("head", "189 instances", is_head=True)
     said = io.StringIO()
     board = Board(Console(file=said, width=120), {"subject": row})
     tissue = {"of": {"value": "40146001"}, "value": 500.0, "unit": "mL"}
