@@ -10,6 +10,7 @@ from edge.config.sources import CameraSource, LiveSourceOption, ThermalSource
 from edge.domain.ports import Clock, FrameSource
 from edge.domain.thermal import LinearScale, PlanckScale, RadianceScale, Scale
 from edge.preprocess.picture_quality import QualityLimits
+from edge.preprocess.thermal_band import radiometry
 from edge.preprocess.thermal_site import SiteCalibration
 from edge.preprocess.thermal_uncertainty import Uncertainties
 from edge.sources.camera_device import DeviceCamera
@@ -149,6 +150,7 @@ def calibration_of(given: options.ThermalCalibration) -> SiteCalibration:
     Raises:
         ConfigurationError: It cannot be.
     """
+    radiometry(given.radiometry)  # so that a backend that is not installed is said now
     return SiteCalibration(
         scale=None if given.scale is None else _scale(given.scale),
         emissivity=given.emissivity,

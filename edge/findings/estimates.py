@@ -11,7 +11,7 @@ from edge.bundles.spectra_regression import Quantity, SpectraOutput, SpectraPoli
 from edge.domain.answer import Estimates
 from edge.domain.finding import Code, Measurement, Observation, Verdict
 
-MEAN = Code("SCT", "255586005", "Mean")
+MEAN = Code("SCT", "373098007", "Mean")
 PERCENTILES = {percent: Code("99EDGE", f"p{percent}", f"Percentile {percent}") for percent in (5, 50, 95)}
 
 

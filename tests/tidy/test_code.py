@@ -152,12 +152,16 @@ HOMES = {
     "openvino": ("edge/inference/",),
     "paho": ("edge/kit/mqtt",),
     "pynetdicom": ("edge/sources/dicom", "edge/sinks/dicom", "edge/simulate/scu.py"),
-    "pydantic": ("edge/config/", "edge/bundles/manifest.py"),
-    "pydantic_core": ("edge/config/", "edge/bundles/manifest.py"),
+    "pydantic": ("edge/config/", "edge/bundles/"),
+    "pydantic_core": ("edge/config/", "edge/bundles/"),
     "pydicom": ("edge/formats/", "edge/studies/", "edge/simulate/"),
     "nibabel": ("edge/formats/nifti.py",),
     "typer": ("edge/cli/",),
     "SimpleITK": ("edge/preprocess/",),
+    "av": ("edge/sources/", "edge/simulate/"),
+    "spectral": ("edge/formats/",),
+    "rampy": ("edge/preprocess/spectrum_rampy.py",),
+    "pyradi": ("edge/preprocess/thermal_pyradi.py",),
 }
 
 

@@ -51,7 +51,7 @@ def test_the_spread_of_what_is_known_is_said() -> None:
     said = estimates.judge(of([60.0, 70.0, 80.0, float("nan")]), SPECTRA, OUTPUT)
     assert said.verdict is Verdict.PRESENT
     assert {one.code.value: one.value for one in said.measurements} == pytest.approx(
-        {"255586005": 70.0, "p5": 61.0, "p50": 70.0, "p95": 79.0}
+        {"373098007": 70.0, "p5": 61.0, "p50": 70.0, "p95": 79.0}
     )
     assert {one.unit for one in said.measurements} == {"%"}
     assert said.reason == "so2 is not known for 25.0% of the spectra"
