@@ -87,7 +87,7 @@ class Appliance:
         self._fatal = ""
         self._watchdog = Watchdog(clock)
         self._books: list[Callable[[], StageHealth]] = []
-        self._sources: list[Callable[[], Mapping[str, str]]] = []
+        self._sources: list[Callable[[], Mapping[str, Any]]] = []
         self._models: list[Mapping[str, str]] = []
         self._latency = Recent()
         self._live_latency = Recent()
@@ -256,7 +256,7 @@ class Appliance:
 
     def _vitals(self) -> Vitals:
         free = free_bytes(self._config.state.folder)
-        return Vitals(stages=self._health(), free_bytes=free, latency_ms=_percentiles(self._latency))
+        return Vitals(stages=self._health(), free_bytes=free, latency_ms=self._latency.percentiles())
 
     def _health(self) -> list[StageHealth]:
         return [health() for health in self._books]
@@ -268,8 +268,8 @@ class Appliance:
                 "broker": session.connected,
                 "sources": [about() for about in self._sources],
                 "models": self._models,
-                "delivery_ms": _percentiles(self._latency),
-                "live_delivery_ms": _percentiles(self._live_latency),
+                "delivery_ms": self._latency.percentiles(),
+                "live_delivery_ms": self._live_latency.percentiles(),
                 "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,
             }
 
@@ -319,9 +319,3 @@ class Appliance:
         self._fatal = f"{name} died: {died.exc_type.__name__}: {died.exc_value}"
         self._log.error("a thread died", thread=name, because=self._fatal)
         self._stopping.set()
-
-
-def _percentiles(recent: Recent) -> dict[str, float]:
-    """Return p50 and p99 of what was measured of late; empty before the first."""
-    measured = {f"p{percent}": recent.percentile(percent) for percent in (50, 99)}
-    return {name: value for name, value in measured.items() if value is not None}

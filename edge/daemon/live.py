@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from edge.config.pipelines import LivePipeline, Pace, ThermalPipeline, VideoPipeline
 from edge.config.schema import Config
@@ -65,11 +66,11 @@ class OpenedSource:
     """One live source that runs.
 
     Attributes:
-        about: Name, kind, state and reason, as of now.
+        about: Name, kind, state and reason, and how quickly each pipeline reads a frame of late, as of now.
         books: Of the source, and of each pipeline that looks at it.
     """
 
-    about: Callable[[], Mapping[str, str]]
+    about: Callable[[], Mapping[str, Any]]
     books: tuple[Callable[[], StageHealth], ...]
 
 
@@ -113,9 +114,10 @@ def _open_source(
         rooms.enter_context(around.start(live.name, live.run, live.stop))
     rooms.enter_context(running)
 
-    def about() -> Mapping[str, str]:
+    def about() -> Mapping[str, Any]:
         state, why = running.state()
-        return {"name": source.name, "kind": source.kind, "state": state, "why": why}
+        told = {"name": source.name, "kind": source.kind, "state": state, "why": why}
+        return {**told, "capture_to_answer_ms": {live.name: live.latency_ms.percentiles() for live in lives}}
 
     return OpenedSource(about=about, books=(running.health, *(live.health for live in lives)))
 

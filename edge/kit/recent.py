@@ -18,6 +18,11 @@ class Recent:
         with self._lock:
             self._values.append(value)
 
+    def percentiles(self) -> dict[str, float]:
+        """Return p50 and p99; empty without a value."""
+        measured = {f"p{percent}": self.percentile(percent) for percent in (50, 99)}
+        return {name: value for name, value in measured.items() if value is not None}
+
     def percentile(self, percent: float) -> float | None:
         """Return the value that `percent` of them do not exceed (nearest rank), or None without any."""
         with self._lock:

@@ -26,6 +26,7 @@ from edge.findings.track import Pace, Said, Tracker
 from edge.kit.journal import Entry, Journal
 from edge.kit.log import Log
 from edge.kit.queues import Latest
+from edge.kit.recent import Recent
 from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
 from edge.pipelines.looked import Looked
@@ -67,7 +68,11 @@ class Look(Protocol):
 
 
 class Live:
-    """One pipeline on one source."""
+    """One pipeline on one source.
+
+    Attributes:
+        latency_ms: From the capture of a frame to what it shows.
+    """
 
     def __init__(
         self,
@@ -126,6 +131,7 @@ class Live:
         self._stopping = threading.Event()
         self._lost_before: dict[str, Mapping[str, int]] = {}
         self._last_trouble = ""
+        self.latency_ms = Recent()
 
     def run(self) -> None:
         """Look at frames until `stop`; the body of the thread."""
@@ -184,6 +190,7 @@ class Live:
             return self._look.refusal
         looked = self._look(frame, is_present=self._tracker.is_present)
         self._last_trouble = ""
+        self.latency_ms.add((self._clock.monotonic_ns() - frame.captured_at_ns) / 1e6)
         said = self._tracker.update(looked.observations, now_ns=frame.captured_at_ns)
         self._told(frame, looked)
         timed = Looked(
