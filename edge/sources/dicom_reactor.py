@@ -25,6 +25,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation
 
 from edge.domain.errors import FormatError
+from edge.kit.turns import wake_promptly
 from edge.sources.dicom_wire import Wire
 
 _LOOK_UP_S = 0.25  # how often a sleeping thread looks at its timers
@@ -74,6 +75,7 @@ class Reactor(DULServiceProvider):
 
     def run(self) -> None:
         """Run the reactor; whatever ends it, the visitor leaves."""
+        wake_promptly()  # a C-STORE waits for the network and the disk many times
         try:
             self._visitor.guard(_without_assertions(super().run))
         finally:
