@@ -94,13 +94,32 @@ class Command:
 
 
 class SpoolFile:
-    """A Part 10 file that grows while its data set arrives; memory stays flat at any size."""
+    """A Part 10 file that grows while its data set arrives; memory stays flat at any size.
 
-    def __init__(self, path: Path, *, command: Command, transfer_syntax_uid: str, calling_ae: str) -> None:
+    The data set is gathered in a buffer, and hashed and written when that is full, so that it costs no more
+    calls where the sender cuts it into small PDUs.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        command: Command,
+        transfer_syntax_uid: str,
+        calling_ae: str,
+        buffer: memoryview,
+    ) -> None:
         """Create the file.
 
+        Args:
+            path: Where; there is nothing yet.
+            command: Of the C-STORE.
+            transfer_syntax_uid: Of the data set.
+            calling_ae: Who sends it.
+            buffer: Lent until the file is finished or discarded; longer than a command set.
+
         Raises:
-            StorageFullError: It cannot be written.
+            StorageFullError: It cannot be created.
         """
         self.path = path
         self.command = command
@@ -108,33 +127,38 @@ class SpoolFile:
         self.calling_ae = calling_ae
         self._digest = hashlib.sha256()
         self._size_bytes = 0
-        self._descriptor = -1
         head = part10_head(command, transfer_syntax_uid=transfer_syntax_uid, calling_ae=calling_ae)
+        self._buffer = buffer
+        self._buffer[: len(head)] = head
+        self._data_set_begin = self._filled = len(head)  # in the buffer
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-            self._write(head)
         except OSError as trouble:
-            self.discard()
             raise StorageFullError(f"{path.parent}: {trouble.strerror}; nothing was taken") from trouble
 
-    def write(self, piece: memoryview) -> None:
-        """Append a piece of the data set.
+    @property
+    def space(self) -> memoryview:
+        """Where the next piece of the data set is to be put; never empty."""
+        return self._buffer[self._filled :]
+
+    def take(self, count: int) -> None:
+        """Take the next `count` bytes of the data set, which are in `space`.
 
         Raises:
-            StorageFullError: It cannot be written.
+            StorageFullError: They cannot be written.
         """
-        self._digest.update(piece)
-        try:
-            self._write(piece)
-        except OSError as trouble:
-            raise StorageFullError(f"{self.path.parent}: {trouble.strerror}; nothing was taken") from trouble
+        self._filled += count
+        if self._filled == len(self._buffer):
+            self._write()
 
     def finish(self, *, source: str, association: str) -> Arrival:
         """Close the file and say what arrived.
 
         Raises:
             ObjectRefusedError: The data set is of another object than the command says.
+            StorageFullError: The rest of it cannot be written.
         """
+        self._write()
         os.close(self._descriptor)
         self._descriptor = -1
         header = self._header()
@@ -164,12 +188,18 @@ class SpoolFile:
             self._descriptor = -1
         self.path.unlink(missing_ok=True)
 
-    def _write(self, piece: bytes | memoryview) -> None:
-        rest = memoryview(piece)
-        while rest:
-            written = os.write(self._descriptor, rest)
-            self._size_bytes += written
-            rest = rest[written:]
+    def _write(self) -> None:
+        """Hash and write what the buffer holds."""
+        rest = self._buffer[: self._filled]
+        self._digest.update(rest[self._data_set_begin :])
+        try:
+            while rest:
+                written = os.write(self._descriptor, rest)
+                self._size_bytes += written
+                rest = rest[written:]
+        except OSError as trouble:
+            raise StorageFullError(f"{self.path.parent}: {trouble.strerror}; nothing was taken") from trouble
+        self._data_set_begin = self._filled = 0
 
     def _header(self) -> DicomIndex:
         try:

@@ -13,8 +13,10 @@ from edge.kit.stage import Stage
 from edge.sources import dicom_object as objects
 from edge.sources.dicom_object import Command, ObjectRefusedError, SpoolFile
 from edge.sources.dicom_reactor import DoorAssociation, Refusal, forward
-from edge.sources.dicom_wire import PIECE_BYTES, Wire
+from edge.sources.dicom_wire import Wire
 
+BUFFER_BYTES = 1 << 18  # nothing is gained beyond; docs/decisions/the-door-waits-instead-of-polling.md
+_PDU_BYTES = 1 << 17  # of our answers, for a peer that sets no limit
 _COMMAND_BYTES_MAX = 1 << 16
 _FOREIGN_BYTES_MAX = 1 << 20  # of a message that is no C-STORE, which pynetdicom gathers in memory
 
@@ -49,7 +51,7 @@ class Visit:
         self._association = association
         self._intake = intake
         self._id = f"{association.name} {uuid.uuid4().hex[:12]}"
-        self._piece = memoryview(bytearray(PIECE_BYTES))
+        self._buffer = memoryview(b"")  # of the file, or for what is read past; from the first C-STORE on
         self._encoded_command = b""
         self._command: Command | None = None  # of the C-STORE whose data set is arriving
         self._context_id = 0
@@ -105,6 +107,7 @@ class Visit:
         if context is None:
             raise FormatError(f"C-STORE in presentation context {context_id}, which was not accepted")
         self._command, self._context_id = command, context_id
+        self._buffer = self._buffer or memoryview(bytearray(BUFFER_BYTES))
         try:
             if not (command.sop_class_uid and command.sop_uid and command.has_data_set):
                 raise ObjectRefusedError(objects.CANNOT_UNDERSTAND, "command without SOP UIDs or data set")
@@ -115,6 +118,7 @@ class Visit:
                 command=command,
                 transfer_syntax_uid=str(context.transfer_syntax[0]),
                 calling_ae=self._association.requestor.ae_title.strip(),
+                buffer=self._buffer,
             )
         except ObjectRefusedError as refusal:
             self._refusal = refusal
@@ -126,13 +130,14 @@ class Visit:
     def _take_data(self, wire: Wire, size_bytes: int) -> None:
         left = size_bytes
         while left > 0:
-            count = wire.read_into(self._piece[:left])
+            space = self._file.space if self._file is not None else self._buffer
+            count = wire.read_into(space[:left])
             if count == 0:
                 raise ConnectionError("the connection ended within a data set")
             left -= count
             if self._file is not None:
                 try:
-                    self._file.write(self._piece[:count])
+                    self._file.take(count)
                 except StorageFullError as full:
                     self._refuse_for_room(full)
 
@@ -156,7 +161,7 @@ class Visit:
 
         self._door.stage.work(f"object of {self._id}", step, set_aside=lambda _: self._drop_file())
         self._file = self._refusal = self._command = None
-        peer_pdu_bytes = self._association.requestor.maximum_length or PIECE_BYTES
+        peer_pdu_bytes = self._association.requestor.maximum_length or _PDU_BYTES
         wire.send(_in_pdus(command.response(*answer), self._context_id, peer_pdu_bytes))
 
     def _keep(self) -> None:

@@ -1,4 +1,4 @@
-"""The socket of one association: it waits instead of polling, and reads large pieces."""
+"""The socket of one association: it waits instead of polling, and reads ahead, not six bytes at a time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import ssl
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
-PIECE_BYTES = 1 << 17
+_AHEAD_BYTES = 1 << 17
+_BACK_BYTES = 6  # room before what was read ahead, for the head of a PDU that is given back
 
 
 class Wire(AssociationSocket):
-    """A socket that can take bytes back."""
+    """A socket that reads ahead and can take bytes back.
+
+    A PDU begins with two heads of six bytes. Each that is read from the socket costs two system calls and a
+    turn at the interpreter lock, which all associations share.
+    """
 
     def __init__(self, association: Association, connection: socket.socket) -> None:
         super().__init__(association, client_socket=connection)
-        self._ahead = b""
+        self._ahead = memoryview(bytearray(_BACK_BYTES + _AHEAD_BYTES))
+        self._begin = self._end = _BACK_BYTES  # of what is still to be handed out
 
     @property
     def ready(self) -> bool:
@@ -38,7 +44,7 @@ class Wire(AssociationSocket):
         if connection is None or connection.fileno() < 0:
             _sleep_on(bell, timeout_s)
             return False
-        if self._ahead or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
+        if self._begin < self._end or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
             return True
         poll = select.poll()
         poll.register(connection, select.POLLIN)
@@ -48,25 +54,34 @@ class Wire(AssociationSocket):
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return `nr_bytes`, or fewer where the connection ends before."""
-        received = bytearray(self._ahead[:nr_bytes])
-        self._ahead = self._ahead[nr_bytes:]
-        piece = memoryview(bytearray(min(nr_bytes, PIECE_BYTES)))
-        while len(received) < nr_bytes:
-            count = self.read_into(piece[: nr_bytes - len(received)])
-            if count == 0:
-                break
-            received += piece[:count]
+        received = bytearray()
+        while len(received) < nr_bytes and self._has_some():
+            received += self._next(nr_bytes - len(received))
         return received
 
     def read_into(self, piece: memoryview) -> int:
         """Read what is there into `piece`; 0 when the connection has ended."""
-        if self.socket is None:
-            return 0
-        return self.socket.recv_into(piece)
+        some = self._next(len(piece)) if self._has_some() else b""
+        piece[: len(some)] = some
+        return len(some)
 
     def give_back(self, head: bytes) -> None:
-        """Have the next `recv` begin with these bytes."""
-        self._ahead = head + self._ahead
+        """Have the next `recv` begin with these bytes, the last that were read and at most six."""
+        begin = self._begin - len(head)
+        self._ahead[begin : self._begin] = head  # they may have come in two parts
+        self._begin = begin
+
+    def _has_some(self) -> bool:
+        """Read ahead where everything was handed out; return whether there is anything."""
+        if self._begin == self._end and self.socket is not None:
+            count = self.socket.recv_into(self._ahead[_BACK_BYTES:])
+            self._begin, self._end = _BACK_BYTES, _BACK_BYTES + count
+        return self._begin < self._end
+
+    def _next(self, most: int) -> memoryview:
+        begin = self._begin
+        self._begin = min(self._end, begin + most)
+        return self._ahead[begin : self._begin]
 
 
 def _sleep_on(bell: int | None, timeout_s: float) -> None:

@@ -167,12 +167,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_answered_with_a700_and_loses_nothing(small_disk: Path) -> None:
+@pytest.mark.parametrize("size_bytes", [1_000_000, 200_000], ids=["written on the way", "written at the end"])
+def test_a_full_disk_is_answered_with_a700_and_loses_nothing(small_disk: Path, size_bytes: int) -> None:
     with open_door(small_disk) as door, RawScu(door.port, pdu_bytes=0) as scu:
         scu.associate()
         statuses = [
-            scu.store(f"2.25.{number}", data_set(f"2.25.{number}", pixels=os.urandom(1_000_000)))
-            for number in range(12)
+            scu.store(f"2.25.{number}", data_set(f"2.25.{number}", pixels=os.urandom(size_bytes)))
+            for number in range(12_000_000 // size_bytes)
         ]
         confirmed = [f"2.25.{number}" for number, status in enumerate(statuses) if status == 0]
         assert set(statuses) == {0x0000, 0xA700}
@@ -180,7 +181,7 @@ def test_a_full_disk_is_answered_with_a700_and_loses_nothing(small_disk: Path) -
         assert all(instance.path.stat().st_size == instance.size_bytes for instance in door.instances())
         assert list(small_disk.glob("spool/*/*")) == []
         door.instances()[0].path.unlink()
-        assert scu.store("2.25.50", data_set("2.25.50")) == 0x0000
+        assert scu.store("2.25.99", data_set("2.25.99")) == 0x0000
 
 
 def peak_kb(pid: int) -> int:

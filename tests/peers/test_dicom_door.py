@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from pydicom.data import get_testdata_file
 from pynetdicom import AE
 
 from edge.sources.dicom import Caller
+from edge.sources.dicom_visit import BUFFER_BYTES
 from tests.builders.door import AE_TITLE, OpenDoor, open_door, storescp
 from tests.builders.raw_scu import CT_STORAGE, EXPLICIT, IMPLICIT, VERIFICATION, RawScu, data_set
 from tests.waiting import until
@@ -298,6 +300,31 @@ def test_pdus_larger_than_announced_and_tiny_ones_are_read(door: OpenDoor) -> No
         until(lambda: len(door.instances()) == 2, within_s=5)
     assert stored_data_set(door.instances()[0].path) == huge
     assert stored_data_set(door.instances()[1].path) == tiny
+
+
+@pytest.mark.parametrize("pdv_bytes", [5_000, 16_372, 131_060])
+@pytest.mark.parametrize("buffers", [1, 2])
+def test_a_file_that_ends_about_where_the_buffer_does_is_kept_verbatim(
+    door: OpenDoor, buffers: int, pdv_bytes: int
+) -> None:
+    noise = random.Random(1).randbytes(buffers * BUFFER_BYTES)
+    with RawScu(door.port) as scu:
+        scu.associate()
+        scu.store("2.25.0", data_set("2.25.0", pixels=b""))
+        beside_pixels = door.instances()[0].size_bytes
+        sent = {}
+        for number, too_long in enumerate(range(-6, 8, 2), 1):
+            sop_uid = f"2.25.{number}"
+            content = data_set(sop_uid, pixels=noise[: len(noise) - beside_pixels + too_long])
+            pieces = (content[at : at + pdv_bytes] for at in range(0, len(content), pdv_bytes))
+            assert scu.store(sop_uid, pieces) == 0x0000
+            sent[sop_uid] = content
+    instances = door.instances()[1:]
+    assert [each.size_bytes - len(noise) for each in instances] == list(range(-6, 8, 2))
+    for instance in instances:
+        assert stored_data_set(instance.path) == sent[instance.sop_uid]
+        assert instance.sha256 == hashlib.sha256(sent[instance.sop_uid]).hexdigest()
+        assert instance.size_bytes == instance.path.stat().st_size
 
 
 def test_an_echo_between_two_objects_is_answered(door: OpenDoor) -> None:
