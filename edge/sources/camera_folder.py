@@ -94,8 +94,8 @@ class FrameFolder:
             for name in sorted(name for name in present if present[name] != self._through.get(name)):
                 frame = self._look(name, present[name])
                 if frame is not None:
-                    last_ns = self._clock.monotonic_ns()
                     yield frame
+                    last_ns = self._clock.monotonic_ns()
             if self._clock.monotonic_ns() - last_ns > self._silence_s * 1e9:
                 raise SourceLostError(
                     f"{self._path}: no new picture for {self._silence_s:g} s; {len(present)} files are there"

@@ -52,8 +52,8 @@ class RtspCamera:
             username: Who we are, or "".
             password: Of that user; it goes to this host only, and is never written anywhere.
             transport: `tcp`: packets come with the control connection; `udp`: by themselves.
-            open_s: Time until it plays.
-            silence_s: Time until the first picture, and between two.
+            open_s: Time until the first picture.
+            silence_s: Time between two.
             lag_max_s: An access unit that is older is not decoded, nor what rests on it: we are behind.
             access_unit_bytes_max: A larger one is not taken in.
             clock: Time; the system's, for sockets wait on it.
@@ -83,11 +83,12 @@ class RtspCamera:
         Raises:
             SourceLostError: It cannot be opened, falls silent, or sends what cannot be decoded.
         """
+        opening = Deadline(self._clock, self._open_s)
         playing = play(
             self._address,
             account=self._account,
             transport=self._transport,
-            deadline=Deadline(self._clock, self._open_s),
+            deadline=opening,
             clock=self._clock,
             stopping=self._stopping,
         )
@@ -105,9 +106,8 @@ class RtspCamera:
         self.books.claim(track.frames_per_s)
         with Session(playing, hears=hear, clock=self._clock, stopping=self._stopping) as session:
             try:
-                yield self._decoded(
-                    session, decoder, times, Depacketiser(track.encoding, bytes_max=self._bytes_max)
-                )
+                units = Depacketiser(track.encoding, bytes_max=self._bytes_max)
+                yield self._decoded(session, decoder, times, units, until_first=opening)
             finally:
                 decoder.close()
 
@@ -116,25 +116,33 @@ class RtspCamera:
         self._stopping.set()
 
     def _decoded(
-        self, session: Session, decoder: LiveDecoder, times: CaptureTime, packets: Depacketiser
+        self,
+        session: Session,
+        decoder: LiveDecoder,
+        times: CaptureTime,
+        packets: Depacketiser,
+        *,
+        until_first: Deadline,
     ) -> Iterator[Frame]:
-        silence = Deadline(self._clock, self._silence_s)
+        silence = until_first
         self._began = self._sequence
         while True:
             for packet in session.receive():
                 for unit in packets.put(packet):
                     for frame in self._decode(unit, decoder, times):
-                        silence = Deadline(self._clock, self._silence_s)
                         self.books.claim(decoder.frames_per_s or self.books.claimed_fps)
                         yield frame
+                        silence = Deadline(self._clock, self._silence_s)
             if silence.is_over:
-                raise SourceLostError(self._silent(session, decoder.last_trouble or packets.last_trouble))
+                since_s = self._open_s if silence is until_first else self._silence_s
+                trouble = decoder.last_trouble or packets.last_trouble
+                raise SourceLostError(self._silent(session, since_s, trouble))
 
-    def _silent(self, session: Session, trouble: str) -> str:
+    def _silent(self, session: Session, since_s: float, trouble: str) -> str:
         came = f"{session.packets} packets ({session.missing} missing, {session.strays} strays)"
         units = f"{self._sequence - self._began} access units"
         because = f"; {trouble}" if trouble else ""
-        return f"{self._address.public}: no picture for {self._silence_s:g} s, but {came}, {units}{because}"
+        return f"{self._address.public}: no picture for {since_s:g} s, but {came}, {units}{because}"
 
     def _decode(self, unit: AccessUnit, decoder: LiveDecoder, times: CaptureTime) -> Iterator[Frame]:
         self._sequence += 1

@@ -54,8 +54,8 @@ class StreamCamera:
             url: `http://…` or `https://…`, without user name and password.
             username: Who we are, or "".
             password: Of that user; never written anywhere.
-            open_s: Time until it is known what is there.
-            silence_s: Time until the first picture, and between two.
+            open_s: Time until it is known what is there, and as much again until the first picture.
+            silence_s: Time between two pictures, and for anything at all to come.
             lag_max_s: A picture that is older is not decoded, nor what rests on it: we have fallen behind.
             clock: Time.
             books: Where losses are counted.
@@ -115,7 +115,7 @@ class StreamCamera:
 
     def _decoded(self, video: OpenVideo, decoder: LiveDecoder) -> Iterator[Frame]:
         times = CaptureTime(rate_hz=_MICROSECONDS, wrap_bits=None, remark=self._tell_of_clock)
-        last_ns = self._clock.monotonic_ns()
+        patience_s, last_ns = self._open_s, self._clock.monotonic_ns()
         packets = 0
         try:
             for packet in video.packets():
@@ -123,12 +123,12 @@ class StreamCamera:
                     raise SourceLostError(f"{self._where}: we were told to stop")
                 packets += 1
                 for frame in self._decode(packet, video, decoder, times):
-                    last_ns = self._clock.monotonic_ns()
                     yield frame
-                if self._clock.monotonic_ns() - last_ns > self._silence_s * 1e9:
+                    patience_s, last_ns = self._silence_s, self._clock.monotonic_ns()
+                if self._clock.monotonic_ns() - last_ns > patience_s * 1e9:
                     trouble = f"; {decoder.last_trouble}" if decoder.last_trouble else ""
                     raise SourceLostError(
-                        f"{self._where}: no picture for {self._silence_s:g} s, but {packets} packets{trouble}"
+                        f"{self._where}: no picture for {patience_s:g} s, but {packets} packets{trouble}"
                     )
         except (av.FFmpegError, OSError) as trouble:
             raise SourceLostError(f"{self._where}: {words(trouble)}") from None

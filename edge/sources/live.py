@@ -64,7 +64,7 @@ class LiveSource:
             hand_overs: Where each frame goes: one for each pipeline that looks at it.
             say: Is told each new state, with its reason; `Presence.source` with the name filled in.
             looks: What is noticed about the frames.
-            open_s: Time the source has to open.
+            open_s: Time the source has to open, and for its first picture.
             silence_s: Time it has for each frame.
             grace_s: How much later than that the watch says that it hangs.
             backoff: Pauses before it is opened again.
