@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -70,12 +71,12 @@ class Appliance:
             "drain_s": 5,
         }
 
-    def add(self, *, source: dict[str, object], pipeline: dict[str, object] | None = None) -> None:
+    def add(self, *, source: Mapping[str, object], pipeline: Mapping[str, object] | None = None) -> None:
         """Add a source, and whoever looks at it, before the start."""
         for section, entry in (("sources", source), ("pipelines", pipeline)):
             listed = self.document[section]
             assert isinstance(listed, list)
-            listed += [entry] if entry is not None else []
+            listed += [dict(entry)] if entry is not None else []
 
     def start(self) -> None:
         """Start the daemon and wait until it says READY=1."""
