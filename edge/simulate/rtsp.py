@@ -29,6 +29,7 @@ from edge.simulate.rtsp_words import (
 from edge.simulate.stream import Line, Stream, Subscriber
 
 CONNECTIONS_MAX = 64
+SESSIONS_MAX = 8  # of one connection
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
 _NOISE_BYTES = 8_192
 _LOOK_UP_S = 0.2  # how often a waiting thread looks whether a session has run out
@@ -242,6 +243,8 @@ class _Visit(threading.Thread):
         wanted = parse_transport(request.headers.get("transport", ""))
         if wanted is None:
             return 461, {}, ""
+        if len(self._sessions) >= SESSIONS_MAX:
+            return 453, {}, ""
         line: Line
         if wanted.is_interleaved:
             line = Interleaved(self._connection, wanted.first, wanted.second)

@@ -87,8 +87,10 @@ class Connection:
             False where the receiver is so slow that what may be dropped was dropped, or is gone.
         """
         with self._lock:
-            if may_be_dropped and len(self._waiting) > BACKLOG_BYTES_MAX:
+            if len(self._waiting) > BACKLOG_BYTES_MAX:
                 self._flush()
+                if not may_be_dropped:
+                    self.cut()  # somebody asks and asks, and takes no answer
                 return False
             self._waiting += content
             return self._flush()

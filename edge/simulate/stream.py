@@ -172,6 +172,11 @@ class Stream:
         """How many receivers there are."""
         return len(self._subscribers)
 
+    @property
+    def frames_dropped(self) -> int:
+        """How many pictures the present receivers were too slow for."""
+        return sum(subscriber.frames_dropped for subscriber in tuple(self._subscribers))
+
     def show(self, footage: Footage) -> None:
         """Go over to other footage with the next picture: another scene, another size.
 

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from typing import Self
 
+import numpy as np
 import pytest
 
 from edge.simulate.encoding import VideoForm
 from edge.simulate.faults import fault
 from edge.simulate.footage import Recording, drawn
-from edge.simulate.rtsp import RtspServer
+from edge.simulate.rtsp import SESSIONS_MAX, RtspServer
 from edge.simulate.stream import Stream
 from tests.waiting import until
 
@@ -147,6 +148,27 @@ def test_timestamps_grow_on_when_the_loop_begins_again(server: RtspServer) -> No
     assert max(steps) <= 90_000 / 50 + 1
 
 
+def test_a_receiver_that_does_not_read_loses_whole_pictures_and_disturbs_nobody() -> None:
+    form = VideoForm(height_px=144, width_px=256, fps=100, key_interval_s=0.05, bit_rate_kbps=100_000)
+    noise = np.random.default_rng(5).integers(16, 235, (10, 216, 256), dtype=np.uint8)
+    stream = Stream(Recording.of(iter(noise), form))
+    with RtspServer(streams={"/or": stream}) as server, Caller(server) as idle, Caller(server) as busy:
+        idle.play()
+        busy.play()
+        heard = sum(busy.packet()[0] == 4 for _ in until_dropped(stream))
+        assert heard > 100
+        unread = [idle.packet() for _ in range(heard // 2)]
+    assert {channel for channel, _ in unread} <= {4, 5}
+
+
+def until_dropped(stream: Stream) -> Iterator[None]:
+    """Yield until somebody was too slow."""
+    ends_s = time.monotonic() + 20
+    while not stream.frames_dropped:
+        assert time.monotonic() < ends_s
+        yield
+
+
 def test_a_clock_that_jumps_takes_the_timestamps_with_it(server: RtspServer) -> None:
     with Caller(server) as caller:
         caller.play()
@@ -194,6 +216,15 @@ def test_what_it_cannot_do_is_refused(
         assert caller.ask(method, f"rtsp://127.0.0.1{where}", header or "X: y").startswith(
             f"RTSP/1.0 {answer}"
         )
+
+
+def test_one_connection_does_not_take_sessions_without_end(server: RtspServer) -> None:
+    with Caller(server) as caller:
+        said = [
+            caller.ask("SETUP", f"{caller.url}/trackID=0", "Transport: RTP/AVP;unicast;client_port=5000-5001")
+            for _ in range(SESSIONS_MAX + 1)
+        ]
+    assert [line.split()[1] for line in said] == ["200"] * SESSIONS_MAX + ["453"]
 
 
 def test_who_talks_no_rtsp_is_told_so(server: RtspServer) -> None:
