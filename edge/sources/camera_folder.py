@@ -66,6 +66,7 @@ class FrameFolder:
         self._scaler = Scaler()
         self._stopping = threading.Event()
         self._sequence = 0
+        self._has_begun = False
         self._through: dict[str, Fingerprint] = {}
         self._growing: dict[str, tuple[Fingerprint, int]] = {}
 
@@ -77,8 +78,9 @@ class FrameFolder:
             SourceLostError: The folder cannot be read, or nothing appears in it any more.
         """
         present = self._present()
-        if not self._takes_present and not self._through:
+        if not (self._takes_present or self._has_begun):
             self._through = present
+        self._has_begun = True
         yield self._taken()
 
     def interrupt(self) -> None:

@@ -45,7 +45,7 @@ class Scaler:
 class VideoPicture:
     """A `Picture` over a decoded frame; safe to look at from several threads."""
 
-    __slots__ = ("_frame", "_scaler")
+    __slots__ = ("_frame", "_lock", "_scaler")
 
     def __init__(self, frame: av.VideoFrame, *, scaler: Scaler) -> None:
         """Keep the frame; nobody may write into it from now on.
@@ -56,6 +56,7 @@ class VideoPicture:
         """
         self._frame = frame
         self._scaler = scaler
+        self._lock = threading.Lock()  # PyAV changes the frame's colour tags while it converts
 
     @property
     def shape_px(self) -> tuple[int, int]:
@@ -64,7 +65,7 @@ class VideoPicture:
 
     def planes(self, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
         """Return (3, height_px, width_px) uint8 planes, R, G, B: converted and scaled in one pass."""
-        scaled = self._scaler.scale(self._frame, height_px=height_px, width_px=width_px, kind="gbrp")
+        scaled = self._scaled("gbrp", height_px, width_px)
         planes = np.empty((3, height_px, width_px), np.uint8)
         for plane, channel in zip(scaled.planes, (1, 2, 0), strict=True):  # G, B, R
             planes[channel] = _rows(plane, height_px)[:, :width_px]
@@ -73,14 +74,17 @@ class VideoPicture:
     def rgb(self) -> NDArray[np.uint8]:
         """Return (height, width, 3) uint8 RGB at full size."""
         height_px, width_px = self.shape_px
-        scaled = self._scaler.scale(self._frame, height_px=height_px, width_px=width_px, kind="rgb24")
-        rows = _rows(scaled.planes[0], height_px)[:, : 3 * width_px]
-        return np.ascontiguousarray(rows).reshape(height_px, width_px, 3)
+        scaled = self._scaled("rgb24", height_px, width_px)
+        return np.array(_rows(scaled.planes[0], height_px)[:, : 3 * width_px]).reshape(height_px, width_px, 3)
 
     def luma(self, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
         """Return (height_px, width_px) uint8 brightness, 0 to 255; only the Y plane is read."""
-        scaled = self._scaler.scale(self._frame, height_px=height_px, width_px=width_px, kind="gray")
+        scaled = self._scaled("gray", height_px, width_px)
         return np.array(_rows(scaled.planes[0], height_px)[:, :width_px])
+
+    def _scaled(self, kind: str, height_px: int, width_px: int) -> av.VideoFrame:
+        with self._lock:
+            return self._scaler.scale(self._frame, height_px=height_px, width_px=width_px, kind=kind)
 
 
 def _rows(plane: VideoPlane, height_px: int) -> NDArray[np.uint8]:

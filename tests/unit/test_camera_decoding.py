@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import av
@@ -221,3 +222,33 @@ def test_a_file_that_is_never_finished_is_set_aside(tmp_path: Path) -> None:
     with source.frames() as frames, pytest.raises(SourceLostError, match="no new picture"):
         next(frames)
     assert books.health().set_aside == 1
+
+
+def test_what_appears_while_nobody_looks_is_not_passed_over(tmp_path: Path) -> None:
+    books = LiveBooks("folder", clock=CLOCK)
+    source = FrameFolder("folder", path=tmp_path, silence_s=0.1, clock=CLOCK, books=books)
+    with source.frames() as frames, pytest.raises(SourceLostError, match="no new picture"):
+        next(frames)
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((32, 48, 3), 100, np.uint8))
+    with source.frames() as frames:
+        assert next(frames).sequence == 1
+
+
+def test_a_picture_may_be_looked_at_from_many_threads_at_once() -> None:
+    green = np.full((720, 128, 3), (0, 200, 0), np.uint8)
+    frame = av.VideoFrame.from_ndarray(to_planes(green), format="yuv420p")
+    picture = VideoPicture(frame, scaler=Scaler())
+    expected = picture.planes(height_px=90, width_px=160)
+    seen: list[bool] = []
+
+    def look() -> None:
+        for _ in range(20):
+            picture.luma(height_px=18, width_px=32)
+            seen.append(np.array_equal(picture.planes(height_px=90, width_px=160), expected))
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [True] * 80
