@@ -69,15 +69,18 @@ def read(spectrum: Spectrum, policy: SpectrumPolicy, backend: Backend = OWN) -> 
         noise=sigma,
         highest=highest,
         detection_limit=max(policy.peaks.prominence_sigmas * sigma, policy.peaks.prominence_share * highest),
-        peaks=tuple(peak for peak in found if _is_sound(peak, policy)),
-        unsound=tuple(peak for peak in found if not _is_sound(peak, policy)),
+        peaks=tuple(peak for peak in found if _is_sound(peak, policy, spectrum.axis)),
+        unsound=tuple(peak for peak in found if not _is_sound(peak, policy, spectrum.axis)),
         spikes=spikes,
         backend=backend.name,
     )
 
 
-def _is_sound(peak: Peak, policy: SpectrumPolicy) -> bool:
+def _is_sound(peak: Peak, policy: SpectrumPolicy, axis: NDArray[np.float64]) -> bool:
+    is_seen_whole = axis[0] + peak.width / 2 <= peak.position <= axis[-1] - peak.width / 2
     is_sure = peak.height > policy.sigmas_min * peak.height_uncertainty
     is_placed = peak.position_uncertainty < peak.width
     fits = policy.peaks.width_min <= peak.width <= policy.peaks.width_max
-    return peak.has_converged and not peak.is_at_limit and is_sure and is_placed and fits
+    return (
+        peak.has_converged and not peak.is_at_limit and bool(is_sure and is_placed and fits and is_seen_whole)
+    )

@@ -103,6 +103,7 @@ def _scores(values: NDArray[np.float32], counted: Statistics) -> NDArray[np.floa
     whitener = solve_triangular(factor, np.diag(1 / deviation), lower=True).T
     scores = np.empty(values.shape[:2], np.float32)
     for lines in blocks(*values.shape[:2]):
-        white = (values[lines] - counted.mean) @ whitener
-        scores[lines] = np.einsum("ijk,ijk->ij", white, white)
+        some = values[lines]  # as rows: one product for the block instead of one for each line
+        white = (some.reshape(-1, some.shape[2]) - counted.mean) @ whitener
+        scores[lines] = np.einsum("ij,ij->i", white, white).reshape(some.shape[:2])
     return scores

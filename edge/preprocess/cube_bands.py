@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from edge.domain.errors import PictureRejectedError
 from edge.domain.spectral import NEAR_INFRARED_NM, Cube
+from edge.preprocess.cube_pixels import blocks
 
 _FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _REACH_SIGMA = 4.0
-_LINES_AT_ONCE = 64
 
 
 def select(cube: Cube, *, low_nm: float, high_nm: float) -> Cube:
@@ -87,14 +87,15 @@ def _weighted(values: NDArray[np.float32], weights: NDArray[np.float64]) -> NDAr
     used = np.flatnonzero(weights.any(axis=1))
     few = weights[used].astype(np.float32)
     out = np.empty((*values.shape[:2], weights.shape[1]), np.float32)
-    for top in range(0, values.shape[0], _LINES_AT_ONCE):
-        lines = values[top : top + _LINES_AT_ONCE][..., used]
-        into = out[top : top + _LINES_AT_ONCE]
-        np.matmul(lines, few, out=into)
-        if not np.isfinite(into).all():
-            is_missing = ~np.isfinite(lines)
-            np.matmul(np.where(is_missing, np.float32(0), lines), few, out=into)
-            into[(is_missing.astype(np.float32) @ (few != 0).astype(np.float32)) > 0] = np.nan
+    for lines in blocks(*values.shape[:2]):
+        some = values[lines] if used.size == values.shape[2] else values[lines][..., used]
+        rows = some.reshape(-1, used.size)
+        means = rows @ few
+        if not np.isfinite(means).all():
+            is_missing = ~np.isfinite(rows)
+            means = np.where(is_missing, np.float32(0), rows) @ few
+            means[(is_missing.astype(np.float32) @ (few != 0).astype(np.float32)) > 0] = np.nan
+        out[lines] = means.reshape(*some.shape[:2], -1)
     return out
 
 

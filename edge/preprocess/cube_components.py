@@ -35,7 +35,9 @@ class Components:
         mean = self.mean.astype(np.float32)
         out = np.empty((*values.shape[:2], forward.shape[1]), np.float32)
         for lines in blocks(*values.shape[:2]):
-            np.matmul(values[lines] - mean, forward, out=out[lines])
+            some = values[lines]  # as rows: one product for the block instead of one for each line
+            planes = (some.reshape(-1, some.shape[2]) - mean) @ forward
+            out[lines] = planes.reshape(*some.shape[:2], -1)
         return out
 
 
@@ -99,7 +101,9 @@ def noise_of(values: NDArray[np.float32], whole: NDArray[np.bool_]) -> Statistic
     squares = np.zeros((bands, bands))
     for lines in blocks(*both.shape):
         below = slice(lines.start + 1, lines.stop + 1)
-        steps = (values[lines, :-1][both[lines]] - values[below, 1:][both[lines]]).astype(np.float64)
+        apart = values[lines, :-1] - values[below, 1:]
+        some = both[lines]
+        steps = (apart.reshape(-1, bands) if some.all() else apart[some]).astype(np.float64)
         total += steps.sum(axis=0)
         squares += steps.T @ steps
     mean = total / pixels

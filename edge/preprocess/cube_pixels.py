@@ -55,21 +55,23 @@ def statistics(
         raise PictureRejectedError(
             f"{pixels} whole pixels for {bands} bands, wanted at least {max(2.0, per_band * bands):.0f}"
         )
-    total = np.zeros(bands)
+    # One pass: sums of what is left when a first guess of the mean is taken off, so that nothing cancels.
+    guess = next(rows_of(values, chosen)).mean(axis=0, dtype=np.float64)
+    total, squares = np.zeros(bands), np.zeros((bands, bands))
     for rows in rows_of(values, chosen):
-        total += rows.sum(axis=0, dtype=np.float64)
-    mean = total / pixels
-    squares = np.zeros((bands, bands))
-    for rows in rows_of(values, chosen):
-        centred = rows - mean
+        centred = rows - guess
+        total += centred.sum(axis=0)
         squares += centred.T @ centred
-    return Statistics(mean=mean, covariance=squares / (pixels - 1), pixels=pixels)
+    off = total / pixels
+    covariance = (squares - pixels * np.outer(off, off)) / (pixels - 1)
+    return Statistics(mean=guess + off, covariance=covariance, pixels=pixels)
 
 
 def rows_of(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> Iterator[NDArray[np.float32]]:
     """Yield (some, bands) of chosen pixels, in order."""
     for lines in blocks(values.shape[0], values.shape[1]):
-        rows = values[lines][chosen[lines]]
+        some = chosen[lines]
+        rows = values[lines].reshape(-1, values.shape[-1]) if some.all() else values[lines][some]
         if rows.size:
             yield rows
 

@@ -60,10 +60,13 @@ def despike(
         The spectrum with straight lines where spikes were, and how many there were.
     """
     values = spectrum.values
-    sigma = noise(values)
-    if sigma == 0 or values.size <= _MEDIAN_POINTS:
+    if values.size <= _MEDIAN_POINTS:
         return spectrum, 0
     above = values - median_filter(values, size=_MEDIAN_POINTS, mode="nearest")
+    # A ripple that many neighbours share is no noise for `noise`, but no spike either.
+    sigma = max(noise(values), _SIGMA_PER_MAD * float(np.median(np.abs(above))))
+    if sigma == 0:
+        return spectrum, 0
     runs, count = label(above > _SPIKE_FOOT_SIGMAS * sigma)
     if count == 0:
         return spectrum, 0
