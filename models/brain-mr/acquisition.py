@@ -1,6 +1,7 @@
 """What a scanner does to a head: slices, resolution, bias, noise, artefacts, field of view, scaling."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from chance import Chance, Shape, blur
@@ -14,20 +15,27 @@ AIR_SHARE = 0.02  # of the maximum; below it a voxel counts as air
 CEILING = 1.2
 
 
-def acquire(image: Tensor, truth: Tensor, *, voxel_mm: float, chance: Chance) -> tuple[Tensor, Tensor]:
+def acquire(
+    image: Tensor, truth: Tensor, *, voxel_mm: float, is_echo_planar: bool, chance: Chance
+) -> tuple[Tensor, Tensor]:
     """Degrade an image and normalise it.
 
     Args:
         image: (1, 1, x, y, z), tissue intensities from about 0 to 1.
         truth: (x, y, z), classes; set to background where the field of view is cut.
         voxel_mm: Edge of a voxel.
+        is_echo_planar: Voxels are mostly coarse, and signal was lost before, where the truth knows it.
         chance: The draws.
 
     Returns:
         The image, 0 to 1.2 as at inference, and the truth.
     """
-    image = lose_resolution(image, voxel_mm, chance)
-    image = spoil(image, chance)
+    if is_echo_planar and chance.happens(0.5):
+        in_plane_mm, slice_mm = chance.uniform(1.6, 3.5), chance.uniform(1.6, 5)
+        image = coarsen(image, [in_plane_mm / voxel_mm, in_plane_mm / voxel_mm, slice_mm / voxel_mm], chance)
+    else:
+        image = lose_resolution(image, voxel_mm, chance)
+    image = spoil(image, chance, dropouts=0.0 if is_echo_planar else 0.1)
     image = add_noise(image, chance)
     if chance.happens(0.35):
         image, truth = cut_field_of_view(image, truth, chance)
@@ -67,21 +75,27 @@ def lose_resolution(image: Tensor, voxel_mm: float, chance: Chance) -> Tensor:
         smooth = chance.happens(0.8)
         return functional.interpolate(image, size=shape, mode="trilinear" if smooth else "nearest")
     if chance.happens(0.35):
-        factor = chance.uniform(1.8, 4) / voxel_mm
-        coarse = [max(24, int(side / factor)) for side in shape]
-        image = functional.interpolate(blur(image, [0.4 * factor] * 3), size=coarse, mode="trilinear")
-        image = image + chance.uniform(0, 0.04) * chance.white(image.shape)
-        return functional.interpolate(image, size=shape, mode="trilinear")
+        return coarsen(image, [chance.uniform(1.8, 4) / voxel_mm] * 3, chance)
     return blur(image, [chance.uniform(0, 0.9) for _ in range(3)]) if chance.happens(0.5) else image
 
 
-def spoil(image: Tensor, chance: Chance) -> Tensor:
-    """Bias field, signal dropouts, ghosts."""
+def coarsen(image: Tensor, factors: Sequence[float], chance: Chance) -> Tensor:
+    """Blur to voxels larger by a factor per axis, add some noise, and come back to the grid."""
+    shape: Shape = (image.shape[2], image.shape[3], image.shape[4])
+    coarse = [min(side, max(24, int(side / factor))) for side, factor in zip(shape, factors, strict=True)]
+    image = blur(image, [0.4 * factor for factor in factors])
+    image = functional.interpolate(image, size=coarse, mode="trilinear")
+    image = image + chance.uniform(0, 0.04) * chance.white(image.shape)
+    return functional.interpolate(image, size=shape, mode="trilinear")
+
+
+def spoil(image: Tensor, chance: Chance, *, dropouts: float) -> Tensor:
+    """Bias field, signal dropouts (as often as said), ghosts."""
     shape: Shape = (image.shape[2], image.shape[3], image.shape[4])
     if chance.happens(0.7):
         field = chance.smooth(shape, spacing_voxels=chance.pick([40, 64, 100]))
         image = image * torch.exp(chance.uniform(0, 0.5) * field)[None]
-    if chance.happens(0.1):
+    if chance.happens(dropouts):
         hole = torch.sigmoid(8 * (chance.smooth(shape, spacing_voxels=30) - chance.uniform(1.3, 2)))
         image = image * (1 - hole)[None]
     if chance.happens(0.1):

@@ -8,9 +8,9 @@ from chance import Chance, Shape
 from torch import Tensor
 
 FULL, STRIPPED, NEGATIVE = "full", "stripped", "negative"
-# How often the outermost voxel of CSF counts as background: extractors hug the brain where CSF is bright,
-# and reach the dura where it is dark.
-RIM_LOST = {"t1": 0.3, "t1gd": 0.3, "flair": 0.4, "t2": 0.7, "epi": 0.75, "ct": 0.75}
+# How often the outermost voxel of CSF counts as background.
+RIM_LOST = {"t2": 0.0, "epi": 0.0, "b0": 0.0, "dwi": 0.0, "ct": 0.75}
+RIM_LOST_ELSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Head:
     rim: Tensor  # (x, y, z) bool, the outermost voxel of the brain envelope
     intensity: Tensor  # (x, y, z) half, the real image, 0 to 1
     centre: Tensor  # (3,) voxel in the middle of the brain
+    below: Tensor  # (n, 3) voxels under the frontal and temporal lobes, where echo-planar scans suffer
     ventricle_pull: Tensor  # (1, 3, ...) coarse field pointing at the ventricles, length up to 1
     volume_ml: float  # of the brain envelope
     is_stripped: bool  # the map shows the brain alone; its surroundings are always drawn
@@ -49,7 +50,7 @@ def draw_anatomy(head: Head, contrast: str, chance: Chance) -> tuple[Tensor, str
         fine = wrap_in_skull(head, fine, chance)
     if chance.happens(0.2 if contrast == "ct" else 0.5):
         fine = relabel_surroundings(head, fine, chance)
-    if chance.happens(RIM_LOST.get(contrast, 0.5)):
+    if chance.happens(RIM_LOST.get(contrast, RIM_LOST_ELSE)):
         fine = torch.where(head.rim & (fine == labels.OUTER_CSF), labels.OUTSIDE_CSF, fine)
     if chance.happens(0.5):  # the mask ends inside the CSF, not at the skull
         shell = (fine >= labels.OUTSIDE_FIRST) & (head.outside_mm > 0)
@@ -217,7 +218,12 @@ def _any_outside(chance: Chance) -> int:
 
 
 def _offsets(head: Head) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances in mm from the middle of the brain to the right, to the front and up, ready to broadcast."""
-    axes = [torch.arange(side, device=head.labels.device, dtype=torch.float32) for side in head.shape]
-    right, front, up = (axis - centre for axis, centre in zip(axes, head.centre, strict=True))
+    """Distances from the middle of the brain."""
+    return offsets(head.shape, head.centre)
+
+
+def offsets(shape: Shape, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Distances in mm from a place to the right, to the front and up, ready to broadcast."""
+    axes = [torch.arange(side, device=place.device, dtype=torch.float32) for side in shape]
+    right, front, up = (axis - middle for axis, middle in zip(axes, place, strict=True))
     return right.view(-1, 1, 1), front.view(1, -1, 1), up.view(1, 1, -1)

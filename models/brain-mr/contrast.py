@@ -29,6 +29,7 @@ PRESETS = {
     "pd": Preset(0.80, 0.85, 0.68, 0.78, 0.06, 0.55, 0.60, 0.80),
     "ct": Preset(0.43, 0.53, 0.50, 0.53, 1.00, 0.56, 0.53, 0.20),
     "epi": Preset(0.95, 0.62, 0.48, 0.55, 0.03, 0.15, 0.20, 0.08),
+    "b0": Preset(1.00, 0.48, 0.38, 0.42, 0.02, 0.08, 0.10, 0.05),
     "dwi": Preset(0.12, 0.62, 0.55, 0.55, 0.03, 0.06, 0.08, 0.04),
     "t1gd": Preset(0.15, 0.50, 0.68, 0.52, 0.05, 0.50, 0.80, 0.95),
     "mra": Preset(0.12, 0.35, 0.42, 0.38, 0.05, 0.30, 0.40, 0.60),
@@ -39,11 +40,13 @@ PRESET_SHARES = {
     "flair": 1.2,
     "pd": 1.0,
     "ct": 1.6,
-    "epi": 1.3,
+    "epi": 1.8,
+    "b0": 2.4,
     "dwi": 1.0,
     "t1gd": 0.8,
     "mra": 0.5,
 }
+ECHO_PLANAR = ("epi", "b0", "dwi")
 RANDOM = "random"
 
 
@@ -124,7 +127,7 @@ def _brain_mean(label: int, tissue: Preset, chance: Chance) -> float:
 def _draw_air(mean: list[float], spread: list[float], contrast: str, chance: Chance) -> None:
     """Air is mostly black, sometimes noisy, and now and then anything."""
     mean[labels.AIR] = 0.0
-    if contrast in ("ct", "epi", "dwi") or chance.happens(0.85):
+    if contrast in ("ct", "epi", "b0", "dwi") or chance.happens(0.85):
         mean[0], spread[0] = 0.0, 0.0 if chance.happens(0.6) else chance.uniform(0, 0.03)
     else:
         mean[0] = chance.uniform(0, 0.25) if chance.happens(0.7) else chance.uniform()

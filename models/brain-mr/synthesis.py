@@ -11,7 +11,9 @@ import torch
 from acquisition import acquire, normalise
 from anatomy import FULL, NEGATIVE, STRIPPED, Head
 from chance import Chance, blur
-from contrast import draw_contrast, draw_curve, draw_intensities
+from contrast import ECHO_PLANAR, draw_contrast, draw_curve, draw_intensities
+from echo_planar import bend, lose_signal
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,6 +36,7 @@ def load_head(path: Path, device: torch.device, *, share: float, classes_known: 
             rim=near_outside & (outside_mm == 0),
             intensity=(torch.from_numpy(stored["intensity"]).to(device).float() / 255).half(),
             centre=torch.from_numpy(stored["centre"]).to(device),
+            below=torch.from_numpy(_places_below(stored["outside_mm"], stored["centre"])).to(device),
             ventricle_pull=_ventricle_pull(fine),
             volume_ml=float(((fine > 0) & (fine < labels.OUTSIDE_FIRST)).sum()) / 1000,
             is_stripped=bool(stored["is_stripped"]),
@@ -63,7 +66,8 @@ def draw_scan(
     image = _draw_image(head, fine, kind, contrast, chance)
     if kind != NEGATIVE:
         image = _add_lesions(head, fine, image, chance)
-    position = _draw_positions(head, side_voxels, kind, chance)
+        image, fine = lose_signal(head, fine, image, contrast, chance)
+    position, piled = bend(head, _draw_positions(head, side_voxels, kind, chance), contrast, chance)
     if chance.happens(0.5):
         image = blur(image[None, None], [chance.uniform(0.3, 0.8)] * 3)[0, 0]
     grid = (position / (torch.tensor(head.shape, device=chance.device) - 1) * 2 - 1).flip(-1)[None]
@@ -75,7 +79,9 @@ def draw_scan(
     truth = torch.tensor(labels.CLASS_OF_LABEL, device=chance.device)[nearest[0, 0].long()]
     if not head.classes_known:
         truth = torch.where(truth > 0, UNKNOWN_CLASS, truth)
-    return acquire(warped, truth, voxel_mm=VOXEL_MM, chance=chance)
+    if piled is not None:
+        warped = warped * piled
+    return acquire(warped, truth, voxel_mm=VOXEL_MM, is_echo_planar=contrast in ECHO_PLANAR, chance=chance)
 
 
 def draw_batch(heads: Sequence[Head], seeds: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -184,6 +190,15 @@ def _rotation(nod: float, roll: float, turn: float) -> Tensor:
     c, s = math.cos(turn), math.sin(turn)
     about_z = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
     return about_x @ about_y @ about_z
+
+
+def _places_below(outside_mm: NDArray[np.uint8], centre: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Voxels 2 to 10 mm under the frontal lobes (towards nose and orbits) and under the temporal lobes."""
+    near = np.argwhere((outside_mm >= 2) & (outside_mm <= 10)).astype(np.float32)
+    right, front, up = (near - centre).T
+    frontal = (np.abs(right) < 35) & (front > 15) & (up < -8) & (up > -45)
+    temporal = (np.abs(np.abs(right) - 43) < 18) & (front > -40) & (front < 25) & (up < -20) & (up > -60)
+    return near[frontal | temporal]
 
 
 def _ventricle_pull(fine: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """Train the network on synthetic scans, in slices that can be resumed.
 
 usage: train.py --heads HEADS --state STATE --minutes 19 [--slice-minutes 9.3] [--device cuda]
-       train.py --heads HEADS --state STATE --minutes 6.5 --rate 5e-4 --fine-tune
+       train.py --heads HEADS --state NEXT --minutes 8.4 --rate 1e-3 --seed 20261124 --begin-with average.pt
 
 The learning rate follows the share of `--minutes` that is used up, over all slices; a slice ends early
-enough to write its state. About 25 minutes on one H200 made the network of this bundle, see CARD.md. Every
-scan has its own seed, so a resumed run sees the scans that an unbroken one would have seen.
+enough to write its state. Three runs, each beginning with the average of the one before, and 34 minutes on
+one H200 made the network of this bundle, see CARD.md. Every scan has its own seed, so a resumed run sees the
+scans that an unbroken one would have seen.
 """
 
 import argparse
@@ -47,8 +48,8 @@ class Progress:
 class Run:
     """Network, its moving average and the optimiser, with the files they survive in."""
 
-    def __init__(self, device: torch.device) -> None:
-        torch.manual_seed(SEED)
+    def __init__(self, device: torch.device, *, seed: int) -> None:
+        torch.manual_seed(seed)
         layout = torch.channels_last_3d if device.type == "cuda" else torch.preserve_format
         self.device = device
         self.network = BrainNet().to(device).to(memory_format=layout)
@@ -104,6 +105,12 @@ class Run:
             k: {"step": step.clone(), "exp_avg": first[k], "exp_avg_sq": second[k]} for k in first
         }
         self.optimiser.load_state_dict(stored)
+
+    def begin_with(self, weights: Path) -> None:
+        """Start from a trained network; the optimiser starts anew."""
+        trained = torch.load(weights, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(trained)
+        self.average.load_state_dict(trained)
 
     def _read(self, folder: Path, name: str) -> dict[str, Tensor]:
         content: dict[str, Tensor] = torch.load(
@@ -176,7 +183,7 @@ def train(run: Run, heads: Sequence[Head], validation: Head | None, settings: ar
             or run.progress.step >= settings.steps_max
         ):
             break
-        first = SEED * 1_000_003 + run.progress.step * settings.batch
+        first = settings.seed * 1_000_003 + run.progress.step * settings.batch
         seeds = range(first, first + settings.batch)
         images, truth = draw_batch(heads, seeds, run.device)
         rate = learning_rate(share, run.progress.step, peak=settings.rate)
@@ -210,9 +217,8 @@ def main() -> None:
     parser.add_argument("--steps-max", type=int, default=10**9)
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--rate", type=float, default=PEAK_RATE)
-    parser.add_argument(
-        "--fine-tune", action="store_true", help="begin the schedule anew from a finished state"
-    )
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--begin-with", type=Path, help="average.pt of a finished run, for a new run")
     parser.add_argument("--device", default="cuda")
     settings = parser.parse_args()
     device = torch.device(settings.device)
@@ -220,11 +226,11 @@ def main() -> None:
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
-    run = Run(device)
+    run = Run(device, seed=settings.seed)
     if (settings.state / "progress.json").exists():
         run.load(settings.state)
-    if settings.fine_tune:
-        run.progress.spent_s = 0.0
+    elif settings.begin_with:
+        run.begin_with(settings.begin_with)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     print(
         f"{name}, torch {torch.__version__}, from step {run.progress.step}, volumes of {SIDE_VOXELS} voxels",
