@@ -156,6 +156,18 @@ def status(config: ConfigFile) -> None:
 
 
 @app.command()
+def snapshot(
+    config: ConfigFile,
+    source: Annotated[str, typer.Argument(help="Name of the camera.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("snapshot.png"),
+) -> None:
+    """Write what a camera shows now; exit 1 where its pictures may not leave, and say why."""
+    from edge.cli import snapshot as command
+
+    raise typer.Exit(command.run(config, source, out))
+
+
+@app.command()
 def aside(
     config: ConfigFile,
     retry: Annotated[

@@ -108,6 +108,9 @@ def _lines(status: Status) -> Iterator[str]:
     yield f"broker: {'connected' if status['broker'] else 'no connection'}"
     for source in status["sources"]:
         yield f"source {source['name']}: {source.get('state', 'online')}"
+        for name, measured in source.get("capture_to_answer_ms", {}).items():
+            told = ", ".join(f"{percentile} {ms:.0f} ms" for percentile, ms in measured.items())
+            yield f"  {name}: {told or 'no frame yet'} from capture to answer"
     for model in status["models"]:
         how = "/".join(str(model[key]) for key in ("precision", "runtime", "provider") if model.get(key))
         version = model.get("version", "")

@@ -14,6 +14,8 @@ TOPIC_PATTERN = r"^[^/+#$\s][^+#\s]{0,126}[^/+#\s]$"
 CREDENTIAL_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$"
 HOST_PATTERN = r"^[A-Za-z0-9_.:%-]{1,253}$"
 
+DAY_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
+DIGEST_PATTERN = r"^[0-9a-f]{64}$"
 URL_PATTERN = r"^(rtsp|http|https)://[^\s@/]+(/[^\s]*)?$"
 DEVICE_PATTERN = r"^/dev/[A-Za-z0-9/_-]{1,64}$"
 
@@ -25,6 +27,8 @@ PATTERNS_IN_WORDS = {
     HOST_PATTERN: "a host name or an IP address",
     URL_PATTERN: "an address such as rtsp://10.0.0.5/stream; user and password have options of their own",
     DEVICE_PATTERN: "a device such as /dev/video0",
+    DAY_PATTERN: "a day such as 2026-11-22",
+    DIGEST_PATTERN: "a SHA-256 of 64 hexadecimal digits",
 }
 
 
@@ -43,6 +47,7 @@ def _network(text: str) -> str:
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 AeTitle = Annotated[str, Field(pattern=AE_TITLE_PATTERN)]
 Host = Annotated[str, Field(pattern=HOST_PATTERN)]
+Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
 Place = Annotated[Path, AfterValidator(_absolute)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge.config.fields import Modality, Name, Section
+from edge.config.fields import DAY_PATTERN, Digest, Modality, Name, Section
 
 
 class Select(Section):
@@ -70,6 +70,27 @@ class Pace(Section):
     )
 
 
+class LocalValidation(Section):
+    """What the site declares after it has looked at its own report (`edge bundle validate`)."""
+
+    bundle_sha256: Digest = Field(description="Digest of the bundle that was validated, 64 hex digits.")
+    validated_by: str = Field(min_length=1, max_length=128, description="Who answers for it.")
+    validated_on: str = Field(pattern=DAY_PATTERN, description="Day, such as 2026-11-22.")
+    report_sha256: Digest = Field(description="Digest of the report's file, 64 hex digits.")
+
+
+class PixelGate(Section):
+    """A pipeline that guards pixels: its cameras' pictures leave only while what it looks for is there."""
+
+    enter_ms: float = Field(
+        default=2000.0, ge=1, le=600_000, description="Scores must stay high for so long, in ms, to open it."
+    )
+    enter_frames_min: int = Field(default=10, ge=2, le=100_000, description="And in at least so many frames.")
+    local_validation: LocalValidation | None = Field(
+        default=None, description="Left out: nothing ever leaves. Only a person at the box can write it."
+    )
+
+
 class VideoPipeline(Section):
     """What is looked for in the pictures of cameras, by a bundle that judges whole pictures."""
 
@@ -80,6 +101,9 @@ class VideoPipeline(Section):
     pace: Pace = Field(default=Pace(), description="How quickly something is said, and how often.")
     deadline_ms: float = Field(
         default=250.0, ge=1, le=60_000, description="Milliseconds the model may take for one picture."
+    )
+    gate: PixelGate | None = Field(
+        default=None, description="Left out: this pipeline lets no picture of its cameras leave."
     )
 
 

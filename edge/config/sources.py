@@ -163,6 +163,14 @@ class CameraSource(Section):
         le=300,
         description="Seconds without a picture after which a camera counts as lost and is opened again.",
     )
+    snapshots: Literal["never", "gated"] = Field(
+        default="never",
+        description="Whether a person at the box may see its pictures; gated: while a gate is open.",
+    )
+    snapshot_blur: Literal["nothing", "everything"] = Field(
+        default="nothing",
+        description="What is made unrecognisable in them; everything: faces and all else, in coarse blocks.",
+    )
     quality: PictureQuality = Field(
         default=PictureQuality(), description="When its picture counts as faulty."
     )

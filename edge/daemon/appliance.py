@@ -6,6 +6,7 @@ Stop:  sources close, the series in hand is finished, the outbox is flushed, the
 
 from __future__ import annotations
 
+import base64
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,7 @@ from edge.kit.log import Log, to_stderr
 from edge.kit.mqtt import MqttSession
 from edge.kit.recent import Recent
 from edge.kit.stage import Stage
+from edge.ops.control import Control
 from edge.ops.presence import Presence, Vitals
 from edge.ops.retention import sweep
 from edge.ops.status import StatusFile
@@ -53,6 +55,7 @@ from edge.ops.watchdog import Watchdog
 from edge.pipelines.imaging import Assessor, Imaging
 from edge.pipelines.measured import FileAssessor
 from edge.pipelines.result import Assessing, ByFormat
+from edge.pipelines.snapshots import Album, to_png
 from edge.pipelines.stations import opened_engine, stations
 from edge.sinks.outbox import Lane, to_entry
 from edge.studies.assemble import Assembler
@@ -89,6 +92,7 @@ class Appliance:
         self._books: list[Callable[[], StageHealth]] = []
         self._sources: list[Callable[[], Mapping[str, Any]]] = []
         self._models: list[Mapping[str, str]] = []
+        self._albums: dict[str, Album] = {}
         self._latency = Recent()
         self._live_latency = Recent()
 
@@ -118,6 +122,7 @@ class Appliance:
         intake = self._open_path(rooms, journal, engine, identity)
         rooms.enter_context(self._thread("watchdog", lambda: self._watchdog.run(self._stopping)))
         self._open_live(rooms, journal, engine, identity, presence)
+        rooms.enter_context(Control(self._config.state.folder, answers={"snapshot": self._snapshot}))
         self._open_sources(rooms, intake, presence)
 
     def _open_way_out(self, rooms: ExitStack, journal: Journal) -> Presence:
@@ -196,6 +201,7 @@ class Appliance:
         """Open live sources and whoever looks at them; none of them is ever waited for."""
         around = Surroundings(
             engine=engine,
+            albums=self._albums,
             journal=journal,
             presence=presence,
             identity=identity,
@@ -231,6 +237,12 @@ class Appliance:
             stage=stage,
             beat=self._watchdog.watch("imaging", limit_s=patience_s(self._config)),
         )
+
+    def _snapshot(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer a person at the box who wants to see what a camera shows."""
+        source = str(asked.get("source", ""))
+        album = self._albums.get(source) or Album({}, blur="nothing")
+        return {"png": base64.b64encode(to_png(album.snapshot(source))).decode("ascii")}
 
     def _envelope(
         self, journal: Journal, finding: Finding, received_at_ns: int, *, lane: Lane = "study"

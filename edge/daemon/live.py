@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from edge.config.pipelines import LivePipeline, Pace, ThermalPipeline, VideoPipeline
+from edge.bundles.picture_classification import PicturePolicy
+from edge.config.pipelines import LivePipeline, Pace, PixelGate, ThermalPipeline, VideoPipeline
 from edge.config.schema import Config
-from edge.config.sources import LiveSourceOption
+from edge.config.sources import CameraSource, LiveSourceOption
 from edge.daemon.live_sources import live_source_of, quality_of
 from edge.domain.finding import Finding
 from edge.domain.frame import Frame
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
 from edge.findings import track
+from edge.findings.gate import Gate, GateRules, LocalValidation
 from edge.findings.identity import KeyedHash
 from edge.findings.thermal_policy import WHOLE, Pair, Region, ThermalPolicy
 from edge.inference.engine import Engine
@@ -25,8 +27,9 @@ from edge.kit.queues import Latest
 from edge.kit.stage import Stage
 from edge.ops.presence import Presence
 from edge.ops.watchdog import Watchdog
-from edge.pipelines.live import Live, Look
+from edge.pipelines.live import Live, Look, Onlooker
 from edge.pipelines.looks import PictureLook, ThermalLook
+from edge.pipelines.snapshots import Album, Gatekeeper
 from edge.pipelines.stations import picture_station
 from edge.sources.live import LiveSource
 from edge.sources.live_books import LiveBooks
@@ -42,6 +45,7 @@ class Surroundings:
 
     Attributes:
         engine: Open, with every bundle.
+        albums: Is filled: for each camera whose pictures may leave, who hands them out.
         journal: Open.
         presence: Is told how sources are.
         identity: Makes subjects.
@@ -52,6 +56,7 @@ class Surroundings:
     """
 
     engine: Engine
+    albums: dict[str, Album]
     journal: Journal
     presence: Presence
     identity: KeyedHash
@@ -89,7 +94,7 @@ def open_live(rooms: ExitStack, config: Config, around: Surroundings) -> list[Op
 
 
 def _open_source(
-    rooms: ExitStack, source: LiveSourceOption, pipelines: Iterable[LivePipeline], around: Surroundings
+    rooms: ExitStack, source: LiveSourceOption, pipelines: Sequence[LivePipeline], around: Surroundings
 ) -> OpenedSource:
     clock = around.clock
     books = LiveBooks(source.name, clock=clock)
@@ -109,7 +114,11 @@ def _open_source(
         disabled="" if source.enabled else "the site has turned it off",
         clock=clock,
     )
-    lives = [_live(one, source.name, frames[one.name], running, around) for one in pipelines]
+    onlookers = _onlookers(source, pipelines, around)
+    lives = [
+        _live(one, source.name, frames[one.name], running, onlookers.get(one.name, ()), around)
+        for one in pipelines
+    ]
     for live in lives:
         rooms.enter_context(around.start(live.name, live.run, live.stop))
     rooms.enter_context(running)
@@ -122,8 +131,55 @@ def _open_source(
     return OpenedSource(about=about, books=(running.health, *(live.health for live in lives)))
 
 
+def _onlookers(
+    source: LiveSourceOption, pipelines: Sequence[LivePipeline], around: Surroundings
+) -> dict[str, tuple[Onlooker, ...]]:
+    """Return who watches the pipelines of a camera whose pictures may leave: its gate, and its album.
+
+    The first pipeline that has a gate guards the camera; without one nothing leaves.
+    """
+    if not isinstance(source, CameraSource) or source.snapshots == "never":
+        return {}
+    for one in pipelines:
+        if not isinstance(one, VideoPipeline) or one.gate is None:
+            continue
+        station = picture_station(around.engine, one.bundle)
+        if station.model is None or station.manifest is None:
+            return {}
+        gate = Gate(
+            _gate_rules(one, one.gate, station.manifest.policy),
+            validation=_declared(one.gate),
+            clock=around.clock,
+        )
+        album = Album({source.name: gate}, blur=source.snapshot_blur)
+        around.albums[source.name] = album
+        return {one.name: (Gatekeeper(gate, bundle_sha256=station.model.stamp.sha256), album)}
+    return {}
+
+
+def _gate_rules(pipeline: VideoPipeline, gate: PixelGate, policy: PicturePolicy) -> GateRules:
+    return GateRules(
+        enter_score_min=policy.enter_score_min,
+        stay_score_min=policy.stay_score_min,
+        enter_ms=gate.enter_ms,
+        enter_frames_min=gate.enter_frames_min,
+        gap_max_ms=pipeline.pace.gap_max_ms,
+        age_max_ms=pipeline.pace.age_max_ms,
+    )
+
+
+def _declared(gate: PixelGate) -> LocalValidation | None:
+    given = gate.local_validation
+    return None if given is None else LocalValidation(**given.model_dump())
+
+
 def _live(
-    pipeline: LivePipeline, source: str, frames: Latest[Frame], running: LiveSource, around: Surroundings
+    pipeline: LivePipeline,
+    source: str,
+    frames: Latest[Frame],
+    running: LiveSource,
+    onlookers: Sequence[Onlooker],
+    around: Surroundings,
 ) -> Live:
     name = f"{pipeline.name} on {source}"
     deadline_s = pipeline.deadline_ms / 1e3 if isinstance(pipeline, VideoPipeline) else 0.0
@@ -142,6 +198,7 @@ def _live(
         stage=Stage(name, around.clock),
         clock=around.clock,
         beat=around.watchdog.watch(name, limit_s=deadline_s + HANG_S),
+        onlookers=onlookers,
     )
 
 

@@ -8,6 +8,7 @@
     ├── SeriesRejectedError       a series that is no volume: slices missing, mixed, doubled …
     ├── NotSelectedError          no pipeline is meant for this series
     ├── PictureRejectedError      a picture a preprocessing step cannot honestly work on
+    ├── PixelsHeldBackError       a picture may not leave the box
     ├── SourceLostError           a live source gives no frames any more; it is opened again
     ├── BundleRejectedError       a bundle that is altered, incomplete or fails its golden check
     ├── InferenceError            the network did not give an answer
@@ -52,6 +53,10 @@ class NotSelectedError(EdgeError):
 
 class PictureRejectedError(EdgeError):
     """A picture a preprocessing step cannot honestly work on."""
+
+
+class PixelsHeldBackError(EdgeError):
+    """A picture may not leave the box; the message says why."""
 
 
 class SourceLostError(EdgeError):

@@ -16,8 +16,8 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from edge.domain.errors import StorageFullError
-from edge.domain.finding import Code, Finding, ModelStamp, StreamSeen
-from edge.domain.frame import Frame, Thermogram
+from edge.domain.finding import Code, Finding, ModelStamp
+from edge.domain.frame import Frame
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
 from edge.findings.identity import KeyedHash
@@ -30,6 +30,7 @@ from edge.kit.recent import Recent
 from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
 from edge.pipelines.looked import Looked
+from edge.pipelines.stream_voice import StreamVoice
 
 STEP_S = 0.25  # longest wait before gaps, summaries and the stop are looked after
 STALE = "stale"
@@ -67,6 +68,16 @@ class Look(Protocol):
         """
 
 
+class Onlooker(Protocol):
+    """Who wants to know what was assessed: the privacy gate, whoever draws snapshots. Must not take long."""
+
+    def assessed(self, frame: Frame, looked: Looked) -> None:
+        """A frame was assessed."""
+
+    def missed(self, reason: str) -> None:
+        """A frame could not be assessed, or none came for the gap."""
+
+
 class Live:
     """One pipeline on one source.
 
@@ -91,7 +102,7 @@ class Live:
         stage: Stage,
         clock: Clock,
         beat: Callable[[], None],
-        told: Callable[[Frame, Looked], None] = lambda _frame, _looked: None,
+        onlookers: Sequence[Onlooker] = (),
     ) -> None:
         """Store what the path needs.
 
@@ -110,9 +121,8 @@ class Live:
             stage: The books.
             clock: Time.
             beat: Called at least once a second.
-            told: Is shown each frame that was assessed, with what it showed.
+            onlookers: Are shown each frame that was assessed, with what it showed.
         """
-        self._pipeline = pipeline
         self._source = source
         self._frames = frames
         self._look = look
@@ -122,14 +132,19 @@ class Live:
         self._trouble = trouble
         self._journal = journal
         self._envelope = envelope
-        self._subject = identity.subject(f"source {source}")
+        self._voice = StreamVoice(
+            pipeline=pipeline,
+            source=source,
+            subject=identity.subject(f"source {source}"),
+            losses=self._all_losses,
+            clock=clock,
+        )
         self._stage = stage
         self._clock = clock
         self._beat = beat
-        self._told = told
+        self._onlookers = onlookers
         self._log = Log(stage.name)
         self._stopping = threading.Event()
-        self._lost_before: dict[str, Mapping[str, int]] = {}
         self._last_trouble = ""
         self.latency_ms = Recent()
 
@@ -192,7 +207,8 @@ class Live:
         self._last_trouble = ""
         self.latency_ms.add((self._clock.monotonic_ns() - frame.captured_at_ns) / 1e6)
         said = self._tracker.update(looked.observations, now_ns=frame.captured_at_ns)
-        self._told(frame, looked)
+        for onlooker in self._onlookers:
+            onlooker.assessed(frame, looked)
         timed = Looked(
             observations=looked.observations,
             latency_ms={"arrive": max(age_ms, 0.0), **looked.latency_ms},
@@ -203,6 +219,8 @@ class Live:
 
     def _failed(self, reason: str) -> None:
         self._last_trouble = reason
+        for onlooker in self._onlookers:
+            onlooker.missed(reason)
 
     def _idle(self) -> None:
         """Say that nobody looks, once that has lasted too long."""
@@ -217,49 +235,15 @@ class Live:
     def _say(self, said: Sequence[Said], frame: Frame | None, looked: Looked) -> None:
         """Put findings into the outbox; wait where the disk is full."""
         for one in said:
-            finding = self._finding(one, frame, looked)
+            finding = self._voice.finding(one, frame=frame, looked=looked, stamp=self._look.stamp)
             captured_utc_ns = self._clock.utc_ns()
             if frame is not None:
                 captured_utc_ns -= self._clock.monotonic_ns() - frame.captured_at_ns
             entry = self._with_room(partial(self._envelope, finding, captured_utc_ns))
             self._with_room(partial(self._journal.put, entry))
 
-    def _finding(self, said: Said, frame: Frame | None, looked: Looked) -> Finding:
-        content = frame.content if frame is not None else None
-        return Finding(
-            finding_id=uuid7(self._clock),
-            pipeline=self._pipeline,
-            subject=self._subject,
-            study="",
-            revision=said.revision,
-            observation=said.observation,
-            seen=StreamSeen(
-                source=self._source,
-                event_id=said.event_id,
-                phase=said.phase,
-                began_at_ns=said.began_utc_ns,
-                frames=said.frames,
-                lost=self._lost_since(said),
-                timed_by=frame.timed_by if frame is not None else None,
-                calibration=content.calibration if isinstance(content, Thermogram) else None,
-            ),
-            model=self._look.stamp,
-            latency_ms=looked.latency_ms,
-            notes=looked.notes,
-            observed_at_ns=self._clock.utc_ns(),
-        )
-
     def _all_losses(self) -> Counter[str]:
         return Counter(self._losses()) + Counter(self.health().dropped)
-
-    def _lost_since(self, said: Said) -> dict[str, int]:
-        """Return the losses since the event began, and forget those of an event that is over."""
-        now = self._all_losses()
-        before = self._lost_before.setdefault(said.event_id, dict(now))
-        if said.phase == "end":
-            del self._lost_before[said.event_id]
-        since = {reason: count - before.get(reason, 0) for reason, count in now.items()}
-        return {reason: count for reason, count in since.items() if count > 0}
 
     def _with_room(self, act: Callable[[], _Answer]) -> _Answer:
         def wait(seconds: float) -> bool:
