@@ -112,17 +112,18 @@ def test_what_is_blurred_has_a_few_blocks_left() -> None:
 
 
 def test_a_question_is_answered_and_a_refusal_says_why(tmp_path: Path) -> None:
+    album = Album({}, blur="nothing")
     png = to_png(np.full((8, 8, 3), (10, 200, 30), np.uint8))
 
     def snapshot(asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        pictures = {"or": {"bytes": len(png)}}
-        if asked["source"] not in pictures:
-            raise PixelsHeldBackError("room: its pictures never leave")
-        return pictures[asked["source"]]
+        answers: Mapping[str, Any] = {"or": {"bytes": len(png)}}
+        return answers.get(asked["source"]) or {"picture": album.snapshot(asked["source"])}
 
     with Control(tmp_path, answers={"snapshot": snapshot}):
         assert ask(tmp_path, {"ask": "snapshot", "source": "or"}) == {"ok": True, "bytes": len(png)}
-        assert ask(tmp_path, {"ask": "snapshot", "source": "room"})["why"] == "room: its pictures never leave"
+        assert ask(tmp_path, {"ask": "snapshot", "source": "room"})["why"].startswith(
+            "room: its pictures never leave"
+        )
         assert "wanted ask: snapshot" in ask(tmp_path, {"ask": "everything"})["why"]
         assert (tmp_path / "control.sock").stat().st_mode & 0o077 == 0
     with pytest.raises(ConfigurationError, match="wanted a daemon that runs"):
