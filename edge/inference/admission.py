@@ -213,8 +213,14 @@ class Admission:
             self._log.warning("measurements not remembered", bundle=bundle.manifest.name, because=error)
 
 
-def open_session(bundle: Bundle, form: Form, *, threads: int) -> Session:
+def open_session(bundle: Bundle, form: Form, *, threads: int, gives_way: bool = False) -> Session:
     """Open one form of a bundle's network; its bytes are checked on the way.
+
+    Args:
+        bundle: Whose files are in order.
+        form: One that it has.
+        threads: On the CPU.
+        gives_way: Its threads leave the cores to live networks first.
 
     Raises:
         BundleRejectedError: The bundle has no such form, or the runtime does not take it.
@@ -227,8 +233,17 @@ def open_session(bundle: Bundle, form: Form, *, threads: int) -> Session:
     addressed = wiring(bundle.manifest)
     if form.runtime == "openvino":
         hint = "bf16" if form.precision == "bf16" else "f32"
-        return OpenVinoSession(network, name=name, wiring=addressed, hint=hint, threads=threads)
-    return OnnxRuntimeSession(network, name=name, wiring=addressed, provider=form.device, threads=threads)
+        return OpenVinoSession(
+            network, name=name, wiring=addressed, hint=hint, threads=threads, gives_way=gives_way
+        )
+    return OnnxRuntimeSession(
+        network,
+        name=name,
+        wiring=addressed,
+        provider=form.device,
+        threads=threads,
+        gives_way=gives_way,
+    )
 
 
 def stamp_of(bundle: Bundle, form: Form, session: Session) -> ModelStamp:

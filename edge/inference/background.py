@@ -1,81 +1,44 @@
-"""Where imaging networks run on the CPU: threads that give way to live ones, and are never starved."""
+"""Native threads that give way: those of imaging networks, beside the live ones, on the same cores."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYetError
-from types import TracebackType
-from typing import Any, Self
+from typing import TypeVar
 
-from numpy.typing import NDArray
+Made = TypeVar("Made")
 
-from edge.inference.deadline import Deadline
-from edge.inference.session import Answers, Session
-
-# Of a core that a live network and an imaging network both want, the second gets about a tenth: Linux gives
-# each level of niceness 1.25 times less. With 19 it would get 1.5 %.
-NICENESS = 10
+# Of a core that live and imaging threads both want, the second get a quarter: Linux gives each level of
+# niceness 1.25 times less. With 10 it would be a tenth; with 0 live answers took 1.6 times as long
+# (docs/decisions/two-lanes.md).
+NICENESS = 5
 NICENESS_MAX = 19
 
 
-class Background:
-    """One thread of low priority that opens and runs networks; the threads that they start inherit it.
+def give_way(opening: Callable[[], Made]) -> Made:
+    """Open a network whose threads give way to others.
 
-    Both runtimes start their threads from the one that opens the network, or from those: measured by
-    `tests/contract/test_lanes.py`.
+    A thread inherits its niceness from the one that starts it, and may not take it back. So `opening` runs
+    in a thread of its own that ends with it, and does nothing but the native call: a thread that gives way
+    while it holds the interpreter's lock would hold up everybody on a busy machine. For the same reason
+    networks are asked from ordinary threads.
+
+    Args:
+        opening: Makes the runtime start its threads, or the one that will start the others.
+
+    Returns:
+        What `opening` does, and it raises what that raises.
     """
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-imaging", initializer=_give_way)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.shutdown()
-
-    def open(self, opening: Callable[[], Session]) -> Session:
-        """Open a session here.
-
-        Raises:
-            BundleRejectedError: The runtime does not take the network.
-        """
-        return BackgroundSession(self._thread.submit(opening).result(), self._thread)
+    with ThreadPoolExecutor(1, thread_name_prefix="engine-opening", initializer=_be_nice) as thread:
+        return thread.submit(opening).result()
 
 
-class BackgroundSession:
-    """A session that is only ever touched by the thread of its `Background`."""
-
-    def __init__(self, session: Session, thread: ThreadPoolExecutor) -> None:
-        self.runtime = session.runtime
-        self.provider = session.provider
-        self._session = session
-        self._thread = thread
-
-    def run(self, given: NDArray[Any], deadline: Deadline) -> Answers:
-        """Run once, after whatever runs there now.
-
-        Raises:
-            DeadlineExceededError: It was ended because the time was up.
-            InferenceError: The runtime failed.
-        """
-        running = self._thread.submit(self._session.run, given, deadline)
-        try:
-            return running.result(deadline.remaining_s())
-        except NotYetError:
-            if running.cancel():
-                raise deadline.exceeded("waiting for its turn") from None
-            return running.result()  # it ends by itself now; its own error says what was not done
-
-    def close(self) -> None:
-        """Free the network."""
-        self._thread.submit(self._session.close).result()
+def at_once(opening: Callable[[], Made]) -> Made:
+    """Open a network whose threads take what they can get."""
+    return opening()
 
 
-def _give_way() -> None:
+def _be_nice() -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)  # on Linux of this thread, and of those it starts
     os.setpriority(os.PRIO_PROCESS, 0, min(own + NICENESS, NICENESS_MAX))

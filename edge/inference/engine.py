@@ -16,7 +16,6 @@ from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
 from edge.inference.admission import RUN_S, Admission, Admitted, Form, Trial, open_session, stamp_of
-from edge.inference.background import Background
 from edge.inference.deadline import Deadline
 from edge.inference.golden import Exam
 from edge.inference.lanes import Lanes, TurnTaking
@@ -65,7 +64,6 @@ class Engine:
         self._threads = threads
         self._live_callers = live_callers
         self._lanes = Lanes(live_burst_max=live_burst_max)
-        self._background = Background()
         self._imaging = Admission(
             opening=self._open_imaging,
             threads=threads,
@@ -86,7 +84,6 @@ class Engine:
 
     def __enter__(self) -> Self:
         with ExitStack() as rooms:
-            rooms.enter_context(self._background)
             for name in self._names:
                 try:
                     self._bundles[name] = bundle = find(name, self._roots)
@@ -221,6 +218,5 @@ class Engine:
         return session if form.device == "cpu" else TurnTaking(session, self._lanes.live)
 
     def _open_imaging(self, bundle: Bundle, form: Form) -> Session:
-        if form.device == "cpu":
-            return self._background.open(lambda: open_session(bundle, form, threads=self._threads))
-        return TurnTaking(open_session(bundle, form, threads=self._threads), self._lanes.imaging)
+        session = open_session(bundle, form, threads=self._threads, gives_way=True)
+        return session if form.device == "cpu" else TurnTaking(session, self._lanes.imaging)

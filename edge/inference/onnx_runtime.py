@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as trouble
 
 from edge.domain.errors import BundleRejectedError, InferenceError
+from edge.inference.background import at_once, give_way
 from edge.inference.deadline import Deadline
 from edge.inference.ender import Ender
 from edge.inference.session import Answers, Wiring
@@ -39,7 +40,8 @@ class OnnxRuntimeSession:
         name: Names the network in errors.
         wiring: By which names and types the graph is addressed.
         provider: `cpu` or `cuda`.
-        threads: On the CPU.
+        threads: On the CPU, the caller's among them.
+        gives_way: The others leave the cores to others first.
 
     Raises:
         BundleRejectedError: The runtime does not take the network, or does not give the provider.
@@ -47,7 +49,16 @@ class OnnxRuntimeSession:
 
     runtime: Final = f"onnxruntime {ort.__version__}"
 
-    def __init__(self, network: bytes, *, name: str, wiring: Wiring, provider: str, threads: int) -> None:
+    def __init__(
+        self,
+        network: bytes,
+        *,
+        name: str,
+        wiring: Wiring,
+        provider: str,
+        threads: int,
+        gives_way: bool = False,
+    ) -> None:
         ort.disable_telemetry_events()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -59,7 +70,10 @@ class OnnxRuntimeSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._name, self._wiring = name, wiring
         try:
-            self._session = ort.InferenceSession(network, options, providers=_providers(provider))
+            chosen = _providers(provider)
+            self._session = (give_way if gives_way else at_once)(
+                lambda: ort.InferenceSession(network, options, providers=chosen)
+            )
         except TROUBLE as error:
             raise BundleRejectedError(f"{name}: ONNX Runtime refuses it: {_first_line(error)}") from error
         self.provider = str(self._session.get_providers()[0])  # the list of available ones promises nothing

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain.errors import BundleRejectedError, InferenceError
+from edge.inference.background import at_once, give_way
 from edge.inference.deadline import Deadline
 from edge.inference.session import Answers, Wiring
 
@@ -31,6 +32,7 @@ class OpenVinoSession:
         wiring: By which names and types the graph is addressed.
         hint: Precision of the arithmetic where the graph says float: `f32` or `bf16`.
         threads: On the CPU.
+        gives_way: Its threads, of which none is the caller's, leave the cores to others first.
 
     Raises:
         BundleRejectedError: The runtime does not take the network.
@@ -39,7 +41,16 @@ class OpenVinoSession:
     runtime: Final = f"openvino {ov.__version__.split('-')[0]}"
     provider: Final = "CPU"
 
-    def __init__(self, network: bytes, *, name: str, wiring: Wiring, hint: str, threads: int) -> None:
+    def __init__(
+        self,
+        network: bytes,
+        *,
+        name: str,
+        wiring: Wiring,
+        hint: str,
+        threads: int,
+        gives_way: bool = False,
+    ) -> None:
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
@@ -49,7 +60,8 @@ class OpenVinoSession:
         }
         self._name, self._wiring = name, wiring
         try:
-            compiled = CORE.compile_model(CORE.read_model(io.BytesIO(network)), "CPU", options)
+            graph = CORE.read_model(io.BytesIO(network))
+            compiled = (give_way if gives_way else at_once)(lambda: CORE.compile_model(graph, "CPU", options))
             _check_names(compiled, name=name, wiring=wiring)
             self._request = compiled.create_infer_request()
         except RuntimeError as error:

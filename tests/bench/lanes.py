@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from edge.bundles.store import Bundle, find, load
 from edge.inference.admission import Form, open_session
-from edge.inference.background import Background
 from edge.inference.deadline import Deadline
 from edge.inference.lanes import TurnTaking
 from edge.inference.session import Session
@@ -33,9 +32,9 @@ ROOT = Path(__file__).parents[2]
 CORES = 2
 CALLERS = 3
 RATE_HZ = 25
-SECONDS = 5.0
-ROUNDS = 2
-SIDE_PX = 112  # with three convolutions of 24 channels, 2 to 3 ms on one thread
+SECONDS = 4.0
+ROUNDS = 3
+SIDE_PX = 128  # with three convolutions of 24 channels, some 3 ms on one thread
 SIDE_VOXELS = 128
 LIMIT_S = 60.0
 LIVE = Form("fp32", "openvino", "cpu")
@@ -53,33 +52,36 @@ class Seen:
         """Return a percentile of the live answers."""
         return float(np.percentile(self.live_ms, percent))
 
-    def volume_median_ms(self) -> float:
-        """Return how long a volume took."""
-        return statistics.median(self.volume_ms)
-
 
 def run(*, seconds: float = SECONDS, rounds: int = ROUNDS) -> list[Row]:
     """Return live p50 and p99 and the time of a volume: ours beside two ways without lanes.
 
-    Each way runs in a process of its own, in turns: the threads of a runtime stay what the first network that
-    ran made of them.
+    Medians of rounds; each way runs in a process of its own, in turns, since the threads of a runtime stay
+    what the first network that ran made of them.
     """
-    seen = {way: Seen() for way in WAYS}
+    seen: dict[str, list[Seen]] = {way: [] for way in WAYS}
     for way in list(WAYS) * rounds:
         command = [sys.executable, "-m", "tests.bench.lanes", way, str(seconds)]
-        one = Seen(**json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout))
-        seen[way].live_ms += one.live_ms
-        seen[way].volume_ms += one.volume_ms
-    ours, told = seen.pop("lanes"), f"{CALLERS} live callers at {RATE_HZ} Hz and brain-mr, {CORES} cores"
-    rows = []
-    for way, other in seen.items():
-        for title, mine, theirs in (
-            ("live p50", ours.live_percentile_ms(50), other.live_percentile_ms(50)),
-            ("live p99", ours.live_percentile_ms(99), other.live_percentile_ms(99)),
-            (f"volume of {SIDE_VOXELS}³", ours.volume_median_ms(), other.volume_median_ms()),
-        ):
-            rows.append(Row(f"{told}: {title}, beside {way}", mine, theirs, "ms", theirs / mine))
-    return rows
+        told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+        seen[way].append(Seen(**json.loads(told)))
+    ours, load = seen.pop("lanes"), f"{CALLERS} live callers at {RATE_HZ} Hz and brain-mr, {CORES} cores"
+    return [
+        Row(f"{load}: {title}, beside {way}", mine, theirs, "ms", theirs / mine)
+        for way, others in seen.items()
+        for title, number in NUMBERS.items()
+        for mine, theirs in [(_middle(ours, number), _middle(others, number))]
+    ]
+
+
+NUMBERS: dict[str, Callable[[Seen], float]] = {
+    "live p50": lambda seen: seen.live_percentile_ms(50),
+    "live p99": lambda seen: seen.live_percentile_ms(99),
+    f"volume of {SIDE_VOXELS}³": lambda seen: statistics.median(seen.volume_ms),
+}
+
+
+def _middle(rounds: list[Seen], number: Callable[[Seen], float]) -> float:
+    return statistics.median(number(seen) for seen in rounds)
 
 
 # ── the ways: sessions for the live callers, and one for volumes ───────────────────────────────────────────
@@ -88,9 +90,8 @@ def run(*, seconds: float = SECONDS, rounds: int = ROUNDS) -> list[Row]:
 @contextmanager
 def _lanes(pictures: Bundle, volumes: Bundle) -> Iterator[tuple[Sequence[Session], Session]]:
     """What the engine does: a session with one thread for each live caller, imaging threads that give way."""
-    with Background() as background:
-        live = [open_session(pictures, LIVE, threads=1) for _ in range(CALLERS)]
-        yield live, background.open(lambda: open_session(volumes, IMAGING, threads=CORES))
+    live = [open_session(pictures, LIVE, threads=1) for _ in range(CALLERS)]
+    yield live, open_session(volumes, IMAGING, threads=CORES, gives_way=True)
 
 
 @contextmanager

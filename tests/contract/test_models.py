@@ -341,9 +341,9 @@ def test_a_measurement_is_remembered_until_bundle_or_threads_change(
     write_bundle(tmp_path)
     opened: list[Form] = []
 
-    def counting(bundle: Any, form: Form, *, threads: int) -> Session:
+    def counting(bundle: Any, form: Form, **how: Any) -> Session:
         opened.append(form)
-        return open_session(bundle, form, threads=threads)
+        return open_session(bundle, form, **how)
 
     monkeypatch.setattr("edge.inference.engine.open_session", counting)
 
@@ -379,8 +379,8 @@ def test_a_remembered_form_that_thinks_otherwise_today_is_measured_again(
     with engine_of(tmp_path, "tiny") as engine:
         remembered = engine.trials("tiny")[0].form
 
-    def lying(bundle: Any, form: Form, *, threads: int) -> Session:
-        session = open_session(bundle, form, threads=threads)
+    def lying(bundle: Any, form: Form, **how: Any) -> Session:
+        session = open_session(bundle, form, **how)
         return Lying(session) if form == remembered else session
 
     monkeypatch.setattr("edge.inference.engine.open_session", lying)

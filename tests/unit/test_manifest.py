@@ -15,6 +15,8 @@ from edge.bundles.parts import CodeEntry, Part
 from edge.bundles.store import find, load
 from edge.domain.errors import BundleRejectedError
 from tests.builders.bundles import document, write_bundle
+from tests.builders.picture_bundles import write_picture_bundle
+from tests.builders.spectra_bundles import write_spectra_bundle
 
 SNOMED = {getattr(dictionary.SCT, keyword).value for keyword in dictionary.SCT.dir()}
 MODELS = Path(__file__).parents[2] / "models"
@@ -85,6 +87,71 @@ def test_each_mistake_in_a_manifest_is_named_with_its_path(
     folder = write_bundle(tmp_path, edit=broken(path, value))
     with pytest.raises(BundleRejectedError, match=message):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("task", "picture-painting", "task: seen 'picture-painting', wanted one of volume-segmentation, pic"),
+        ("task", 3, "task: seen 3, wanted one of"),
+        ("task", "volume-segmentation", r"input.layout: Input should be 'NCDHW', seen NCHW"),
+        ("input.channels", "BGR", "input.channels: Input should be 'RGB', seen BGR"),
+        ("input.dtype", "float16", "input.dtype: Input should be 'uint8' or 'float32'"),
+        ("input.height_px", 4, "input.height_px: Input should be greater than or equal to 8"),
+        ("preprocessing", [], "preprocessing: Tuple should have at least 1 item"),
+        ("preprocessing", [{"step": "scale", "divide_by": 255}], "one of `letterbox` and `stretch`"),
+        ("preprocessing", [{"step": "stretch"}] * 2, "one of `letterbox` and `stretch`, and it comes first"),
+        (
+            "preprocessing",
+            [{"step": "stretch"}, {"step": "scale", "divide_by": 255}],
+            "takes uint8 scales by itself",
+        ),
+        ("preprocessing.0", {"step": "letterbox", "fill_rgb": [0, 0, 256]}, "letterbox.fill_rgb.2: Input"),
+        ("output.decoder", "argmax", "output.decoder: Input should be 'softmax', 'sigmoid' or 'prob"),
+        ("output.classes.1.name", "dark", "output.classes: names must differ, seen dark, dark"),
+        ("policy.present_class", "grey", "policy.present_class 'grey' is not one of output.classes: dark, b"),
+        ("policy.stay_score_min", 0.7, "stay_score_min 0.7 must not be above enter_score_min 0.6"),
+        ("policy.fail_closed", "yes", "policy.fail_closed: Input should be a valid boolean"),
+        ("golden.score_error_max", 0, "golden.score_error_max: Input should be greater than 0"),
+    ],
+)
+def test_each_mistake_in_a_manifest_for_pictures_is_named_with_its_path(
+    tmp_path: Path, path: str, value: object, message: str
+) -> None:
+    with pytest.raises(BundleRejectedError, match=message):
+        load(write_picture_bundle(tmp_path, edit=broken(path, value)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("input.unit", "radiance", "input.unit: Input should be 'reflectance'"),
+        ("input.wavelengths_nm", [700, 750, 750, 800, 900], "wavelengths_nm must increase"),
+        ("input.wavelengths_nm", [0.7, 0.8], "input.wavelengths_nm.0: Input should be greater than or eq"),
+        ("input.value_min", 2, "value_min 2 must be below value_max 2"),
+        ("input.batch_spectra_max", 0, "input.batch_spectra_max: Input should be greater than or equal to 1"),
+        ("preprocessing", [{"step": "whiten"}], "preprocessing.0: Input tag 'whiten'"),
+        ("preprocessing", [{"step": "log", "floor": 0}], "preprocessing.0.log.floor: Input should be gre"),
+        ("output.quantities.0.name", "tilt", "quantities: names must differ, seen tilt, tilt"),
+        ("output.quantities.0.value_min", 1, "value_min 1 must be below value_max 1"),
+        ("output.quantities.0.uncertainty_max", None, "level: uncertainty_max goes with an output for the"),
+        ("output.uncertainty", None, "level: uncertainty_max goes with an output for the uncertainty"),
+        ("golden.errors_max", {"level": 1}, "golden.errors_max is for level, wanted each of .*: level, tilt"),
+        ("golden.errors_max.level", -1, "golden.errors_max.level: Input should be greater than 0"),
+        ("golden.same_validity_min", 1.1, "golden.same_validity_min: Input should be less than or equal"),
+        ("policy.valid_share_min", -0.1, "policy.valid_share_min: Input should be greater than or equal"),
+    ],
+)
+def test_each_mistake_in_a_manifest_for_spectra_is_named_with_its_path(
+    tmp_path: Path, path: str, value: object, message: str
+) -> None:
+    with pytest.raises(BundleRejectedError, match=message):
+        load(write_spectra_bundle(tmp_path, edit=broken(path, value)))
+
+
+def test_a_manifest_that_names_no_task_is_for_volumes(tmp_path: Path) -> None:
+    assert load(write_bundle(tmp_path)).manifest.task == "volume-segmentation"
+    assert "task" not in document(name="tiny")
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
