@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import av
-
 from edge.cli.paths import files_of
 from edge.domain.errors import FormatError, UnsupportedError
-from edge.sources.camera_picture import Scaler, VideoPicture
+from edge.sources.camera_picture import VideoPicture
+from edge.sources.recorded_pictures import read_pictures
 
 Label = Literal["inside", "outside"]
 LABELS: tuple[Label, ...] = ("inside", "outside")
@@ -86,26 +85,13 @@ def read_frames(file: LabelledFile, *, per_second: float) -> Iterator[LabelledFr
     Raises:
         FormatError: It cannot be decoded, or no frame is in it.
     """
-    scaler = Scaler()
-    taken = 0
+    is_video = file.path.suffix.lower() in VIDEOS
     try:
-        with av.open(str(file.path)) as container:
-            if not container.streams.video:
-                raise FormatError(f"{file.name}: no picture is in it")
-            due_s = 0.0
-            for number, frame in enumerate(container.decode(video=0)):
-                at_s = frame.time if frame.time is not None else number / 25
-                if taken and at_s < due_s:
-                    continue
-                due_s = (at_s if not taken else due_s) + 1 / per_second
-                taken += 1
-                is_video = file.path.suffix.lower() in VIDEOS
-                name = f"{file.name} at {at_s:.1f} s" if is_video else file.name
-                yield LabelledFrame(name=name, picture=VideoPicture(frame, scaler=scaler))
-    except (av.error.FFmpegError, OSError) as trouble:
-        raise FormatError(f"{file.name}: cannot be read: {trouble.strerror or trouble}") from trouble
-    if not taken:
-        raise FormatError(f"{file.name}: no picture is in it")
+        for at_s, picture in read_pictures(file.path, per_second=per_second):
+            name = f"{file.name} at {at_s:.1f} s" if is_video else file.name
+            yield LabelledFrame(name=name, picture=picture)
+    except FormatError as trouble:
+        raise FormatError(f"{file.name}: {str(trouble).removeprefix(f'{file.path.name}: ')}") from trouble
 
 
 def _listed(endings: set[str]) -> str:

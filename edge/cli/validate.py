@@ -142,7 +142,7 @@ def _tell(subject: Subject, report: validation.Report, out: Path, digest: str) -
     )
     typer.echo(f"report: {out}")
     if not report.objections:
-        typer.echo("\nFor the configuration, once somebody answers for it:\n")
+        typer.echo("\nFor the `gate` of the pipeline, in the configuration, once somebody answers for it:\n")
         typer.echo(snippet(subject, digest))
 
 
@@ -150,10 +150,10 @@ def snippet(subject: Subject, report_sha256: str) -> str:
     """What the site puts into its configuration; the name is for a person to fill in."""
     return (
         "local_validation:\n"
-        f"  bundle_sha256: {subject.bundle_sha256}\n"
-        '  validated_by: ""            # who answers for it\n'
-        f"  validated_on: {subject.made_on}\n"
-        f"  report_sha256: {report_sha256}\n"
+        f'  bundle_sha256: "{subject.bundle_sha256}"\n'
+        '  validated_by: ""  # who answers for it\n'
+        f'  validated_on: "{subject.made_on}"\n'
+        f'  report_sha256: "{report_sha256}"\n'
     )
 
 
