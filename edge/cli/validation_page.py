@@ -152,7 +152,8 @@ def _histogram(frames: Sequence[Judged], *, enter: float, stay: float) -> str:
             f"height='{t:.1f}' fill='{colour}'><title>{label}: {count}</title></rect>"
             for n, (t, count) in enumerate(zip(tall, counts, strict=True))
         ]
-        bars.append(f"<text x='4' y='{14 if up else CHART_H - 6}' fill='{colour}'>from {label}</text>")
+        where = "x='4' y='14'" if up else f"x='{CHART_W - 4}' y='{CHART_H - 6}' text-anchor='end'"
+        bars.append(f"<text {where} fill='{colour}'>from {label}</text>")
     for score, word in ((enter, "opens"), (stay, "stays")):
         at = score * CHART_W
         bars.append(
