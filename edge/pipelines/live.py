@@ -174,7 +174,7 @@ class Live:
         return replace(
             worked,
             taken=waiting.taken,
-            dropped=Counter(waiting.dropped) + Counter(worked.dropped),
+            dropped=dict(Counter(waiting.dropped) + Counter(worked.dropped)),
             held=waiting.held + max(between, 0) + worked.held,
         )
 

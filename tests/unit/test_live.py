@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,7 @@ def test_frames_that_wait_too_long_give_way_and_are_counted(theatre: Theatre) ->
     health = theatre.live.health()
     assert (health.taken, health.out, health.held, dict(health.dropped)) == (3, 1, 1, {"a newer one came": 1})
     assert health.balances
+    assert json.loads(json.dumps(asdict(health)))["dropped"] == {"a newer one came": 1}
 
 
 def test_frames_that_are_all_too_old_end_in_not_assessed(theatre: Theatre) -> None:
