@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import cast
 
 import av
 from av.codec.context import Flags
@@ -46,6 +48,8 @@ class LiveDecoder:
         self._needs_key = True
         self._stands_alone = stands_alone
         self._failures = 0
+        self._shown = 0
+        self._ahead = b""
         self._inside: dict[int, tuple[int, TimedBy]] = {}
         self.last_trouble = ""
 
@@ -57,12 +61,8 @@ class LiveDecoder:
         return cls(context, stands_alone=encoding == "JPEG", source=source, books=books, scaler=scaler)
 
     def announce(self, parameter_sets: bytes) -> None:
-        """Take in parameter sets that come ahead of the stream; the stream has its own as well."""
-        if parameter_sets:
-            try:
-                self._context.decode(av.Packet(parameter_sets))
-            except av.FFmpegError as trouble:
-                self.last_trouble = f"its announced parameter sets: {trouble.strerror}"
+        """Take in parameter sets that come ahead of the stream, as a byte stream; it may have its own."""
+        self._ahead = parameter_sets
 
     def skip(self, reason: str) -> None:
         """Count an access unit that will not be decoded; what follows rests on it."""
@@ -104,11 +104,9 @@ class LiveDecoder:
         if self._needs_key and not is_key:
             self._books.lost(WAITS_FOR_KEY)
             return
-        packet = av.Packet(content) if isinstance(content, bytes) else content
-        packet.pts = packet.dts = sequence
         self._inside[sequence] = captured_at_ns, timed_by
         try:
-            decoded = self._context.decode(packet)
+            decoded = self._decoded(content, sequence)
         except av.FFmpegError as trouble:
             self._fail(sequence, str(trouble.strerror))
             return
@@ -116,6 +114,14 @@ class LiveDecoder:
         for picture in decoded:
             yield from self._frame(picture)
         self._forget_stuck()
+
+    def _decoded(self, content: bytes | av.Packet[av.VideoStream], sequence: int) -> list[av.VideoFrame]:
+        """Decode with what was announced, the first time; without it, where it is damaged."""
+        ahead, self._ahead = self._ahead, b""
+        if ahead and isinstance(content, bytes):
+            with suppress(av.FFmpegError):
+                return self._context.decode(_packet(ahead + content, sequence))
+        return self._context.decode(_packet(content, sequence))
 
     def _frame(self, picture: av.VideoFrame) -> Iterator[Frame]:
         sequence = picture.pts
@@ -126,9 +132,10 @@ class LiveDecoder:
             self._books.lost(WAITS_FOR_KEY)  # a stream that is refreshed in parts is not whole yet
             return
         self._failures = 0
+        self._shown = max(self._shown + 1, sequence)  # B frames come before what they are shown after
         yield Frame(
             source=self._source,
-            sequence=sequence,
+            sequence=self._shown,
             captured_at_ns=captured_at_ns,
             timed_by=timed_by,
             content=VideoPicture(picture, scaler=self._scaler),
@@ -162,3 +169,12 @@ class LiveDecoder:
         if self._inside:
             self._books.lost("the stream ended", frames=len(self._inside))
         self._inside.clear()
+
+
+def _packet(content: bytes | av.Packet[av.VideoStream], sequence: int) -> av.Packet[av.VideoStream]:
+    if not isinstance(content, bytes):
+        content.pts = content.dts = sequence
+        return content
+    packet = cast("av.Packet[av.VideoStream]", av.Packet(content))  # it belongs to no stream
+    packet.pts = packet.dts = sequence
+    return packet

@@ -58,7 +58,7 @@ class VideoFile:
         self._clock = clock
         self._scaler = Scaler()
         self._stopping = threading.Event()
-        self._sequence = 0
+        self._sequence = self._shown = 0
 
     @contextmanager
     def frames(self) -> Iterator[Iterator[Frame]]:
@@ -87,10 +87,10 @@ class VideoFile:
     def _played(self, first: OpenVideo) -> Iterator[Frame]:
         yield from self._play(first)
         while self._loop:
-            before = self._sequence
+            before = self._shown
             with self._opened() as video:
                 yield from self._play(video)
-            if self._sequence == before:
+            if self._shown == before:
                 raise SourceLostError(f"{self._path.name}: holds no picture that can be decoded")
 
     def _play(self, video: OpenVideo) -> Iterator[Frame]:
@@ -103,6 +103,8 @@ class VideoFile:
         )
         try:
             for frame in self._decoded(video, decoder):
+                self._shown += 1
+                self._sequence = max(self._sequence, frame.sequence)
                 self._wait_until(frame.captured_at_ns)
                 yield frame
         except (av.FFmpegError, OSError) as trouble:

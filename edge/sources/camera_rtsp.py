@@ -22,7 +22,7 @@ from edge.sources.rtsp.rtcp import SenderReport
 from edge.sources.rtsp.session import Session
 from edge.sources.rtsp.setup import Transport, play
 
-BEHIND = "we are behind"
+LATE = "late"
 _TIMESTAMP_BITS = 32
 
 
@@ -131,6 +131,7 @@ class RtspCamera:
                 for unit in packets.put(packet):
                     for frame in self._decode(unit, decoder, times):
                         self.books.claim(decoder.frames_per_s or self.books.claimed_fps)
+                        self._sequence = max(self._sequence, frame.sequence)
                         yield frame
                         silence = Deadline(self._clock, self._silence_s)
             if silence.is_over:
@@ -150,7 +151,7 @@ class RtspCamera:
         if unit.damage:
             decoder.skip(unit.damage)
         elif self._clock.monotonic_ns() - captured_at_ns > self._lag_max_ns:
-            decoder.skip(BEHIND)
+            decoder.skip(LATE)
         else:
             yield from decoder.decode(
                 unit.content,

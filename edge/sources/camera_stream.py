@@ -18,7 +18,7 @@ from edge.sources.camera_picture import Scaler
 from edge.sources.capture_time import CaptureTime
 from edge.sources.live_books import LiveBooks
 
-BEHIND = "we are behind"
+LATE = "late"
 DAMAGED = "damaged on the way"
 _MICROSECONDS = 1_000_000
 _OPTIONS = {
@@ -123,6 +123,7 @@ class StreamCamera:
                     raise SourceLostError(f"{self._where}: we were told to stop")
                 packets += 1
                 for frame in self._decode(packet, video, decoder, times):
+                    self._sequence = max(self._sequence, frame.sequence)
                     yield frame
                     patience_s, last_ns = self._silence_s, self._clock.monotonic_ns()
                 if self._clock.monotonic_ns() - last_ns > patience_s * 1e9:
@@ -143,7 +144,7 @@ class StreamCamera:
         if packet.is_corrupt:
             decoder.skip(DAMAGED)
         elif now_ns - captured_at_ns > self._lag_max_ns:
-            decoder.skip(BEHIND)
+            decoder.skip(LATE)
         else:
             yield from decoder.decode(
                 packet,

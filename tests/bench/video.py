@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from edge.domain.frame import Frame, Thermogram
 from edge.kit.clock import SystemClock
 from edge.simulate.encoding import VideoForm
-from edge.simulate.footage import drawn, encoded
+from edge.simulate.footage import drawn
 from edge.simulate.time_code import read_time_code
 from edge.sources.camera_file import VideoFile
 from edge.sources.camera_rtsp import RtspCamera
@@ -140,17 +140,19 @@ def _naive(path: Path) -> int:
 
 
 def _write(path: Path) -> None:
-    units = list(encoded(drawn("theatre", FORM, frames=DRAWN), FORM))
+    """Write what a camera of 6 Mb/s records: CABAC and deblocking, which take time, and no B frames."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("h264", rate=Fraction(FORM.fps))
+        options = {"preset": "medium", "bf": "0"}
+        stream = container.add_stream("libx264", rate=Fraction(FORM.fps), options=options)
         assert isinstance(stream, av.VideoStream), "a video stream holds video"
         stream.width, stream.height, stream.pix_fmt = FORM.width_px, FORM.height_px, "yuv420p"
-        for number, unit in enumerate(units * ROUNDS):
-            packet = av.Packet(unit.content)
-            packet.stream, packet.time_base = stream, Fraction(1, round(FORM.fps))
-            packet.pts = packet.dts = number
-            packet.is_keyframe = unit.is_key
-            container.mux(packet)
+        stream.bit_rate, stream.gop_size = FORM.bit_rate_kbps * 1000, round(FORM.fps)
+        pictures = list(drawn("theatre", FORM, frames=DRAWN))
+        for number in range(DRAWN * ROUNDS):
+            frame = av.VideoFrame.from_ndarray(pictures[number % DRAWN], format="yuv420p")
+            frame.pts, frame.time_base = number, 1 / Fraction(FORM.fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 # ── latency ───────────────────────────────────────────────────────────────────────────────────────────────

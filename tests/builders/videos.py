@@ -46,7 +46,7 @@ def write_video(target: Path | BytesIO, *, frames: int, form: VideoForm = FORM, 
 
 
 class HttpCamera:
-    """Sends MPEG-TS over HTTP at its own pace, for ever; `is_silent` keeps the line open and sends nothing."""
+    """Sends MPEG-TS over HTTP at its own pace; `is_silent` keeps the line open and sends nothing."""
 
     def __init__(self, *, login: str = "") -> None:
         """Encode what is sent.
@@ -76,7 +76,7 @@ class HttpCamera:
         camera = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802  # http.server's name
+            def do_GET(self) -> None:  # http.server's name
                 camera.answer(self)
 
             def log_message(self, *_: object) -> None:

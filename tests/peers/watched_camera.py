@@ -1,4 +1,4 @@
-"""A camera over RTSP as the appliance runs it, with everything that it says, for tests with short deadlines."""
+"""A camera over RTSP as the appliance runs it, with everything that it says, and short deadlines."""
 
 from __future__ import annotations
 

@@ -86,11 +86,11 @@ class Line:
         """Return which sockets have something, this one's among them; none after 0.1 s or at the deadline."""
         self._check_stop()
         timeout_s = min(SLICE_S, deadline.left_s())
-        try:
-            ready, _, _ = select.select([self.connection, *more], [], [], timeout_s)
-        except OSError as trouble:
-            raise SourceLostError(f"{self.where}: the connection is gone: {_words(trouble)}") from trouble
-        return ready
+        waiting = {one.fileno(): one for one in (self.connection, *more)}
+        poll = select.poll()  # select() knows no more than 1024 files
+        for number in waiting:
+            poll.register(number, select.POLLIN)
+        return [waiting[number] for number, _ in poll.poll(timeout_s * 1e3)]
 
     def read(self) -> list[Answer | Request | Interleaved]:
         """Read what is there and return what is whole.
