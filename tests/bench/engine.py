@@ -101,6 +101,7 @@ def _bare_openvino(bundle: Bundle, form: Form, picture: NDArray[np.float32]) -> 
         "INFERENCE_NUM_THREADS": THREADS,
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,  # pins the caller too, and with it whatever is measured after this
     }
     compiled = CORE.compile_model(CORE.read_model(io.BytesIO(_network(bundle, form))), "CPU", options)
     return lambda: compiled([picture[None, None]])
