@@ -125,13 +125,16 @@ def test_the_size_may_change_with_a_key_frame() -> None:
     assert shapes == [(144, 256)] * 12 + [(240, 320)] * 12
 
 
+def kind_of(unit: bytes, codec: Codec) -> int:
+    return {"h264": unit[0] & 31, "h265": unit[0] >> 1}[codec]
+
+
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("is_damaged", [False, True])
 def test_announced_parameter_sets_serve_a_stream_without_its_own(codec: Codec, is_damaged: bool) -> None:
     given = units(VideoForm(codec=codec, height_px=144, width_px=256))
-    kind_of = {"h264": lambda unit: unit[0] & 31, "h265": lambda unit: unit[0] >> 1}[codec]
     pieces = nal_units(given[0].content)
-    sets = [unit for unit in pieces if kind_of(unit) in PARAMETER_SETS[codec]]
+    sets = [unit for unit in pieces if kind_of(unit, codec) in PARAMETER_SETS[codec]]
     described = [unit[:2] + b"junk" if is_damaged else unit for unit in sets]
     pictures = [unit for unit in pieces if unit not in sets]
     own = sets if is_damaged else []
