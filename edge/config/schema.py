@@ -87,6 +87,12 @@ class Engine(Section):
     threads: int = Field(
         default=0, ge=0, le=256, description="Threads for one network on the CPU; 0: as many as cores."
     )
+    live_burst_max: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="On a GPU: so many live pictures in a row while a volume waits for its turn.",
+    )
     provider: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
         description="`auto` measures what this device has and takes the fastest that answers alike.",

@@ -151,6 +151,7 @@ class Appliance:
                 roots=config.bundles.roots,
                 threads=config.engine.threads,
                 live_callers=live_callers_of(config),
+                live_burst_max=config.engine.live_burst_max,
                 provider=config.engine.provider,
                 state_folder=config.state.folder,
                 clock=self._clock,

@@ -95,6 +95,7 @@ def opened_engine(
     roots: Sequence[Path],
     threads: int,
     live_callers: int = 1,
+    live_burst_max: int = 8,
     provider: Literal["auto", "cpu", "cuda"],
     state_folder: Path,
     clock: Clock,
@@ -106,6 +107,7 @@ def opened_engine(
         roots: Folders that hold bundles, searched in this order.
         threads: For one network of volumes on the CPU; 0: as many as there are cores.
         live_callers: So many may ask one live model at once.
+        live_burst_max: On a GPU: so many live runs in a row while a volume waits.
         provider: `auto` lets the admission measure what is there.
         state_folder: Where the admission remembers what it measured.
         clock: Time.
@@ -115,6 +117,7 @@ def opened_engine(
         roots=roots,
         threads=threads or len(os.sched_getaffinity(0)),
         live_callers=live_callers,
+        live_burst_max=live_burst_max,
         providers=("cpu", "cuda") if provider == "auto" else (provider,),
         state_dir=state_folder,
         clock=clock,

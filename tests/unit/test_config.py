@@ -289,7 +289,15 @@ def test_every_option_has_a_sentence_and_every_number_a_range() -> None:
 
 
 def test_every_number_has_its_unit_in_its_name() -> None:
-    counts = {"port", "threads", "workers", "associations_max", "slices_min", "telemetry_rows"}
+    counts = {
+        "port",
+        "threads",
+        "workers",
+        "associations_max",
+        "slices_min",
+        "telemetry_rows",
+        "live_burst_max",
+    }
     counts |= {"r1", "f", "o", "r2", "gain", "offset", "kelvin_per_count", "frames_per_s"}
     counts |= {"panel_reflectance", "quantile", "position", "window", "smoothness", "width_min", "width_max"}
     counts |= {"snr_min"}
