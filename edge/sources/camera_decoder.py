@@ -17,6 +17,10 @@ from edge.sources.live_books import LiveBooks
 
 WAITS_FOR_KEY = "waits for a key frame"
 FAILURES_MAX = 50
+STRICT = {
+    "err_detect": "explode",  # a damaged picture is an error, not a guess
+    "max_pixels": "34000000",  # 8K; a header that claims more takes no memory
+}
 _FPS_MAX = 1000
 _INSIDE_MAX = 64  # more than any codec reorders
 _NAMES = {"H264": "h264", "H265": "hevc", "JPEG": "mjpeg"}
@@ -40,7 +44,7 @@ class LiveDecoder:
         context.thread_type = "NONE"  # frame threads hold a frame back for each thread
         context.thread_count = 1
         context.flags |= Flags.low_delay
-        context.options = {"err_detect": "explode"}  # a damaged picture is an error, not a guess
+        context.options = STRICT
         self._context = context
         self._source = source
         self._books = books

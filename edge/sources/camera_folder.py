@@ -14,6 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 from edge.domain.errors import SourceLostError
 from edge.domain.frame import Frame
 from edge.domain.ports import Clock
+from edge.sources.camera_decoder import STRICT
 from edge.sources.camera_picture import Scaler, VideoPicture
 from edge.sources.live_books import LiveBooks
 
@@ -154,7 +155,7 @@ class FrameFolder:
         context = av.CodecContext.create(codec, "r")
         assert isinstance(context, VideoCodecContext), "a picture codec decodes pictures"
         context.thread_type = "NONE"
-        context.options = {"err_detect": "explode"}
+        context.options = STRICT
         item = f"frame {self._sequence}"
         try:
             decoded = [*context.decode(av.Packet(content)), *context.decode(None)] if content else []

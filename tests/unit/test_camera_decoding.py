@@ -266,6 +266,15 @@ def test_a_file_that_is_never_finished_is_set_aside(tmp_path: Path) -> None:
     assert books.health().set_aside == 1
 
 
+def test_a_picture_that_claims_to_be_enormous_is_set_aside(tmp_path: Path) -> None:
+    books = LiveBooks("folder", clock=CLOCK)
+    cv2.imwrite(str(tmp_path / "huge.png"), np.zeros((6000, 6000), np.uint8))
+    source = FrameFolder("folder", path=tmp_path, takes_present=True, silence_s=0.2, clock=CLOCK, books=books)
+    with source.frames() as frames, pytest.raises(SourceLostError, match="no new picture"):
+        next(frames)
+    assert books.health().set_aside == 1
+
+
 def test_what_appears_while_nobody_looks_is_not_passed_over(tmp_path: Path) -> None:
     books = LiveBooks("folder", clock=CLOCK)
     source = FrameFolder("folder", path=tmp_path, silence_s=0.1, clock=CLOCK, books=books)
