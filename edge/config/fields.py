@@ -51,6 +51,8 @@ Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
 Place = Annotated[Path, AfterValidator(_absolute)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PartName = Annotated[str, Field(min_length=1, max_length=64)]
 Modality = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,16}$")]
 PATTERNS_IN_WORDS[r"^[A-Z0-9]{2,16}$"] = "a DICOM modality in capitals, such as CT or MR"
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.bundles.picture_classification import PicturePolicy
-from edge.config.pipelines import LivePipeline, Pace, PixelGate, ThermalPipeline, VideoPipeline
+from edge.config.cameras import CameraSource, Pace, PixelGate, VideoPipeline
+from edge.config.pipelines import LivePipeline
 from edge.config.schema import Config
-from edge.config.sources import CameraSource, LiveSourceOption
+from edge.config.sources import LiveSourceOption
+from edge.config.thermal import ThermalPipeline
 from edge.daemon.live_sources import live_source_of, quality_of
 from edge.domain.finding import Finding
 from edge.domain.frame import Frame

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from edge.config import secrets
-from edge.config import sources as options
-from edge.config.sources import CameraSource, LiveSourceOption, ThermalSource
+from edge.config import thermal as options
+from edge.config.cameras import CameraSource
+from edge.config.sources import LiveSourceOption
+from edge.config.thermal import ThermalSource
 from edge.domain.ports import Clock, FrameSource
 from edge.domain.thermal import LinearScale, PlanckScale, RadianceScale, Scale
 from edge.preprocess.picture_quality import QualityLimits

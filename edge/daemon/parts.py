@@ -9,16 +9,11 @@ from pathlib import Path
 
 from edge import __version__
 from edge.config import secrets
-from edge.config.pipelines import ImagingPipeline, PipelineWithBundle, VideoPipeline
+from edge.config.cameras import VideoPipeline
+from edge.config.pipelines import ImagingPipeline, PipelineWithBundle
 from edge.config.schema import Config
-from edge.config.sources import (
-    DicomSource,
-    FolderLikeSource,
-    FolderSource,
-    HyperspectralSource,
-    SpectrumSource,
-    StudySource,
-)
+from edge.config.sources import DicomSource, FolderLikeSource, FolderSource, StudySource
+from edge.config.spectral import HyperspectralSource, SpectrumSource
 from edge.domain import ports
 from edge.domain.ports import Alerts, Clock
 from edge.findings.identity import KeyedHash, load_or_create_key

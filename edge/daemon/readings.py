@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edge.config import pipelines as options
-from edge.config.pipelines import (
+from edge.config import spectral as options
+from edge.config.pipelines import MeasuringPipeline
+from edge.config.schema import Config
+from edge.config.spectral import (
     HyperspectralPipeline,
-    MeasuringPipeline,
+    HyperspectralSource,
     PixelSpectraPipeline,
     SpectrumPipeline,
+    SpectrumSource,
 )
-from edge.config.schema import Config
-from edge.config.sources import HyperspectralSource, SpectrumSource
 from edge.findings.cube_policy import AnomalyRules, CubePolicy, Index, Material, MaterialRules
 from edge.findings.spectrum_policy import ExpectedPeak, SpectrumPolicy
 from edge.formats.spectrum_points import Hints

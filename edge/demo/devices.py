@@ -10,8 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge.config.cameras import CameraSource
 from edge.config.schema import Config
-from edge.config.sources import CameraSource, HyperspectralSource, SpectrumSource, ThermalSource
+from edge.config.spectral import HyperspectralSource, SpectrumSource
+from edge.config.thermal import ThermalSource
 
 STOP_S = 10.0
 SMALL = ("--size", "640x360", "--fps", "15")  # so that a laptop draws, encodes and looks at it

@@ -21,7 +21,7 @@ from edge.cli import validate, validation
 from edge.cli.app import app
 from edge.cli.labelled_frames import Label
 from edge.cli.validation import Judged, frames_needed, wilson_upper
-from edge.config.pipelines import LocalValidation
+from edge.config.cameras import LocalValidation
 from edge.domain.errors import BundleRejectedError, FormatError, UnsupportedError
 from tests.builders.picture_bundles import write_picture_bundle
 from tests.builders.videos import write_video
@@ -74,7 +74,7 @@ def test_a_site_whose_frames_are_told_apart_gets_a_snippet_for_its_configuration
     assert declared["bundle_sha256"] == load(root / "scope-gate").digest
     assert declared["report_sha256"] == hashlib.sha256((tmp_path / "r.html").read_bytes()).hexdigest()
     assert declared["validated_by"] == ""
-    assert LocalValidation(**{**declared, "validated_by": "A. Example"})
+    assert LocalValidation(**{**declared, "validated_by": "A. Example"}).validated_by == "A. Example"
 
 
 def test_a_bound_that_the_frames_do_not_carry_is_not_declared(

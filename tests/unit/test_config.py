@@ -10,15 +10,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.config import fields, pipelines, schema, sources
+from edge.config import cameras, fields, pipelines, schema, sources, spectral, thermal
+from edge.config.cameras import CameraSource
 from edge.config.fields import Secret
 from edge.config.load import Report, check, check_text, load
 from edge.config.schema import Config
 from edge.config.secrets import read, read_text, resolve, secrets_of
-from edge.config.sources import CameraSource, FolderSource
+from edge.config.sources import FolderSource
 from edge.domain.errors import ConfigurationError, SecretError
 
-SECTIONS = (schema, sources, pipelines, fields)
+SECTIONS = (schema, sources, pipelines, cameras, thermal, spectral, fields)
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 
 GOOD = """
@@ -300,7 +301,7 @@ def test_every_number_has_its_unit_in_its_name() -> None:
     }
     counts |= {"r1", "f", "o", "r2", "gain", "offset", "kelvin_per_count", "frames_per_s"}
     counts |= {"panel_reflectance", "quantile", "position", "window", "smoothness", "width_min", "width_max"}
-    counts |= {"snr_min"}
+    counts |= {"snr_min", "enter_frames_min"}
     units = (
         "_s",
         "_ms",
