@@ -3,43 +3,70 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-import edge
-from edge.bundles.store import MANIFEST, Bundle, find
-from edge.bundles.volume_segmentation import VolumeSegmentation
-from edge.cli.inputs import Inputs, read_inputs
+from edge.cli import analyze_measured, analyze_thermal, analyze_video
+from edge.cli.analyze_models import Models, Needs, opened_models
+from edge.cli.desk import Answer, Desk, was_assessed
+from edge.cli.inputs import Inputs, Knowledge, read_inputs
 from edge.cli.overlay import draw, save
 from edge.cli.rows import cells, console, printable, table
-from edge.domain.errors import BundleRejectedError, StorageFullError
-from edge.domain.finding import Finding, Verdict
+from edge.domain.errors import StorageFullError
+from edge.domain.finding import Finding, StreamSeen
 from edge.domain.study import Series
-from edge.findings.identity import KEY_BYTES, KeyedHash
+from edge.domain.thermal import LinearScale
 from edge.findings.mqtt_json import to_dict
+from edge.findings.track import Pace
 from edge.formats import nifti
-from edge.kit.clock import SystemClock
+from edge.formats.spectrum_points import Hints, Kind
 from edge.kit.log import to_stderr
-from edge.pipelines.imaging import Assessor
 from edge.pipelines.result import Result
-from edge.pipelines.stations import Wanted, opened_engine, stations
-from edge.studies.select import Rule
+from edge.preprocess.thermal_site import SiteCalibration
 
-DEADLINE_S = 600.0
 SITE = "local"
+PACE = Pace(settle_s=0.3, vanish_s=1.0, summary_s=60.0, gap_s=2.0)  # the defaults of the configuration
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThermalWords:
+    """What the operator says about thermal files; None leaves it to the file.
+
+    Attributes:
+        kelvin_per_count: Counts are temperatures, from absolute zero.
+        emissivity: Of what is looked at.
+        reflected_celsius: Apparent temperature of what is mirrored.
+        distance_m: To what is looked at.
+    """
+
+    kelvin_per_count: float | None = None
+    emissivity: float | None = None
+    reflected_celsius: float | None = None
+    distance_m: float | None = None
+
+    def site(self) -> SiteCalibration:
+        """Return it as a calibration.
+
+        Raises:
+            ConfigurationError: A value is out of its range.
+        """
+        scale = self.kelvin_per_count
+        return SiteCalibration(
+            scale=None if scale is None else LinearScale(kelvin_per_count=scale),
+            emissivity=self.emissivity,
+            reflected_celsius=self.reflected_celsius,
+            distance_m=self.distance_m,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What the operator wants.
 
@@ -47,131 +74,103 @@ class Asked:
         bundle: Only this one, or None for every one that fits.
         roots: Folders that hold bundles; () for those of this installation.
         modality: What NIfTI files show, or None.
+        thermal: What thermal files do not say themselves.
+        measures: What spectra show that do not say so, or None.
         out: Folder for masks and pictures, or None.
+        has_frames: Whether frames of a video may be in those pictures.
         as_json: One JSON array on stdout.
     """
 
-    bundle: str | None
-    roots: tuple[Path, ...]
-    modality: str | None
-    out: Path | None
-    as_json: bool
+    bundle: str | None = None
+    roots: tuple[Path, ...] = ()
+    modality: str | None = None
+    thermal: ThermalWords = field(default_factory=ThermalWords)
+    measures: Kind | None = None
+    out: Path | None = None
+    has_frames: bool = False
+    as_json: bool = False
 
 
 def run(paths: Sequence[Path], asked: Asked) -> int:
     """Assess everything under the paths.
 
     Returns:
-        2 where something is unreadable, else 0 where a series was assessed, else 3.
+        2 where something is unreadable, else 0 where something was assessed, else 3.
 
     Raises:
         BundleRejectedError: There is no bundle to work with.
+        ConfigurationError: What was said about thermal files cannot be.
         StorageFullError: The output folder cannot be written.
     """
     err = Console(stderr=True, highlight=False)
     to_stderr(level="ERROR")
+    known = Knowledge(modality=asked.modality, site=asked.thermal.site(), hints=Hints(kind=asked.measures))
     with err.status("reading files"):
-        inputs = read_inputs(paths, modality=asked.modality)
-    for line in inputs.notes:
+        inputs = read_inputs(paths, known)
+    skipped = [f"{inputs.skipped} files in folders are no pictures, skipped"] if inputs.skipped else []
+    unreadable = [f"unreadable: {line}" for line in inputs.unreadable]
+    for line in (*inputs.notes, *skipped, *unreadable):
         err.print(line, markup=False, soft_wrap=True)
-    for line in inputs.unreadable:
-        err.print(f"unreadable: {line}", markup=False, soft_wrap=True)
-    results = list(_assessed(inputs, asked, err)) if inputs.series else []
-    _print(results, as_json=asked.as_json)
-    if inputs.unreadable or any(result.is_damaged for _, result in results):
+    answers: list[Answer] = []
+    if inputs.series or inputs.measured or inputs.thermal or inputs.videos:
+        with err.status("loading models") as status:
+            desk = Desk(out=asked.out, err=err, show=status.update)
+            for answer in _answers(inputs, asked, known, desk):
+                answers.append(answer)
+                if answer.trouble:
+                    desk.say(f"unreadable: {answer.trouble}")
+    _print(answers, as_json=asked.as_json)
+    if inputs.unreadable or any(answer.is_damaged for answer in answers):
         return 2
-    return 0 if any(_was_assessed(result.findings) for _, result in results) else 3
+    return 0 if any(was_assessed(answer.findings) for answer in answers) else 3
 
 
-def _was_assessed(findings: Iterable[Finding]) -> bool:
-    return any(finding.observation.verdict is not Verdict.NOT_ASSESSED for finding in findings)
-
-
-def _assessed(inputs: Inputs, asked: Asked, err: Console) -> Iterator[tuple[str, Result]]:
-    """Look at every series, and write what was asked for as soon as it is known."""
-    names: set[str] = set()
-    with err.status("loading models") as status, _assessor(asked) as assessor:
-        for number, series in enumerate(inputs.series, start=1):
-            name = _unique(_name(series), names)
-            status.update(f"series {number} of {len(inputs.series)}: {name}, {len(series.instances)} files")
-            result = assessor.assess(series)
-            if asked.out is not None:
-                for path in _written(result, name, asked.out):
-                    err.print(f"written: {path}", markup=False, soft_wrap=True)
-            yield name, result
-
-
-@contextmanager
-def _assessor(asked: Asked) -> Iterator[Assessor]:
-    """Open an engine with the bundles that are wanted."""
-    roots = asked.roots or _roots_of_this_installation()
-    every = (bundle.manifest for bundle in _bundles(asked.bundle, roots))
-    manifests = [manifest for manifest in every if isinstance(manifest, VolumeSegmentation)]
-    if not manifests:
-        raise BundleRejectedError(f"{asked.bundle or 'no bundle'}: wanted one for volumes")
-    clock = SystemClock()
-    rules = [
-        Rule(
-            pipeline=manifest.name,
-            modalities=frozenset(accepted.modality for accepted in manifest.input.accepts),
+def _answers(inputs: Inputs, asked: Asked, known: Knowledge, desk: Desk) -> Iterator[Answer]:
+    """Look at everything, kind by kind, and write what was asked for as soon as it is known."""
+    cubes = [series for series in inputs.measured if series.instances[0].format == "cube"]
+    needs = Needs(volumes=bool(inputs.series), pictures=bool(inputs.videos), spectra=bool(cubes))
+    with opened_models(needs, bundle=asked.bundle, roots=asked.roots, say=desk.say) as models:
+        # A bundle that was named speaks for cubes alone; whatever needs no bundle is measured anyhow.
+        measures_cubes = asked.bundle is None or not models.spectra
+        yield from chain(
+            _volumes(inputs.series, models, desk),
+            analyze_measured.assess(
+                inputs.measured, models, desk, hints=known.hints, measures_cubes=measures_cubes
+            ),
+            analyze_thermal.assess(inputs.thermal, models, desk, site=known.site, pace=PACE),
+            analyze_video.assess(inputs.videos, models, desk, pace=PACE, has_frames=asked.has_frames),
         )
-        for manifest in manifests
-    ]
-    wanted = [Wanted(manifest.name, manifest.name, DEADLINE_S) for manifest in manifests]
-    names = [one.bundle for one in wanted]
-    with opened_engine(
-        names, roots=roots, threads=0, provider="auto", state_folder=_memory(), clock=clock
-    ) as engine:
-        identity = KeyedHash(secrets.token_bytes(KEY_BYTES))
-        yield Assessor(rules=rules, stations=stations(engine, wanted), identity=identity, clock=clock)
 
 
-def _bundles(name: str | None, roots: Sequence[Path]) -> list[Bundle]:
-    """Return the bundle of a name, or all there are; one that is refused is none.
-
-    Raises:
-        BundleRejectedError: There is none, or the one that was named is not in order.
-    """
-    if name is not None:
-        return [find(name, roots)]
-    names = sorted({manifest.parent.name for root in roots for manifest in root.glob(f"*/{MANIFEST}")})
-    if not names:
-        raise BundleRejectedError(
-            f"no bundle in {', '.join(map(str, roots))}; --bundles FOLDER names another place"
-        )
-    return [find(name, roots) for name in names]
+def _volumes(series: Sequence[Series], models: Models, desk: Desk) -> Iterator[Answer]:
+    for number, one in enumerate(series, start=1):
+        name = desk.unique(_name(one))
+        desk.progress(f"series {number} of {len(series)}: {name}, {len(one.instances)} files")
+        result = models.volumes.assess(one)
+        if desk.out is not None:
+            for path in _written(result, name, desk):
+                desk.written(path)
+        yield Answer(name=name, findings=result.findings, is_damaged=result.is_damaged)
 
 
-def _roots_of_this_installation() -> tuple[Path, ...]:
-    beside = Path(edge.__file__).parents[1] / "models"
-    return (beside if beside.is_dir() else Path("/usr/share/edge/models"),)
-
-
-def _memory() -> Path:
-    """Return where the engine remembers what it measured on this machine; a passing folder if need be."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "edge")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="edge-"))
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="edge-"))
-
-
-def _print(results: Sequence[tuple[str, Result]], *, as_json: bool) -> None:
+def _print(answers: Iterable[Answer], *, as_json: bool) -> None:
     device = platform.node() or "here"
-    documents = [
-        (name, to_dict(finding, site=SITE, device=device))
-        for name, result in results
-        for finding in result.findings
-    ]
+    said = [(answer.name, finding) for answer in answers for finding in answer.findings]
+    documents = [(name, to_dict(finding, site=SITE, device=device)) for name, finding in said]
     if as_json:
         array = [document for _, document in documents]
         typer.echo(json.dumps(array, indent=2, ensure_ascii=False, allow_nan=False))
     elif documents:
-        rows = table(("series", 24))
-        for name, document in documents:
-            rows.add_row(Text(printable(name)), *cells(document))
+        has_events = any(isinstance(finding.seen, StreamSeen) for _, finding in said)
+        rows = table(("input", 24), *([("event", 7)] if has_events else []))
+        for (name, finding), (_, document) in zip(said, documents, strict=True):
+            event = [Text(_phase(finding))] if has_events else []
+            rows.add_row(Text(printable(name)), *event, *cells(document))
         console().print(rows)
+
+
+def _phase(finding: Finding) -> str:
+    return finding.seen.phase if isinstance(finding.seen, StreamSeen) else ""
 
 
 def _name(series: Series) -> str:
@@ -182,30 +181,22 @@ def _name(series: Series) -> str:
     return path.stem if len(series.instances) == 1 else path.resolve().parent.name or "series"
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    candidates = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
-    free = next(candidate for candidate in candidates if candidate not in taken)
-    taken.add(free)
-    return free
-
-
-def _written(result: Result, name: str, out: Path) -> Iterator[Path]:
+def _written(result: Result, name: str, desk: Desk) -> Iterator[Path]:
     """Write a picture for every volume that a model saw, and a mask for every one that was assessed."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for number, (pipeline, segmentation) in enumerate(result.segmentations, start=1):
             stem = f"{name}.{pipeline}" + (f"-{number}" if number > 1 else "")
-            said = [finding for finding in result.findings if finding.pipeline == pipeline]
+            said = tuple(finding for finding in result.findings if finding.pipeline == pipeline)
             verdicts = ", ".join(dict.fromkeys(finding.observation.verdict.value for finding in said))
             lines = [finding.observation.reason for finding in said if finding.observation.reason]
-            picture = out / f"{stem}.png"
+            picture = desk.place(f"{stem}.png")
             is_measured = any(finding.observation.measurements for finding in said)
             page = draw(segmentation, title=f"{pipeline}: {verdicts}", lines=lines, has_volumes=is_measured)
             save(page, picture)
             yield picture
-            if _was_assessed(said):  # what was not recognised is nobody's mask
-                mask = out / f"{stem}.nii.gz"
+            if was_assessed(said):  # what was not recognised is nobody's mask
+                mask = desk.place(f"{stem}.nii.gz")
                 nifti.write_labels(mask, segmentation)
                 yield mask
     except OSError as trouble:
-        raise StorageFullError(f"{out}: cannot be written: {trouble.strerror}") from trouble
+        raise StorageFullError(f"{desk.out}: cannot be written: {trouble.strerror}") from trouble

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,6 +13,8 @@ from edge.cli import bundle, simulate
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
+
+SpectrumKind = Literal["infrared", "raman", "reflectance"]
 
 app = typer.Typer(
     name="edge",
@@ -97,18 +99,47 @@ def analyze(
     ] = None,
     bundles: Annotated[list[Path] | None, typer.Option(help="Folder that holds bundles; repeatable.")] = None,
     modality: Annotated[ScanModality | None, typer.Option(help="What NIfTI files show.")] = None,
+    kelvin_per_count: Annotated[
+        float | None, typer.Option(help="What a count of 16-bit TIFF and PNG means: 0.01 for centikelvin.")
+    ] = None,
+    emissivity: Annotated[
+        float | None, typer.Option(help="Of what a thermal camera sees, 0.01 to 1.")
+    ] = None,
+    reflected_celsius: Annotated[
+        float | None, typer.Option(help="What that mirrors, as a temperature, °C.")
+    ] = None,
+    distance_m: Annotated[float | None, typer.Option(help="From the thermal camera to it, m.")] = None,
+    measures: Annotated[
+        SpectrumKind | None, typer.Option(help="What spectra show that do not say so.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array of findings on stdout.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for masks (NIfTI) and pictures (PNG).")] = None,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Put frames of videos into those pictures, too.")
+    ] = False,
 ) -> None:
-    """Assess files, folders and series as the daemon would, without a daemon or a broker.
+    """Assess DICOM, NIfTI, videos, thermal pictures, cubes and spectra as the daemon would, without one.
 
-    Exit 2: something is unreadable. 0: a series was assessed. 3: none was.
+    Exit 2: something is unreadable. 0: something was assessed. 3: nothing was.
     """
     from edge.cli import analyze as command
 
-    modality_name = modality.value if modality else None
-    roots = tuple(bundles or ())
-    asked = command.Asked(bundle=bundle, roots=roots, modality=modality_name, out=out, as_json=as_json)
+    thermal = command.ThermalWords(
+        kelvin_per_count=kelvin_per_count,
+        emissivity=emissivity,
+        reflected_celsius=reflected_celsius,
+        distance_m=distance_m,
+    )
+    asked = command.Asked(
+        bundle=bundle,
+        roots=tuple(bundles or ()),
+        modality=modality.value if modality else None,
+        thermal=thermal,
+        measures=measures,
+        out=out,
+        has_frames=frames,
+        as_json=as_json,
+    )
     raise typer.Exit(command.run(paths, asked))
 
 

@@ -1,24 +1,47 @@
-"""Files of the command line as series, as if they had come in by a door and been closed."""
+"""What the operator named on the command line: series, videos, thermal pictures, cubes and spectra."""
 
 from __future__ import annotations
 
-import hashlib
-import mmap
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.cli.instances import (
+    dicom_instance,
+    dicom_shortfall,
+    grouped,
+    nifti_instance,
+    spectral_instance,
+)
+from edge.cli.kinds import HEAD_BYTES, Kind, is_meant, kind_of, names_wavelengths
 from edge.cli.paths import files_of, missing
 from edge.domain.errors import FormatError, UnsupportedError
-from edge.domain.study import ClosedBecause, Instance, Series
-from edge.formats import dicom, nifti
-from edge.formats.dicom_scan import DEFLATED_LITTLE, PIXEL_DATA, UNDEFINED, scan_file
+from edge.domain.study import Instance, Series
+from edge.formats import nifti, spectral_files, spectrum_files, thermal_files
+from edge.formats.cube_names import ENVI_ENDS, NPZ_ENDS, TIFF_ENDS, header_of
+from edge.formats.spectrum_points import FILE_BYTES_MAX, Hints
+from edge.preprocess.thermal_site import SiteCalibration
+from edge.sources import video_files
+from edge.sources.video_files import AboutVideo
 
-NIFTI_ENDS = (".nii", ".nii.gz")
-CLAIMS_TO_BE_A_PICTURE = (*NIFTI_ENDS, ".dcm", ".dicom", ".ima")
 AIR_HU_MAX = -300.0
-_ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+NEEDS_SCALE = "--kelvin-per-count says what a count is"
+NEEDS_KIND = "--measures says what was measured: raman, infrared, reflectance"
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What the operator says about files that do not say it themselves.
+
+    Attributes:
+        modality: What NIfTI files show; None: judged by their values.
+        site: What goes before what thermal files say.
+        hints: What spectra are.
+    """
+
+    modality: str | None
+    site: SiteCalibration
+    hints: Hints
 
 
 @dataclass(slots=True)
@@ -26,154 +49,181 @@ class Inputs:
     """What was found.
 
     Attributes:
-        series: Everything that can be looked at, in the order of the command line.
+        series: DICOM and NIfTI, in the order of the command line.
+        measured: Cubes and spectra, each a series of one file.
+        thermal: Files of thermal cameras.
+        videos: Videos, and what they say of themselves.
         unreadable: What is missing, garbage or cut off, with the reason.
         skipped: How many files in folders are no pictures.
         notes: What was assumed.
     """
 
     series: list[Series] = field(default_factory=list)
+    measured: list[Series] = field(default_factory=list)
+    thermal: list[Path] = field(default_factory=list)
+    videos: list[tuple[Path, AboutVideo]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
 
 
-def read_inputs(paths: Sequence[Path], *, modality: str | None) -> Inputs:
-    """Find every picture under the paths and group them by series.
+def read_inputs(paths: Sequence[Path], known: Knowledge) -> Inputs:
+    """Find everything that can be looked at under the paths; volumes are grouped by series.
 
     Args:
         paths: Files and folders.
-        modality: What NIfTI files show, for they do not say; None: judged by their values.
+        known: What the operator says about them.
     """
-    inputs = Inputs(unreadable=missing(paths))
-    instances: list[Instance] = []
+    reader = _Reader(known)
+    reader.inputs.unreadable += missing(paths)
     for path in paths:
-        if not path.exists():
-            continue
-        before = len(instances) + len(inputs.unreadable)
+        if path.exists():
+            reader.take(path)
+    reader.inputs.series = grouped(reader.volumes)
+    reader.inputs.measured = grouped(reader.measurements)
+    if reader.unnamed:
+        reader.inputs.notes.append(f"{reader.unnamed} files with two columns skipped: {NEEDS_KIND}")
+    return reader.inputs
+
+
+class _Reader:
+    """Goes through files, each once."""
+
+    def __init__(self, known: Knowledge) -> None:
+        self.inputs = Inputs()
+        self.volumes: list[Instance] = []
+        self.measurements: list[Instance] = []
+        self.unnamed = 0
+        self._known = known
+        self._seen: set[Path] = set()
+        self._found = 0
+
+    def take(self, path: Path) -> None:
+        """Take a path of the command line."""
+        before = self._found + len(self.inputs.unreadable)
         for file in files_of(path):
-            is_meant = file == path or file.name.lower().endswith(CLAIMS_TO_BE_A_PICTURE)
+            self._file(file, is_named=file == path)
+        if self._found + len(self.inputs.unreadable) == before:
+            self.inputs.unreadable.append(f"{path}: no picture in this folder")
+
+    def _file(self, file: Path, *, is_named: bool) -> None:
+        kind: Kind | None = None
+        head = b""
+        try:
+            if not file.is_file():
+                raise FormatError("neither a file nor a folder")
+            with file.open("rb") as opened:
+                head = opened.read(HEAD_BYTES)
+            kind = kind_of(file, head)
+            self._found += self._read(file, kind, is_named=is_named)
+        except FormatError as trouble:
+            if is_named or is_meant(file, kind, head, trouble):
+                self._unreadable(file, str(trouble))
+            else:
+                self.inputs.skipped += 1
+        except OSError as trouble:
+            self._unreadable(file, f"cannot be read: {trouble.strerror}")
+
+    def _unreadable(self, file: Path, reason: str) -> None:
+        self.inputs.unreadable.append(f"{file}: {reason.removeprefix(f'{file.name}: ')}")
+
+    def _read(self, file: Path, kind: Kind | None, *, is_named: bool) -> bool:
+        """Read as much of a file as tells whether it can be looked at; return whether it counts by itself.
+
+        Raises:
+            FormatError: It cannot be.
+            OSError: It cannot be read.
+        """
+        header = header_of(file) if file.name.lower().endswith(ENVI_ENDS) else None
+        if kind == "cube" or (header is not None and header.read_bytes()[:4] == b"ENVI"):
+            return self._cube(file, is_named=is_named)
+        match kind:
+            case "nifti":
+                self.volumes.append(nifti_instance(file, self._known.modality or self._judged(file)))
+            case "video":
+                if self._once(file):
+                    self.inputs.videos.append((file, video_files.about(file)))
+            case "thermal":
+                if self._once(file):
+                    self._thermal(file)
+            case "spectrum":
+                return self._spectrum(file, is_named=is_named)
+            case _:
+                self._dicom(file)
+        return True
+
+    def _dicom(self, file: Path) -> None:
+        self.volumes.append(dicom_instance(file))
+        shortfall = dicom_shortfall(file)
+        if shortfall:
+            self._unreadable(file, shortfall)
+
+    def _judged(self, file: Path) -> str:
+        """Judge by its values whether a NIfTI file is a CT: only there is air far below zero.
+
+        Raises:
+            FormatError: It cannot be read.
+        """
+        try:
+            scan = nifti.read(file)
+        except UnsupportedError:
+            return "MR"  # the path says why it cannot be looked at
+        modality = "CT" if float(scan.volumes[0].voxels.min()) < AIR_HU_MAX else "MR"
+        self.inputs.notes.append(f"{file}: taken as {modality}; --modality says otherwise")
+        return modality
+
+    def _thermal(self, file: Path) -> None:
+        """Read the first picture: whether it is one, and whether anybody says what its counts mean."""
+        first = next(thermal_files.read(file), None)
+        if first is None:
+            raise FormatError("holds no thermogram")
+        if first.scale is None and self._known.site.scale is None:
+            is_tiff = file.name.lower().endswith(TIFF_ENDS)
+            beside = "; a cube needs a list of wavelengths beside it" if is_tiff else ""
+            self._unreadable(file, f"16-bit counts without a scale; {NEEDS_SCALE}{beside}")
+        else:
+            self.inputs.thermal.append(file)
+
+    def _cube(self, file: Path, *, is_named: bool) -> bool:
+        if not is_named and file.name.lower().endswith(NPZ_ENDS) and not names_wavelengths(file):
+            raise FormatError("no cube by what its arrays are called")
+        found = spectral_files.recognise(file, kind="cube")
+        if found.is_reference and not is_named:
+            return False  # it comes with its cubes
+        if not self._once(found.lead):
+            return True
+        if found.lacking:
+            raise FormatError(found.lacking)
+        self.measurements.append(spectral_instance(found))
+        return True
+
+    def _spectrum(self, file: Path, *, is_named: bool) -> bool:
+        """Take a spectrum; a text that came with its folder is one only where it says of what."""
+        if file.stat().st_size > FILE_BYTES_MAX:
+            raise FormatError(f"larger than {FILE_BYTES_MAX} bytes, wanted a spectrum")
+        try:
+            points = spectrum_files.parse(file.read_bytes())
+        except FormatError as no_spectrum:
             try:
-                instances.append(_instance(file, modality, inputs))
-            except FormatError as trouble:
-                if is_meant:
-                    inputs.unreadable.append(f"{file}: {str(trouble).removeprefix(f'{file.name}: ')}")
-                else:
-                    inputs.skipped += 1
-        if len(instances) + len(inputs.unreadable) == before:
-            inputs.unreadable.append(f"{path}: no picture in this folder")
-    inputs.series = _grouped(instances)
-    return inputs
+                self._dicom(file)  # a bare data set may have any name
+            except FormatError:
+                raise no_spectrum from None
+            return True
+        if points.kind is None and self._known.hints.kind is None:
+            if is_named:
+                raise UnsupportedError(f"does not say what was measured; {NEEDS_KIND}")
+            self.unnamed += 1
+            self.inputs.skipped += 1
+            return False
+        if self._once(file):
+            found = spectral_files.SpectralFile(kind="spectrum", lead=file, parts={"cube": (file,)})
+            spectrum_files.read_spectrum(file, hints=self._known.hints)
+            self.measurements.append(spectral_instance(found))
+        return True
 
-
-def _instance(file: Path, modality: str | None, inputs: Inputs) -> Instance:
-    """Read what a door would know about a file.
-
-    Raises:
-        FormatError: It is neither DICOM nor NIfTI.
-    """
-    if not file.is_file():
-        raise FormatError("neither a file nor a folder")
-    if file.name.lower().endswith(NIFTI_ENDS):
-        return _nifti_instance(file, modality or _judged(file, inputs))
-    about = dicom.index(file)
-    if not about.sop_uid:
-        raise FormatError("names no SOP instance; wanted a picture")
-    shortfall = _shortfall(file)
-    if shortfall:
-        inputs.unreadable.append(f"{file}: {shortfall}")
-    with file.open("rb") as opened:
-        opened.seek(about.data_set_offset)
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Instance(
-        sop_uid=about.sop_uid,
-        sop_class_uid=about.sop_class_uid,
-        transfer_syntax_uid=about.transfer_syntax_uid,
-        series_uid=about.series_uid,
-        study_uid=about.study_uid,
-        modality=about.modality,
-        format="dicom",
-        path=file,
-        size_bytes=file.stat().st_size,
-        sha256=digest,
-        announced_instances=about.announced_instances,
-        source="analyze",
-        calling_ae="analyze",
-        association="",
-        received_at_ns=time.time_ns(),
-    )
-
-
-def _nifti_instance(file: Path, modality: str) -> Instance:
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Instance(
-        sop_uid=f"2.25.{int(digest[:32], 16)}",
-        sop_class_uid="",
-        transfer_syntax_uid="",
-        series_uid="",
-        study_uid="",
-        modality=modality,
-        format="nifti",
-        path=file,
-        size_bytes=file.stat().st_size,
-        sha256=digest,
-        announced_instances=None,
-        source="analyze",
-        calling_ae="analyze",
-        association="",
-        received_at_ns=time.time_ns(),
-    )
-
-
-def _judged(file: Path, inputs: Inputs) -> str:
-    """Judge by its values whether a NIfTI file is a CT: only there is air far below zero.
-
-    Raises:
-        FormatError: It cannot be read.
-    """
-    try:
-        scan = nifti.read(file)
-    except UnsupportedError:
-        return "MR"  # the path says why it cannot be looked at
-    modality = "CT" if float(scan.volumes[0].voxels.min()) < AIR_HU_MAX else "MR"
-    inputs.notes.append(f"{file}: taken as {modality}; --modality says otherwise")
-    return modality
-
-
-def _shortfall(file: Path) -> str:
-    """Say what is missing at the end of a DICOM file, "" where it is whole."""
-    elements = scan_file(file, (), last=PIXEL_DATA)
-    if elements.is_truncated:
-        return "cut off: it ends within its header"
-    if elements.pixels_offset is None or elements.transfer_syntax_uid == DEFLATED_LITTLE:
-        return ""
-    size_bytes = file.stat().st_size
-    if elements.pixels_bytes != UNDEFINED:
-        end = elements.pixels_offset + elements.pixels_bytes
-        return f"cut off: {size_bytes} bytes, its pixel data need {end}" if end > size_bytes else ""
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        at = elements.pixels_offset
-        while whole[at : at + 4] == _ITEM:
-            at += 8 + int.from_bytes(whole[at + 4 : at + 8], "little")
-        return "" if whole[at : at + 4] == _SEQUENCE_END else "cut off: its compressed pixel data have no end"
-
-
-def _grouped(instances: Sequence[Instance]) -> list[Series]:
-    """Group by series; the same bytes given twice count once, as at a door."""
-    kept: dict[tuple[str, str], Instance] = {}
-    for instance in instances:
-        kept.setdefault((instance.sop_uid, instance.sha256), instance)
-    groups: dict[str, list[Instance]] = {}
-    for instance in kept.values():
-        groups.setdefault(instance.series_uid or instance.sop_uid, []).append(instance)
-    return [
-        Series(
-            series_uid=name,
-            study_uid=group[0].study_uid,
-            modality="+".join(dict.fromkeys(instance.modality for instance in group if instance.modality)),
-            instances=tuple(group),
-            closed_because=ClosedBecause.ASKED,
-        )
-        for name, group in groups.items()
-    ]
+    def _once(self, file: Path) -> bool:
+        """Whether a file comes for the first time; a doubled path is looked at once."""
+        real = file.resolve()
+        is_new = real not in self._seen
+        self._seen.add(real)
+        return is_new

@@ -28,7 +28,7 @@ def table(*leading: tuple[str, int], show_header: bool = True) -> Table:
         show_header: Whether the headings are shown.
     """
     rows = Table(box=None, show_header=show_header, pad_edge=False, expand=True)
-    for heading, width in (*leading, ("pipeline", 12), ("verdict", 12)):
+    for heading, width in (*leading, ("pipeline", 14), ("verdict", 12)):
         rows.add_column(heading, width=width, no_wrap=True)
     rows.add_column("what was seen, or why it was not", ratio=1, overflow="fold")
     return rows
@@ -57,8 +57,18 @@ def printable(text: object) -> str:
 def _what(finding: Document) -> str:
     """Say it in one line: the code with its numbers, the reason, the notes."""
     numbers = ", ".join(
-        f"{(measured['of'] or measured['code'])['meaning']} {measured['value']:.4g} {measured['unit']}"
-        for measured in finding["measurements"]
+        f"{name} {measured['value']:.4g} {measured['unit']}".removesuffix(" 1")
+        for name, measured in zip(_names(finding), finding["measurements"], strict=True)
     )
     seen = ": ".join(part for part in (finding["code"]["meaning"], numbers) if part)
     return "; ".join(part for part in (seen, finding["reason"], *finding["notes"]) if part)
+
+
+def _names(finding: Document) -> list[str]:
+    """Name each number: after what it is of, unless several are of that."""
+    measured = finding["measurements"]
+    named = [(one["of"] or one["code"])["meaning"] for one in measured]
+    return [
+        one["code"]["meaning"] if named.count(name) > 1 else name
+        for name, one in zip(named, measured, strict=True)
+    ]

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge.domain.answer import Estimates
 from edge.domain.errors import FormatError, InferenceError, PictureRejectedError
 from edge.domain.finding import Code, ModelStamp
 from edge.domain.spectral import Cube
@@ -28,6 +30,11 @@ from edge.preprocess.spectrum_backend import OWN, Backend
 A_SPECTRUM = Code("99EDGE", "spectrum", "Spectrum")
 A_CUBE = Code("99EDGE", "cube", "Hyperspectral cube")
 
+
+def _nobody(_told: object) -> None:
+    """Tell nobody."""
+
+
 _Content = TypeVar("_Content")
 
 
@@ -38,20 +45,35 @@ class MeasuresCube:
     stamp: ModelStamp | None = None
 
     def __init__(
-        self, policy: CubePolicy, *, panel_reflectance: float, bytes_max: int = CUBE_BYTES_MAX
+        self,
+        policy: CubePolicy,
+        *,
+        panel_reflectance: float,
+        bytes_max: int = CUBE_BYTES_MAX,
+        told: Callable[[cube_reading.CubeReading], None] = _nobody,
     ) -> None:
-        """Store what is asked of each cube, and how its white panel reflects, 0 to 1."""
+        """Store what is needed.
+
+        Args:
+            policy: What is asked of each cube.
+            panel_reflectance: Of the white panel, 0 to 1.
+            bytes_max: Largest cube, float32.
+            told: Is shown what was measured of each cube.
+        """
         self._policy = policy
         self._panel_reflectance = panel_reflectance
         self._bytes_max = bytes_max
+        self._told = told
 
     def __call__(self, instance: Instance) -> Looked:
         """Read one cube."""
         clock = _Stopwatch()
         found = _cube_of(instance, self._panel_reflectance, self._bytes_max)
         clock.lap("read")
-        observations = cube.judge(cube_reading.read(found, self._policy), self._policy)
+        reading = cube_reading.read(found, self._policy)
+        observations = cube.judge(reading, self._policy)
         clock.lap("measure")
+        self._told(reading)
         return Looked(observations=observations, latency_ms=clock.laps_ms, notes=found.notes)
 
 
@@ -65,6 +87,7 @@ class EstimatesCube:
         deadline_s: float,
         panel_reflectance: float,
         bytes_max: int = CUBE_BYTES_MAX,
+        told: Callable[[NDArray[np.bool_], Estimates], None] = lambda _whole, _answer: None,
     ) -> None:
         """Store what is needed.
 
@@ -73,11 +96,14 @@ class EstimatesCube:
             deadline_s: Longest time one cube may take.
             panel_reflectance: Of the white panel, 0 to 1.
             bytes_max: Largest cube, float32.
+            told: Is shown which pixels, (height, width), the model was asked about, and what it answered: a
+                row for each of them.
         """
         self._station = station
         self._deadline_s = deadline_s
         self._panel_reflectance = panel_reflectance
         self._bytes_max = bytes_max
+        self._told = told
 
     @property
     def subject(self) -> Code:
@@ -109,12 +135,14 @@ class EstimatesCube:
             )
         clock.lap("read")
         banded = resample(found, wavelengths_nm=model.wavelengths_nm)
-        spectra = banded.values[is_whole(banded.values)]
+        whole = is_whole(banded.values)
+        spectra = banded.values[whole]
         if not len(spectra):
             raise PictureRejectedError("no pixel of the cube has a value in every band")
         clock.lap("bands")
         answer = model.estimate(np.ascontiguousarray(spectra), deadline_s=self._deadline_s)
         said = estimates.judge(answer, manifest.policy, manifest.output)
+        self._told(whole, answer)
         return Looked(
             observations=(said,), latency_ms={**clock.laps_ms, **answer.latency_ms}, notes=found.notes
         )
@@ -126,11 +154,26 @@ class MeasuresSpectrum:
     subject = A_SPECTRUM
     stamp: ModelStamp | None = None
 
-    def __init__(self, policy: SpectrumPolicy, *, hints: Hints, backend: Backend = OWN) -> None:
-        """Store what is asked of each spectrum, what the site knows of its files, and who computes."""
+    def __init__(
+        self,
+        policy: SpectrumPolicy,
+        *,
+        hints: Hints,
+        backend: Backend = OWN,
+        told: Callable[[spectrum_reading.SpectrumReading], None] = _nobody,
+    ) -> None:
+        """Store what is needed.
+
+        Args:
+            policy: What is asked of each spectrum.
+            hints: What the site knows of its files.
+            backend: Who computes.
+            told: Is shown what was measured of each spectrum.
+        """
         self._policy = policy
         self._hints = hints
         self._backend = backend
+        self._told = told
 
     def __call__(self, instance: Instance) -> Looked:
         """Read one spectrum."""
@@ -140,6 +183,7 @@ class MeasuresSpectrum:
         reading = spectrum_reading.read(found, self._policy, self._backend)
         observations = spectrum.judge(reading, self._policy)
         clock.lap("measure")
+        self._told(reading)
         return Looked(observations=observations, latency_ms=clock.laps_ms, notes=found.notes)
 
 

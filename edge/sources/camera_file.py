@@ -121,7 +121,7 @@ class VideoFile:
         for number, packet in enumerate(video.packets()):
             self._sequence += 1
             seconds = video.seconds(packet)
-            seconds = number * period_s if seconds is None else seconds
+            seconds = (first_s or 0.0) + number * period_s if seconds is None else seconds
             first_s = seconds if first_s is None else first_s
             yield from decoder.decode(
                 packet,

@@ -1,0 +1,169 @@
+"""Which bundles `edge analyze` asks about which kind of input, and the engine that runs them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import edge
+from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.spectra_regression import SpectraRegression
+from edge.bundles.store import MANIFEST, Bundle, find
+from edge.bundles.volume_segmentation import VolumeSegmentation
+from edge.domain.errors import BundleRejectedError
+from edge.findings.identity import KEY_BYTES, KeyedHash
+from edge.inference.engine import Engine
+from edge.kit.clock import SystemClock
+from edge.pipelines.imaging import Assessor
+from edge.pipelines.stations import (
+    PictureStation,
+    SpectraStation,
+    Wanted,
+    opened_engine,
+    picture_station,
+    spectra_station,
+    stations,
+)
+from edge.studies.select import Rule
+
+DEADLINE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """Which kinds of input there are.
+
+    Attributes:
+        volumes: DICOM or NIfTI.
+        pictures: Videos.
+        spectra: Cubes.
+    """
+
+    volumes: bool
+    pictures: bool
+    spectra: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Models:
+    """Everybody who may be asked.
+
+    Attributes:
+        volumes: The path of series.
+        pictures: Stations for videos, by bundle.
+        spectra: Stations for cubes, by bundle.
+        lacks_pictures: Why there is none for videos, where there is none.
+        identity: Makes subjects, with a key of this one run.
+        clock: Time.
+    """
+
+    volumes: Assessor
+    pictures: tuple[tuple[str, PictureStation], ...]
+    spectra: tuple[tuple[str, SpectraStation], ...]
+    lacks_pictures: str
+    identity: KeyedHash
+    clock: SystemClock
+
+
+@contextmanager
+def opened_models(
+    needs: Needs, *, bundle: str | None, roots: Sequence[Path], say: Callable[[str], None]
+) -> Iterator[Models]:
+    """Make ready whoever fits the inputs.
+
+    Args:
+        needs: What is to be looked at.
+        bundle: Only this one, or None for every one that fits.
+        roots: Folders that hold bundles; () for those of this installation.
+        say: Is told of bundles that are refused.
+
+    Raises:
+        BundleRejectedError: The one that was named is not there or not in order, or there are none at all.
+    """
+    every = _bundles(bundle, roots, needs, say)
+    fitting = [one for one in every if _fits(one, needs)]
+    volumes = [one.manifest for one in fitting if isinstance(one.manifest, VolumeSegmentation)]
+    pictures = [one.manifest.name for one in fitting if isinstance(one.manifest, PictureClassification)]
+    spectra = [one.manifest.name for one in fitting if isinstance(one.manifest, SpectraRegression)]
+    rules = [
+        Rule(
+            pipeline=manifest.name,
+            modalities=frozenset(accepted.modality for accepted in manifest.input.accepts),
+        )
+        for manifest in volumes
+    ]
+    wanted = [Wanted(manifest.name, manifest.name, DEADLINE_S) for manifest in volumes]
+    there = ", ".join(f"{one.manifest.name} ({one.manifest.task})" for one in every)
+    clock, identity = SystemClock(), KeyedHash(secrets.token_bytes(KEY_BYTES))
+    with _engine([one.manifest.name for one in fitting], roots or _roots_of_this_installation()) as engine:
+        yield Models(
+            volumes=Assessor(rules=rules, stations=stations(engine, wanted), identity=identity, clock=clock),
+            pictures=tuple((name, picture_station(engine, name)) for name in pictures),
+            spectra=tuple((name, spectra_station(engine, name)) for name in spectra),
+            lacks_pictures=f"no bundle for pictures, there is {there or 'none at all'}",
+            identity=identity,
+            clock=clock,
+        )
+
+
+@contextmanager
+def _engine(names: Sequence[str], roots: Sequence[Path]) -> Iterator[Engine]:
+    with opened_engine(
+        names, roots=roots, threads=0, provider="auto", state_folder=_memory(), clock=SystemClock()
+    ) as engine:
+        yield engine
+
+
+def _fits(bundle: Bundle, needs: Needs) -> bool:
+    match bundle.manifest:
+        case VolumeSegmentation():
+            return needs.volumes
+        case PictureClassification():
+            return needs.pictures
+        case SpectraRegression():
+            return needs.spectra
+
+
+def _bundles(
+    name: str | None, roots: Sequence[Path], needs: Needs, say: Callable[[str], None]
+) -> list[Bundle]:
+    """Return the bundle of a name, or all there are; what is refused is told, and is none.
+
+    Raises:
+        BundleRejectedError: There is none and one is needed, or the one that was named is not in order.
+    """
+    roots = roots or _roots_of_this_installation()
+    if name is not None:
+        return [find(name, roots)]
+    names = sorted({manifest.parent.name for root in roots for manifest in root.glob(f"*/{MANIFEST}")})
+    found = []
+    for one in names:
+        try:
+            found.append(find(one, roots))
+        except BundleRejectedError as trouble:
+            say(f"not used: {trouble}")
+    if not found and (needs.volumes or needs.pictures):
+        raise BundleRejectedError(
+            f"no bundle in {', '.join(map(str, roots))}; --bundles FOLDER names another place"
+        )
+    return found
+
+
+def _roots_of_this_installation() -> tuple[Path, ...]:
+    beside = Path(edge.__file__).parents[1] / "models"
+    return (beside if beside.is_dir() else Path("/usr/share/edge/models"),)
+
+
+def _memory() -> Path:
+    """Return where the engine remembers what it measured on this machine; a passing folder if need be."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "edge")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="edge-"))
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="edge-"))
