@@ -147,6 +147,19 @@ def test_a_camera_that_cuts_the_line_is_offline_and_called_again(stream: Stream)
     assert [state for state, _ in camera.said] == ["offline", "online", "offline", "online"]
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_server_that_forgets_the_silent_is_told_in_time_that_we_are_here(
+    stream: Stream, transport: Transport
+) -> None:
+    with (
+        RtspServer(streams={"/or": stream}, session_timeout_s=1.0) as server,
+        WatchedCamera(server.url("/or"), transport=transport) as camera,
+    ):
+        camera.frames_on(60)  # 2.4 s
+        assert server.connections_accepted == 1
+    assert [state for state, _ in camera.said] == ["offline", "online"]
+
+
 @contextmanager
 def listening(*answers: bytes) -> Iterator[str]:
     """Answer the requests of every call with these, one after the other, and then never anything else."""
