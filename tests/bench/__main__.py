@@ -1,6 +1,6 @@
 """`make bench`: us beside the peers in one run, each as a ratio.
 
-usage: python -m tests.bench [NAME …]      names: cstore, series, resample, engine, lanes, video
+usage: python -m tests.bench [NAME …]      names: cstore, series, resample, engine, lanes, video, live
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import cstore, engine, lanes, resample, series, video
+from tests.bench import cstore, engine, lanes, live, resample, series, video
 
 PARTS = {
     "cstore": cstore.run,
@@ -19,6 +19,7 @@ PARTS = {
     "engine": engine.run,
     "lanes": lanes.run,
     "video": video.run,
+    "live": live.run,
 }
 
 

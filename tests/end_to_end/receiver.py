@@ -49,6 +49,9 @@ class Receiver:
         with self._lock:
             return [body for _, body, _ in self._arrived]
 
+    def arrived(self, finding: dict[str, Any]) -> None:
+        """Be told of a finding in the moment in which it came; for whoever measures."""
+
     def topics(self) -> list[str]:
         with self._lock:
             return [topic for topic, _, _ in self._arrived]
@@ -63,5 +66,7 @@ class Receiver:
 
     def _take(self, client: paho.Client, told: Any, message: paho.MQTTMessage) -> None:
         properties = dict(getattr(message.properties, "UserProperty", []))
+        body = json.loads(message.payload)
         with self._lock:
-            self._arrived.append((message.topic, json.loads(message.payload), properties))
+            self._arrived.append((message.topic, body, properties))
+        self.arrived(body)
