@@ -162,7 +162,7 @@ def _print(answers: Iterable[Answer], *, as_json: bool) -> None:
         typer.echo(json.dumps(array, indent=2, ensure_ascii=False, allow_nan=False))
     elif documents:
         has_events = any(isinstance(finding.seen, StreamSeen) for _, finding in said)
-        rows = table(("input", 24), *([("event", 7)] if has_events else []))
+        rows = table(*([("input", 16), ("event", 7)] if has_events else [("input", 24)]))
         for (name, finding), (_, document) in zip(said, documents, strict=True):
             event = [Text(_phase(finding))] if has_events else []
             rows.add_row(Text(printable(name)), *event, *cells(document))

@@ -34,7 +34,7 @@ OPEN_S, SILENCE_S = 20.0, 60.0
 UNDECODED = "could not be decoded"
 STILLS_MAX = 8
 STILL_PX = 220
-_SHORT_SHARE, _SHORT_S = 0.05, 1.0  # of an announced length that nobody measured
+_SHORT_SHARE, _SHORT_S = 0.02, 0.25  # of an announced length: the last picture may stand for longer
 
 
 def assess(
@@ -131,21 +131,21 @@ class _Video:
 
     def _damage(self) -> str:
         """Say what of it is broken or missing, "" where it is whole; a clip may begin before a key frame."""
-        lost = {reason: count for reason, count in self._losses().items() if reason != WAITS_FOR_KEY}
-        missing = sum(self._losses().values())
-        announced = self._about.frames
+        losses = self._losses()
+        missing = sum(losses.values())
+        seen = self._frames + missing
         if not self._frames:
             return "no frame of it can be decoded"
-        if lost:
-            return f"{missing} of {self._frames + missing} frames could not be decoded"
-        if announced is not None and self._frames + missing < announced:
-            return f"cut off: {self._frames + missing} frames, it announces {announced}"
-        length_s = self._about.length_s
-        if announced is None and length_s is not None:
-            end_s = self._last_s + 1 / (self._about.frames_per_s or 1.0)
-            if end_s < length_s - max(_SHORT_S, _SHORT_SHARE * length_s):
-                return f"cut off: it ends after {end_s:.1f} s and announces {length_s:.1f} s"
-        return ""
+        parts = []
+        if any(reason != WAITS_FOR_KEY for reason in losses):
+            parts.append(f"{missing} of {seen} frames could not be decoded")
+        announced, length_s = self._about.frames, self._about.length_s
+        end_s = self._last_s + 1 / (self._about.frames_per_s or 1.0)
+        if announced is not None and seen < announced:
+            parts.append(f"cut off after {seen} frames, it announces {announced}")
+        elif announced is None and length_s and end_s < length_s - max(_SHORT_S, _SHORT_SHARE * length_s):
+            parts.append(f"cut off after {end_s:.1f} s, it announces {length_s:.1f} s")
+        return "; ".join(parts)
 
     def _counted(self) -> str:
         missing = sum(self._losses().values())

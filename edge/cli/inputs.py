@@ -26,7 +26,9 @@ from edge.sources.video_files import AboutVideo
 
 AIR_HU_MAX = -300.0
 NEEDS_SCALE = "--kelvin-per-count says what a count is"
-NEEDS_KIND = "--measures says what was measured: raman, infrared, reflectance"
+NEEDS_KIND = "--measures raman, infrared or reflectance says it"
+NOT_RECOGNISED = "not recognised: neither DICOM, NIfTI, video, thermal picture, cube nor spectrum"
+LIST_ENDS = ("wavelengths.txt", "wavelengths.csv", ".wavelengths")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def read_inputs(paths: Sequence[Path], known: Knowledge) -> Inputs:
     reader.inputs.series = grouped(reader.volumes)
     reader.inputs.measured = grouped(reader.measurements)
     if reader.unnamed:
-        reader.inputs.notes.append(f"{reader.unnamed} files with two columns skipped: {NEEDS_KIND}")
+        reader.inputs.notes.append(
+            f"{reader.unnamed} files of two columns do not say what was measured, skipped; {NEEDS_KIND}"
+        )
     return reader.inputs
 
 
@@ -118,7 +122,8 @@ class _Reader:
             self._found += self._read(file, kind, is_named=is_named)
         except FormatError as trouble:
             if is_named or is_meant(file, kind, head, trouble):
-                self._unreadable(file, str(trouble))
+                unknown = "" if kind else NOT_RECOGNISED if head else "it is empty"
+                self._unreadable(file, unknown or str(trouble))
             else:
                 self.inputs.skipped += 1
         except OSError as trouble:
@@ -134,6 +139,8 @@ class _Reader:
             FormatError: It cannot be.
             OSError: It cannot be read.
         """
+        if file.name.lower().endswith(LIST_ENDS):
+            return is_named  # a list of wavelengths comes with its cubes
         header = header_of(file) if file.name.lower().endswith(ENVI_ENDS) else None
         if kind == "cube" or (header is not None and header.read_bytes()[:4] == b"ENVI"):
             return self._cube(file, is_named=is_named)
