@@ -1,7 +1,7 @@
 """From a camera's picture to a finding at a subscriber, beside what others need for the bare picture.
 
-A lamp goes on and off in the picture, twelve frames at a time. Ours is the whole path: RTSP, decoding, a network
-that judges brightness, the event, the outbox on disk, MQTT, a subscriber. The peers only need the picture.
+A lamp goes on and off in the picture, twelve frames at a time. Ours is the whole path: RTSP, decoding, model,
+event, the outbox on disk, MQTT, a subscriber. The peers only need the bare picture.
 """
 
 from __future__ import annotations
