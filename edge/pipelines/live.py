@@ -34,6 +34,7 @@ from edge.pipelines.stream_voice import StreamVoice
 
 STEP_S = 0.25  # longest wait before gaps, summaries and the stop are looked after
 STALE = "stale"
+AHEAD = "stamped ahead of now"
 
 _Answer = TypeVar("_Answer")
 
@@ -112,7 +113,8 @@ class Live:
             frames: Where its newest frames wait.
             look: How a frame is read.
             pace: How quickly and how often something is said.
-            age_max_ms: A frame older than this is not looked at any more.
+            age_max_ms: A frame older than this is not looked at any more; nor is one stamped so far ahead of
+                now, for how old that is nobody knows.
             losses: Frames that were lost before they came here, by reason, since the start.
             trouble: Why the source gives no frames, "" where nothing is known.
             journal: Holds the outbox that `envelope` names.
@@ -150,12 +152,12 @@ class Live:
 
     def run(self) -> None:
         """Look at frames until `stop`; the body of the thread."""
-        while not self._stopping.is_set():
-            self.work_once(timeout_s=STEP_S)
-        ended = self._tracker.close(now_ns=self._clock.monotonic_ns(), reason="the appliance was stopped")
         try:
+            while not self._stopping.is_set():
+                self.work_once(timeout_s=STEP_S)
+            ended = self._tracker.close(now_ns=self._clock.monotonic_ns(), reason="the appliance was stopped")
             self._say(ended, None, Looked(observations=()))
-        except StorageFullError as full:
+        except StorageFullError as full:  # only at a stop: until then whoever has to say something waits
             self._log.error("the end of what was seen could not be written down", because=full)
 
     @property
@@ -169,35 +171,36 @@ class Live:
 
     def health(self) -> StageHealth:
         """Return the books from the hand-over on: what came in has left, was lost, set aside, or is here."""
-        waiting, worked = self._frames.counts(), self._stage.health()
+        worked, waiting = self._stage.health(), self._frames.counts()  # in this order no frame is in both
         between = waiting.out - worked.taken  # taken out, and not yet in the stage's own books
         return replace(
             worked,
             taken=waiting.taken,
             dropped=dict(Counter(waiting.dropped) + Counter(worked.dropped)),
-            held=waiting.held + max(between, 0) + worked.held,
+            held=waiting.held + between + worked.held,
         )
 
     def work_once(self, *, timeout_s: float) -> bool:
         """Look at the newest frame, or at how long there was none; return whether there was one."""
         self._beat()
         frame = self._frames.take(timeout_s=timeout_s)
-        if frame is None:
-            self._idle()
-            return False
+        if frame is not None:
+            self._look_at(frame)
+        elif self._frames.is_over:
+            self._stopping.wait(timeout_s)  # a recording that is over: nothing makes us wait any more
+        self._idle()
+        return frame is not None
+
+    def _look_at(self, frame: Frame) -> None:
         age_ms = (self._clock.monotonic_ns() - frame.captured_at_ns) / 1e6
-        if age_ms > self._age_max_ms:
-            self._stage.dropped(STALE)
-            self._last_trouble = (
-                f"the newest frame is {age_ms:.0f} ms old, wanted at most {self._age_max_ms:g} ms"
-            )
-            self._idle()
-            return True
+        if abs(age_ms) > self._age_max_ms:
+            self._stage.dropped(STALE if age_ms > 0 else AHEAD)
+            seen = f"{age_ms:.0f} ms old" if age_ms > 0 else f"stamped {-age_ms:.0f} ms ahead of now"
+            self._last_trouble = f"the newest frame is {seen}, wanted at most {self._age_max_ms:g} ms"
+            return
         self._stage.work(
             f"frame {frame.sequence}", partial(self._assess, frame, age_ms), set_aside=self._failed
         )
-        self._idle()
-        return True
 
     def _assess(self, frame: Frame, age_ms: float) -> str | None:
         """Look at one frame and say what has to be said; return why it could not be looked at, if so."""
@@ -205,8 +208,10 @@ class Live:
             return self._look.refusal
         looked = self._look(frame, is_present=self._tracker.is_present)
         self._last_trouble = ""
-        self.latency_ms.add((self._clock.monotonic_ns() - frame.captured_at_ns) / 1e6)
-        said = self._tracker.update(looked.observations, now_ns=frame.captured_at_ns)
+        now_ns = self._clock.monotonic_ns()
+        captured_ns = min(frame.captured_at_ns, now_ns)  # what is ahead of now must not put off the gap
+        self.latency_ms.add((now_ns - captured_ns) / 1e6)
+        said = self._tracker.update(looked.observations, now_ns=captured_ns)
         for onlooker in self._onlookers:
             onlooker.assessed(frame, looked)
         timed = Looked(
@@ -238,7 +243,7 @@ class Live:
             finding = self._voice.finding(one, frame=frame, looked=looked, stamp=self._look.stamp)
             captured_utc_ns = self._clock.utc_ns()
             if frame is not None:
-                captured_utc_ns -= self._clock.monotonic_ns() - frame.captured_at_ns
+                captured_utc_ns -= max(0, self._clock.monotonic_ns() - frame.captured_at_ns)
             entry = self._with_room(partial(self._envelope, finding, captured_utc_ns))
             self._with_room(partial(self._journal.put, entry))
 

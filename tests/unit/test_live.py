@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.domain.errors import InferenceError
-from edge.domain.finding import Code, ModelStamp, Observation, Verdict
+from edge.domain.errors import InferenceError, StorageFullError
+from edge.domain.finding import Code, Finding, ModelStamp, Observation, Verdict
 from edge.domain.frame import Calibration, Frame, Thermogram
 from edge.findings.envelope import wrap
 from edge.findings.identity import KeyedHash
 from edge.findings.track import Pace
-from edge.kit.journal import Journal
+from edge.kit.journal import Entry, Journal
 from edge.kit.queues import Latest
 from edge.kit.stage import Stage
 from edge.pipelines.live import IsPresent, Live
@@ -68,6 +69,10 @@ class Theatre:
         self.stage = Stage("live", clock)
         self.losses: dict[str, int] = {}
         self.sequence = 0
+        self.beat: Callable[[], None] = lambda: None
+        self.envelope: Callable[[Finding, int], Entry] = lambda finding, at_ns: to_entry(
+            wrap(finding, site="site", device="box", sequence=1), received_at_ns=at_ns
+        )
         self.live = Live(
             pipeline="hands",
             source="thermo",
@@ -78,25 +83,23 @@ class Theatre:
             losses=lambda: self.losses,
             trouble=lambda: "",
             journal=journal,
-            envelope=lambda finding, at_ns: to_entry(
-                wrap(finding, site="site", device="box", sequence=1), received_at_ns=at_ns
-            ),
+            envelope=lambda finding, at_ns: self.envelope(finding, at_ns),
             identity=KeyedHash(bytes(16)),
             stage=self.stage,
             clock=clock,
-            beat=lambda: None,
+            beat=lambda: self.beat(),
         )
 
     def show(self, celsius: float, *, age_s: float = 0.0) -> None:
         self.hand_over(celsius, age_s=age_s)
         self.live.work_once(timeout_s=0.0)
 
-    def hand_over(self, celsius: float, *, age_s: float = 0.0) -> None:
+    def hand_over(self, celsius: float, *, age_s: float = 0.0, ahead_s: float = 0.0) -> None:
         self.sequence += 1
         frame = Frame(
             source="thermo",
             sequence=self.sequence,
-            captured_at_ns=self.clock.monotonic_ns(),
+            captured_at_ns=self.clock.monotonic_ns() + round(ahead_s * 1e9),
             timed_by="arrival",
             content=Thermogram(celsius=np.full((4, 4), celsius, np.float32), calibration=CALIBRATION),
         )
@@ -193,3 +196,62 @@ def test_the_end_of_the_daemon_ends_what_was_seen(theatre: Theatre) -> None:
     theatre.live.run()
     assert theatre.told() == [("begin", "PRESENT"), ("end", "PRESENT"), ("begin", "NOT_ASSESSED")]
     assert "stopped" in theatre.findings()[-1]["reason"]
+
+
+def test_a_recording_that_is_over_is_not_assessed_and_costs_nothing(theatre: Theatre) -> None:
+    beats: list[None] = []
+    theatre.beat = lambda: beats.append(None)
+    theatre.waiting.close()
+    looking = threading.Thread(target=theatre.live.run)
+    looking.start()
+    threading.Event().wait(0.05)
+    theatre.live.stop()
+    looking.join()
+    assert len(beats) < 5
+
+
+def test_a_frame_that_is_stamped_ahead_of_now_does_not_put_off_the_gap(theatre: Theatre) -> None:
+    theatre.hand_over(36.0, ahead_s=0.15)
+    theatre.live.work_once(timeout_s=0.0)
+    assert theatre.findings()[0]["latency_ms"]["arrive"] == 0.0
+    theatre.clock.advance(1.05)
+    theatre.live.work_once(timeout_s=0.0)
+    assert theatre.told()[-1] == ("begin", "NOT_ASSESSED")
+
+
+def test_frames_that_are_stamped_far_ahead_of_now_are_no_live_picture(theatre: Theatre) -> None:
+    for _ in range(12):
+        theatre.hand_over(36.0, ahead_s=3600.0)
+        theatre.clock.advance(0.1)
+        theatre.live.work_once(timeout_s=0.0)
+    assert theatre.told() == [("begin", "NOT_ASSESSED")]
+    assert "ahead of now, wanted at most 200 ms" in theatre.findings()[0]["reason"]
+    assert theatre.live.health().dropped == {"stamped ahead of now": 12}
+
+
+def test_a_full_disk_does_not_keep_it_from_stopping_in_order(theatre: Theatre) -> None:
+    def no_room(_finding: Finding, _at_ns: int) -> Entry:
+        raise StorageFullError("the disk is full")
+
+    theatre.live.work_once(timeout_s=0.0)
+    theatre.clock.advance(2.0)
+    theatre.envelope = no_room
+    theatre.waiting.close()
+    theatre.beat = theatre.live.stop
+    theatre.live.run()
+    assert theatre.findings() == []
+
+
+def test_the_books_agree_while_a_frame_is_worked_on(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theatre.hand_over(36.0)
+    counts = theatre.waiting.counts
+
+    def then_work() -> object:
+        before = counts()
+        theatre.live.work_once(timeout_s=0.0)
+        return before
+
+    monkeypatch.setattr(theatre.waiting, "counts", then_work)
+    assert theatre.live.health().balances
