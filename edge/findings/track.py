@@ -8,7 +8,7 @@ lasts as long as it is found again near where it was. Nothing here has a thread 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from edge.domain.finding import Code, Observation, Verdict
 
 Phase = Literal["begin", "change", "summary", "end"]
 Key = tuple[str, str]  # code value and segment
+UNSTEADY = "the verdict changes from frame to frame, none of them lasts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,13 @@ class _Event:
 
 @dataclass(slots=True)
 class _Statement:
-    """What holds for the picture or a region, and what may be about to replace it."""
+    """What holds for the picture or a region, and what may be about to replace it.
 
+    Attributes:
+        steady_ns: When what stands was last seen; where nothing stands, when the first verdict came.
+    """
+
+    steady_ns: int
     standing: _Event | None = None
     coming: _Event | None = None
 
@@ -198,11 +204,15 @@ class Tracker:
     # ── statements ────────────────────────────────────────────────────────────────────────────────────────
 
     def _state(self, key: Key, observation: Observation, now_ns: int) -> Iterator[Said]:
-        """Let a verdict stand once it has lasted; its numbers are those of the last frame."""
-        statement = self._statements.setdefault(key, _Statement())
+        """Let a verdict stand once it has lasted; its numbers are those of the last frame.
+
+        What stands and is not seen any more, while nothing else lasts either, does not stand for ever: nobody
+        can say what holds.
+        """
+        statement = self._statements.setdefault(key, _Statement(now_ns))
         standing = statement.standing
         if standing is not None and standing.observation.verdict is observation.verdict:
-            statement.coming = None
+            statement.coming, statement.steady_ns = None, now_ns
             _extend(standing, observation, now_ns)
             return
         coming = statement.coming
@@ -210,11 +220,23 @@ class Tracker:
             coming = statement.coming = self._begun(observation, now_ns)
         _extend(coming, observation, now_ns)
         if now_ns - coming.began_ns < _ns(self._pace.settle_s):
-            return
+            if not self._is_unsteady(statement, now_ns):
+                return
+            unclear = replace(
+                observation, verdict=Verdict.NOT_ASSESSED, score=None, measurements=(), reason=UNSTEADY
+            )
+            coming = self._begun(unclear, now_ns)
         if standing is not None:
             yield standing.say("end", now_ns)
-        statement.standing, statement.coming = coming, None
+        statement.standing, statement.coming, statement.steady_ns = coming, None, now_ns
         yield coming.say("begin", now_ns)
+
+    def _is_unsteady(self, statement: _Statement, now_ns: int) -> bool:
+        """Whether a verdict is due that nobody can give."""
+        standing = statement.standing
+        if standing is not None and standing.observation.verdict is Verdict.NOT_ASSESSED:
+            return False
+        return now_ns - statement.steady_ns >= _ns(self._pace.settle_s + self._pace.gap_s)
 
     # ── moving things ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -61,6 +61,26 @@ def test_a_verdict_that_flickers_is_not_said() -> None:
     assert told(said) == [("event 1", "begin", "ABSENT")]
 
 
+def test_what_no_frame_shows_any_more_does_not_stand_for_ever() -> None:
+    steady = [[state(Verdict.PRESENT)]] * 10
+    unsteady = [[state(Verdict.ABSENT)], [state(Verdict.NOT_ASSESSED)]] * 100
+    one = tracker()
+    said = play(one, steady + unsteady)
+    assert told(said)[:3] == [
+        ("event 1", "begin", "PRESENT"),
+        ("event 1", "end", "PRESENT"),
+        (said[2].event_id, "begin", "NOT_ASSESSED"),
+    ]
+    assert not one.is_present(SUBJECT)
+    assert {each.phase for each in said[3:]} == {"summary"}
+
+
+def test_verdicts_of_which_none_lasts_are_not_assessed_and_not_silence() -> None:
+    said = play(tracker(), [[state(Verdict.ABSENT)], [state(Verdict.PRESENT)]] * 40)
+    assert [(each.phase, each.observation.verdict) for each in said] == [("begin", Verdict.NOT_ASSESSED)]
+    assert "none of them lasts" in said[0].observation.reason
+
+
 def test_regions_have_events_of_their_own() -> None:
     frames = [[state(Verdict.PRESENT, "left"), state(Verdict.ABSENT, "right")]] * 10
     assert {(one.observation.segment, one.phase) for one in play(tracker(), frames)} == {
