@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ MODELS = Path(__file__).parents[2] / "models"
 FORM = VideoForm()  # 720p25
 CAMERAS = ("or1", "or2", "or3")
 AGE_MAX_MS = 500.0
-SLOPE_MAX_MB_PER_MIN = 1.0
 SAMPLE_S = 2.0
 
 
@@ -93,15 +92,21 @@ def balances(stage: Mapping[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "head_every_s"),
+    ("minutes", "head_every_s", "settled_s", "slope_max"),
     [
-        pytest.param(0.6, 15.0, id="in short"),
-        pytest.param(10.0, 30.0, id="ten minutes", marks=pytest.mark.proof),
+        pytest.param(0.6, 15.0, 20.0, 100.0, id="in short"),  # too short for a slope that means much
+        pytest.param(10.0, 30.0, 120.0, 1.0, id="ten minutes", marks=pytest.mark.proof),
     ],
 )
 @pytest.mark.timeout(1200)
 def test_cameras_heat_and_heads_share_a_box_and_nothing_is_lost_that_may_not_be(
-    tmp_path: Path, receiver: Receiver, film: Path, minutes: float, head_every_s: float
+    tmp_path: Path,
+    receiver: Receiver,
+    film: Path,
+    minutes: float,
+    head_every_s: float,
+    settled_s: float,
+    slope_max: float,
 ) -> None:
     head = studies(tmp_path / "head", None)[0]
     seen = Watched()
@@ -128,7 +133,7 @@ def test_cameras_heat_and_heads_share_a_box_and_nothing_is_lost_that_may_not_be(
             what="a finding for each head",
         )
         status = status_of(box)
-        print(json.dumps({"status": status, "sent": vars(sent), "memory_mb": seen.memory_mb}, default=str))
+        print(json.dumps({"status": status, "sent": asdict(sent), "memory_mb": seen.memory_mb}, default=str))
         assert (sent.refused, sent.failed) == (0, 0)
         assert sent.stored == sent.studies * len(head.files)
         assert {finding["verdict"] for finding in of(receiver, "brain-mr")} == {"PRESENT"}
@@ -148,8 +153,7 @@ def test_cameras_heat_and_heads_share_a_box_and_nothing_is_lost_that_may_not_be(
             if finding["stream"]
         }
         assert told == {*(("scope-gate", name) for name in CAMERAS), ("warmth", "thermo")}
-        slope = seen.slope_mb_per_min(after_s=minutes * 60 / 5)
-        assert slope < {True: SLOPE_MAX_MB_PER_MIN, False: 60.0}[minutes >= 5], f"{slope:.2f} MB a minute"
+        assert seen.slope_mb_per_min(after_s=settled_s) < slope_max, f"{seen.memory_mb} MB"
 
 
 def of(receiver: Receiver, pipeline: str) -> list[dict[str, Any]]:
