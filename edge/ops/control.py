@@ -7,20 +7,23 @@ and `{"ok": true, …}` or `{"ok": false, "why": …}`.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from edge.domain.errors import ConfigurationError, EdgeError
+from edge.domain.errors import ConfigurationError
 from edge.kit.log import Log
+from edge.kit.stage import contain
 
 FILE = "control.sock"
 ASKED_BYTES_MAX = 4096
 ANSWER_BYTES_MAX = 64 << 20
-PATIENCE_S = 5.0
+PATIENCE_S = 5.0  # for one question, and for one answer
+STOP_S = 2.0
 
 Answering = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -34,6 +37,7 @@ class Control:
         self._answers = answers
         self._log = Log("control")
         self._listener: socket.socket | None = None
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def __enter__(self) -> Self:
@@ -44,51 +48,60 @@ class Control:
         """
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
         try:
             listener.bind(str(self._path))
+            self._path.chmod(0o600)  # before anybody can connect; a umask would be that of all threads
+            listener.listen(4)
         except OSError as trouble:
             listener.close()
             raise ConfigurationError(f"{self._path}: {trouble}; wanted a socket for questions") from trouble
-        finally:
-            os.umask(before)
-        listener.listen(4)
         self._listener = listener
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._listener is not None, "opened before"
+        self._stopping.set()
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        self._thread.join(STOP_S)  # a visitor who takes his time is left behind
         self._listener.close()
         self._path.unlink(missing_ok=True)
 
     def _run(self) -> None:
         assert self._listener is not None, "opened before"
-        while True:
+        while not self._stopping.is_set():
             try:
                 visitor, _ = self._listener.accept()
-            except OSError:
-                return  # it was shut down
+            except OSError as trouble:
+                if not self._stopping.is_set():
+                    self._log.warning("nobody can be let in", because=trouble)
+                self._stopping.wait(1.0)
+                continue
             with visitor:
-                visitor.settimeout(PATIENCE_S)
-                try:
-                    asked = _line(visitor, ASKED_BYTES_MAX)
-                    visitor.sendall(json.dumps(self._answer(asked)).encode() + b"\n")
-                except OSError as trouble:
-                    self._log.warning("a visitor left", because=trouble)
+                trouble_with = contain(partial(self._talk, visitor))
+            if trouble_with:
+                self._log.warning("a visitor left", because=trouble_with)
+
+    def _talk(self, visitor: socket.socket) -> None:
+        """Hear one question and answer it.
+
+        Raises:
+            OSError: The visitor is gone, or too slow.
+        """
+        asked = _line(visitor, ASKED_BYTES_MAX)
+        answer = json.dumps(self._answer(asked)).encode() + b"\n"
+        visitor.settimeout(PATIENCE_S)
+        visitor.sendall(answer)
 
     def _answer(self, asked: bytes) -> Mapping[str, Any]:
         try:
             question = json.loads(asked)
             answering = self._answers[question["ask"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {"ok": False, "why": f"not understood; wanted ask: {', '.join(self._answers)}"}
-        try:
-            return {"ok": True, **answering(question)}
-        except EdgeError as trouble:
-            return {"ok": False, "why": str(trouble)}
+        answer: dict[str, Any] = {}
+        why = contain(lambda: answer.update(answering(question)))
+        return {"ok": False, "why": why} if why else {"ok": True, **answer}
 
 
 def ask(folder: Path, question: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -112,10 +125,16 @@ def ask(folder: Path, question: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _line(line: socket.socket, bytes_max: int) -> bytes:
-    """Read up to the end of a line."""
+    """Read up to the end of a line.
+
+    Raises:
+        OSError: The other side is gone, or takes longer than `PATIENCE_S` for all of it.
+    """
+    until_s = time.monotonic() + PATIENCE_S
     parts: list[bytes] = []
     total = 0
     while total <= bytes_max and not (parts and parts[-1].endswith(b"\n")):
+        line.settimeout(max(until_s - time.monotonic(), 0.001))
         part = line.recv(65536)
         if not part:
             break
