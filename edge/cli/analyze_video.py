@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -217,7 +218,7 @@ class _Watcher:
         self._moments.append(Moment(at_s, max(scores, default=None)))
 
     def _spans(self, length_s: float) -> list[Span]:
-        """Return what each event said, from when to when."""
+        """Return what each event said, from when to when; one gives way when the next begins."""
         spans: dict[str, Span] = {}
         for finding in self.findings:
             assert isinstance(finding.seen, StreamSeen), "a video is a stream"
@@ -225,7 +226,12 @@ class _Watcher:
             is_over = finding.seen.phase == "end"
             end_s = self._recorded.seconds_in(finding.observed_at_ns) if is_over else length_s
             spans[finding.seen.event_id] = Span(begin_s, end_s, finding.observation.verdict)
-        return list(spans.values())
+        ordered = sorted(spans.values(), key=lambda one: one.begin_s)
+        nexts = [*(one.begin_s for one in ordered[1:]), math.inf]
+        return [
+            replace(one, end_s=min(one.end_s, following))
+            for one, following in zip(ordered, nexts, strict=True)
+        ]
 
 
 def _phase(finding: Finding) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.text import Text
 
 from edge.cli.overlay import save
 from edge.cli.rows import printable
@@ -49,7 +50,7 @@ def was_assessed(findings: tuple[Finding, ...]) -> bool:
 class Desk:
     """Writes pictures where the operator wants them, and says how far the work is."""
 
-    def __init__(self, *, out: Path | None, err: Console, show: Callable[[str], None]) -> None:
+    def __init__(self, *, out: Path | None, err: Console, show: Callable[[Text], None]) -> None:
         """Store what is needed.
 
         Args:
@@ -80,7 +81,7 @@ class Desk:
         now_s = time.monotonic()
         if now_s - self._shown_s >= _SAID_EVERY_S:
             self._shown_s = now_s
-            self._show(line)
+            self._show(Text(printable(line)))
 
     def place(self, name: str) -> Path:
         """Return where a file is to be written; the folder is made.

@@ -18,6 +18,7 @@ NIFTI_ENDS = (".nii", ".nii.gz")
 DICOM_ENDS = (".dcm", ".dicom", ".ima")
 THERMAL_ENDS = (".csq", ".fcf", ".fff", ".ptw", ".seq")
 SPECTRUM_CLAIMS = (".jcamp", ".jdx", ".spc")
+MOTION_JPEG_ENDS = (".mjpeg", ".mjpg")
 VIDEO_CLAIMS = tuple(end for end in video_files.ENDS if end != ".ts")  # also a language to write programs in
 CLAIMS = (*NIFTI_ENDS, *DICOM_ENDS, *THERMAL_ENDS, *SPECTRUM_CLAIMS, *VIDEO_CLAIMS)
 """Whoever calls a file so means it: damage is told, not skipped."""
@@ -45,6 +46,8 @@ def kind_of(file: Path, head: bytes) -> Kind | None:
 
 
 def _by_content(file: Path, head: bytes) -> Kind | None:
+    if head.startswith(_JPEG) and file.name.lower().endswith(MOTION_JPEG_ENDS):
+        return "video"
     if head.startswith(_TIFF):
         return "cube" if list_beside(file) is not None else "thermal"
     if thermal_files.is_thermal(head[:16]) or head.startswith(_OTHER_THERMAL):
@@ -82,13 +85,15 @@ def is_meant(file: Path, kind: Kind | None, head: bytes, trouble: FormatError) -
         return True
     is_else = isinstance(trouble, UnsupportedError)  # well formed, and something else: a photo, a table
     match kind:
+        case "video":
+            return not is_else
         case "thermal":
             return b"FLIR\0" in head if head.startswith(_JPEG) else not is_else
         case "cube":
             return head.startswith((b"ENVI", *_TIFF)) or names_wavelengths(file)
         case "spectrum":
             return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"##TITLE", b"##title"))
-        case "video" | "nifti":
+        case "nifti":
             return True
         case _:
             return False

@@ -34,6 +34,7 @@ _BEGINS = (
     b"OggS",
     b"\x06\x0e\x2b\x34\x02\x05\x01\x01",  # MXF
 )
+_STILLS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")  # photographs in the boxes of MP4
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _TS_PACKETS = ((0, 188), (4, 192))  # the second has a time before each packet
 
@@ -69,7 +70,8 @@ def begins_like_video(head: bytes) -> bool:
         len(head) > at + 2 * step and all(head[at + n * step] == 0x47 for n in range(3))
         for at, step in _TS_PACKETS
     )
-    return head.startswith(_BEGINS) or is_riff or is_ts or head[4:8] in _MP4_BOXES
+    is_mp4 = head[4:8] in _MP4_BOXES and head[8:12] not in _STILLS
+    return head.startswith(_BEGINS) or is_riff or is_ts or is_mp4
 
 
 def about(path: Path) -> AboutVideo:
@@ -77,7 +79,7 @@ def about(path: Path) -> AboutVideo:
 
     Raises:
         FormatError: It cannot be opened, or is no video.
-        UnsupportedError: It is one, in a codec that this build does not have.
+        UnsupportedError: It holds sound only, or video in a codec that this build does not have.
     """
     try:
         with av.open(f"file:{path}", options=_OPTIONS, timeout=_WITHIN_S) as container:
@@ -90,7 +92,7 @@ def _about(container: InputContainer, path: Path) -> AboutVideo:
     if not _CONTAINERS & set(container.format.name.split(",")):
         raise FormatError(f"{path.name}: {container.format.name}, wanted a container for video")
     if not container.streams.video:
-        raise FormatError(f"{path.name}: holds no video")
+        raise UnsupportedError(f"{path.name}: holds no video")
     stream = container.streams.video[0]
     if stream.codec_context is None:
         raise UnsupportedError(f"{path.name}: its video is in a codec that we do not have")
