@@ -32,6 +32,12 @@ def visit(folder: Path) -> socket.socket:
     return line
 
 
+def send_slowly(line: socket.socket) -> None:
+    for _ in range(20):
+        line.sendall(b" ")
+        time.sleep(0.02)
+
+
 def test_a_question_that_nobody_can_read_is_refused_and_the_next_is_answered(folder: Path) -> None:
     with visit(folder) as line:
         line.sendall(b"[" * 4000 + b"\n")
@@ -50,9 +56,7 @@ def test_a_visitor_who_never_ends_his_question_keeps_nobody_waiting(
 ) -> None:
     monkeypatch.setattr(control, "PATIENCE_S", 0.1)
     with visit(folder) as slow, pytest.raises(BrokenPipeError):
-        for _ in range(20):
-            slow.sendall(b" ")
-            time.sleep(0.02)
+        send_slowly(slow)
     monkeypatch.undo()
     assert ask(folder, {"ask": "well"})["ok"]
 
