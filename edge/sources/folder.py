@@ -34,6 +34,8 @@ _UNDER_WAY = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", 
 _LEDGER = "taken"
 
 Fingerprint = tuple[int, int, int]  # inode, size in bytes, time of the last change in ns
+Others = tuple[tuple[str, Fingerprint | None], ...]  # files that come with one, by path; None: not there
+State = tuple[Fingerprint, Others]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,13 @@ class _Seen:
     """A file, and those that come with it, as they were when one of them last changed."""
 
     fingerprint: Fingerprint
-    others: tuple[Fingerprint | None, ...]
+    others: Others
     since_ns: int
 
     @property
-    def state(self) -> tuple[Fingerprint | None, ...]:
+    def state(self) -> State:
         """What changes when any of the files does."""
-        return (self.fingerprint, *self.others)
+        return self.fingerprint, self.others
 
 
 class WatchedFolder:
@@ -91,7 +93,7 @@ class WatchedFolder:
         self._stopping = threading.Event()
         self._waiting: dict[str, _Seen] = {}
         self._finished: dict[str, Fingerprint] = {}  # taken, or nothing for us
-        self._unfinished: dict[str, tuple[Fingerprint | None, ...]] = {}
+        self._unfinished: dict[str, State] = {}
         self._pause_until_ns = 0
         self._association = ""
 
@@ -143,9 +145,9 @@ class WatchedFolder:
                 break
             if self._finished.get(path) == fingerprint:
                 continue
-            others = tuple(present.get(str(other)) for other in self._companions(path))
+            others = tuple((str(other), present.get(str(other))) for other in self._companions(path))
             seen = self._waiting.get(path)
-            if seen is None or seen.state != (fingerprint, *others):
+            if seen is None or seen.state != (fingerprint, others):
                 self._waiting[path] = _Seen(fingerprint, others, now_ns)
             elif now_ns - seen.since_ns >= self._settle_ns:
                 if self._comes_with_another(path, seen):
@@ -163,14 +165,20 @@ class WatchedFolder:
             return ()  # it vanished or cannot be read: whoever takes it says so
 
     def _comes_with_another(self, path: str, seen: _Seen) -> bool:
-        """Whether a file needs no taking of its own; it is then done with."""
+        """Whether a file needs no taking of its own; it is then done with.
+
+        Where what it belongs to was taken before it came, or before it changed, that is taken again.
+        """
         try:
             if not self._contents.comes_with_another(Path(path)):
                 return False
+            lead = str(self._contents.lead(Path(path)))
         except OSError:
             return False  # it vanished or cannot be read: whoever takes it says so
         del self._waiting[path]
         self._finished[path] = seen.fingerprint
+        if lead != path:
+            self._finished.pop(lead, None)
         return True
 
     def _take(self, path: Path, seen: _Seen, intake: Intake) -> bool:
@@ -207,6 +215,7 @@ class WatchedFolder:
             del self._waiting[str(path)]
             self._unfinished.pop(str(path), None)
             self._finished[str(path)] = seen.fingerprint
+            self._finished |= {other: fingerprint for other, fingerprint in seen.others if fingerprint}
         return is_through
 
     def _hand_over(self, path: Path, seen: _Seen, identity: Identity, intake: Intake) -> None:
@@ -240,9 +249,11 @@ class WatchedFolder:
     def _remove(self, path: Path, seen: _Seen) -> None:
         """Remove what was taken, but not what has come in its place since."""
         try:
-            if _fingerprint(path.stat()) == seen.fingerprint:
-                for each in (*self._contents.companions(path), path):
-                    each.unlink(missing_ok=True)
+            taken = [(Path(other), fingerprint) for other, fingerprint in seen.others if fingerprint]
+            taken.append((path, seen.fingerprint))
+            if all(_fingerprint(each.stat()) == fingerprint for each, fingerprint in taken):
+                for each, _ in taken:
+                    each.unlink()
         except OSError as trouble:
             item = f"inode {seen.fingerprint[0]}"
             self._log.error("taken and not removed", item=item, because=trouble.strerror)

@@ -32,6 +32,13 @@ class Contents(Protocol):
             OSError: It cannot be read.
         """
 
+    def lead(self, path: Path, /) -> Path:
+        """Return the file that one comes with, or the file itself.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+
     def identify(self, path: Path, *, is_patient: bool) -> Identity:
         """Say what a file is.
 
@@ -98,6 +105,10 @@ class Studies:
     def comes_with_another(self, _path: Path) -> bool:
         """No file does."""
         return False
+
+    def lead(self, path: Path) -> Path:
+        """Each file stands for itself."""
+        return path
 
     def identify(self, path: Path, *, is_patient: bool) -> Identity:
         """Say what a file is; see `Contents.identify`."""

@@ -26,6 +26,13 @@ class Measurements:
             return False
         return found.lead != path or found.is_reference
 
+    def lead(self, path: Path) -> Path:
+        """Return the header of a binary."""
+        try:
+            return recognise(path, kind=self._kind).lead
+        except FormatError:
+            return path
+
     def identify(self, path: Path, *, is_patient: bool) -> Identity:
         """Say what a file stands for; see `Contents.identify`."""
         found = recognise(path, kind=self._kind)

@@ -400,6 +400,60 @@ def test_a_binary_that_is_still_growing_is_waited_for(bench: Bench) -> None:
     assert len(bench.settle()) == 1
 
 
+def test_a_binary_that_comes_long_after_its_header_is_not_lost(bench: Bench) -> None:
+    bench.make(contents=Measurements(kind="cube"))
+    write_envi(bench.path, "late", ramp())
+    (bench.path / "late.raw").rename(bench.path / ".late.raw")
+    bench.settle()
+    [header_alone] = bench.settle(40.0)
+    (bench.path / ".late.raw").rename(bench.path / "late.raw")
+    assert bench.settle() == []
+    [whole] = bench.settle()
+    assert whole.sop_uid != header_alone.sop_uid
+    assert whole.size_bytes > header_alone.size_bytes
+    assert bench.settle(40.0) == []
+
+
+def test_a_binary_that_was_written_anew_below_the_same_header_is_another_cube(bench: Bench) -> None:
+    bench.make(contents=Measurements(kind="cube"))
+    write_envi(bench.path, "again", ramp())
+    [first] = bench.settle()
+    binary = bench.path / "again.raw"
+    changed_ns = binary.stat().st_mtime_ns + 1_000_000
+    binary.write_bytes(bytes(reversed(binary.read_bytes())))
+    os.utime(binary, ns=(changed_ns, changed_ns))
+    assert bench.settle() == []
+    [second] = bench.settle()
+    assert second.sop_uid != first.sop_uid
+    assert bench.settle(40.0) == []
+    bench.make(contents=Measurements(kind="cube"))
+    assert bench.settle(40.0) == []
+
+
+def test_a_binary_that_was_replaced_while_its_cube_was_kept_is_not_removed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.make(contents=Measurements(kind="cube"), after="remove")
+    write_envi(bench.path, "fast", ramp())
+    binary, keep = bench.path / "fast.raw", bench.taken.keep
+
+    def keep_slowly(arrival: Arrival) -> Kept:
+        kept = keep(arrival)
+        newer = bench.path / ".newer"
+        newer.write_bytes(bytes(reversed(binary.read_bytes())))
+        newer.replace(binary)
+        return kept
+
+    monkeypatch.setattr(bench.taken, "keep", keep_slowly)
+    [first] = bench.settle()
+    monkeypatch.undo()
+    assert binary.exists()
+    assert bench.settle() == []
+    [second] = bench.settle()
+    assert second.sop_uid != first.sop_uid
+    assert list(bench.path.iterdir()) == []
+
+
 def test_a_spectrum_is_taken_and_a_note_beside_it_is_not(bench: Bench) -> None:
     bench.make(contents=Measurements(kind="spectrum"))
     points = "\n".join(f"{x}\t{x * x % 97}" for x in range(100, 400))
