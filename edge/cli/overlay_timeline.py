@@ -151,9 +151,10 @@ def _grid(page: Picture, track: _Track, limits: Sequence[float]) -> Picture:
         cv2.line(page, (track.left, track.y(score)), (track.left + track.width, track.y(score)), GRID, 1)
         page = _write(page, f"{score:g}", (MARGIN_PX, track.y(score) + 5), FAINT, size_px=13)
     for limit in dict.fromkeys(limits):
-        for column in range(track.left, track.left + track.width, 14):
+        for column in range(track.left, track.left + track.width - 6, 14):
             cv2.line(page, (column, track.y(limit)), (column + 6, track.y(limit)), LIMIT, 1)
-        page = _write(page, f"{limit:g}", (MARGIN_PX, track.y(limit) + 5), LIMIT, size_px=13)
+        place = (track.left + track.width - 34, track.y(limit) - 2)  # not among the numbers of the axis
+        page = _write(page, f"{limit:g}", place, LIMIT, size_px=11)
     return page
 
 
