@@ -66,6 +66,8 @@ class Receiver:
 
     def _take(self, client: paho.Client, told: Any, message: paho.MQTTMessage) -> None:
         properties = dict(getattr(message.properties, "UserProperty", []))
+        if not message.payload:
+            return  # what was retained is taken back
         body = json.loads(message.payload)
         with self._lock:
             self._arrived.append((message.topic, body, properties))
