@@ -136,6 +136,14 @@ class Pace(Section):
         description="Seconds between two findings about something that does not change.",
     )
 
+    @model_validator(mode="after")
+    def _a_frame_in_time_ends_a_gap(self) -> Self:
+        if self.gap_max_ms < self.age_max_ms:
+            raise ValueError(
+                f"gap_max_ms is {self.gap_max_ms:g}, age_max_ms {self.age_max_ms:g}; wanted it not below"
+            )
+        return self
+
 
 class LocalValidation(Section):
     """What the site declares after it has looked at its own report (`edge bundle validate`)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path as File
 
+from edge.config.cameras import CameraSource, VideoPipeline
 from edge.config.document import Document, Path, Problem, Value
-from edge.config.pipelines import PipelineWithBundle
+from edge.config.pipelines import LivePipeline, MeasuringPipeline, PipelineWithBundle
 from edge.config.problems import guess
 from edge.config.schema import Config
 from edge.config.secrets import resolve, secrets_of
@@ -39,6 +40,7 @@ def on_this_machine(config: Config, document: Document) -> list[Problem]:
         *_unknown_bundles(config, document),
         *_absent_files(config, document),
         *_free_space(config, document),
+        *_unwatched_sources(config, document),
     ]
 
 
@@ -109,6 +111,23 @@ def _unknown_bundles(config: Config, document: Document) -> Iterator[Problem]:
             path = ("pipelines", place, "bundle")
             what = f"is '{pipeline.bundle}', which no root holds{guess(pipeline.bundle, known)}"
             yield Problem(path, f"{what}; there are: {', '.join(known) or 'none'}", document.line_of(path))
+
+
+def _unwatched_sources(config: Config, document: Document) -> Iterator[Problem]:
+    """Find sources at which nothing looks, and gates that nobody guards: both are silent for ever."""
+    looking = [one for one in config.pipelines if isinstance(one, LivePipeline | MeasuringPipeline)]
+    for place, source in enumerate(config.sources):
+        if source.kind not in LOOKS_AT.values():
+            continue
+        path: Path = ("sources", place)
+        at_it = [one for one in looking if source.name in one.sources]
+        if not at_it:
+            what = f"no pipeline looks at '{source.name}': nothing is ever said about it"
+            yield Problem(path, what, document.line_of(path), is_warning=True)
+        is_gated = isinstance(source, CameraSource) and source.snapshots == "gated"
+        if is_gated and not any(isinstance(one, VideoPipeline) and one.gate for one in at_it):
+            what = "snapshots is gated, and no pipeline with a gate looks at it: no picture ever leaves"
+            yield Problem(path, what, document.line_of(path), is_warning=True)
 
 
 def _absent_files(config: Config, document: Document) -> Iterator[Problem]:

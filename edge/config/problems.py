@@ -53,8 +53,11 @@ def _without_tags(location: tuple[int | str, ...], document: Document, kinds: fr
     """Drop what pydantic adds to a path: the kind of a source or pipeline after its number."""
     path: Path = ()
     for number, step in enumerate(location):
-        is_tag = number > 0 and isinstance(location[number - 1], int) and isinstance(step, str)
-        if is_tag and (*path, step) not in document.lines and step in kinds:
+        is_section = (number > 0 and isinstance(location[number - 1], int)) or (
+            *path,
+            "kind",
+        ) in document.lines
+        if is_section and isinstance(step, str) and (*path, step) not in document.lines and step in kinds:
             continue
         path = (*path, step)
     return path

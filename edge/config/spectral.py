@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge.config.fields import Name, PartName, Place, Section
+
+
+def _told_apart(what: str, names: Iterable[str]) -> None:
+    """Refuse a name that is given twice.
+
+    Raises:
+        ValueError: One is.
+    """
+    listed = list(names)
+    if len(listed) != len(set(listed)):
+        raise ValueError(f"{what} are called {', '.join(listed)}; wanted each name once")
 
 
 class HyperspectralSource(Section):
@@ -76,6 +89,16 @@ class MaterialOption(Section):
     wavelengths_nm: tuple[float, ...] = Field(min_length=3, max_length=4096, description="Increasing, nm.")
     values: tuple[float, ...] = Field(min_length=3, max_length=4096, description="Reflectance, one for each.")
 
+    @model_validator(mode="after")
+    def _is_a_spectrum(self) -> Self:
+        if len(self.values) != len(self.wavelengths_nm):
+            raise ValueError(f"{len(self.values)} values for {len(self.wavelengths_nm)} wavelengths")
+        if not all(low < high for low, high in pairwise(self.wavelengths_nm)):
+            raise ValueError("wavelengths_nm do not increase; wanted each above the one before")
+        if not any(value > 0 for value in self.values):
+            raise ValueError("no value is above 0; wanted a spectrum that reflects something")
+        return self
+
 
 class IndexOption(Section):
     """A number out of two wavelengths."""
@@ -110,6 +133,12 @@ class HyperspectralPipeline(Section):
     indices: tuple[IndexOption, ...] = Field(
         default=(), min_length=0, max_length=64, description="Numbers out of two wavelengths."
     )
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        _told_apart("materials", (one.name for one in self.materials))
+        _told_apart("indices", (one.name for one in self.indices))
+        return self
 
 
 class PixelSpectraPipeline(Section):
@@ -167,3 +196,12 @@ class SpectrumPipeline(Section):
     computed_by: Literal["own", "rampy"] = Field(
         default="own", description="Who finds baselines and fits peaks; rampy must be installed."
     )
+
+    @model_validator(mode="after")
+    def _names_and_widths_agree(self) -> Self:
+        _told_apart("expected peaks", (one.name for one in self.expected))
+        if self.width_min >= self.width_max:
+            raise ValueError(
+                f"width_min is {self.width_min:g}, width_max {self.width_max:g}; wanted it below"
+            )
+        return self

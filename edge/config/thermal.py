@@ -38,6 +38,12 @@ class RadianceScale(Section):
     low_um: float = Field(ge=0.5, le=50, description="Where the band begins, µm.")
     high_um: float = Field(ge=0.5, le=50, description="Where the band ends, µm.")
 
+    @model_validator(mode="after")
+    def _is_a_band(self) -> Self:
+        if self.low_um >= self.high_um:
+            raise ValueError(f"low_um is {self.low_um:g}, high_um {self.high_um:g}; wanted it below")
+        return self
+
 
 ThermalScale = Annotated[PlanckScale | LinearScale | RadianceScale, Field(discriminator="kind")]
 
@@ -91,6 +97,13 @@ class ThermalCalibration(Section):
     uncertainties: ThermalUncertainties = Field(
         default=ThermalUncertainties(), description="How well all that is known."
     )
+
+    @model_validator(mode="after")
+    def _sees_a_band(self) -> Self:
+        low_um, high_um = self.band_um
+        if not 0.5 <= low_um < high_um <= 50:
+            raise ValueError(f"band_um is {low_um:g} to {high_um:g}; wanted one within 0.5 to 50")
+        return self
 
 
 class ThermalSource(Section):
@@ -161,12 +174,25 @@ class ThermalRegion(Section):
         description="(x, y) from the upper left, 0 to 1: two of a rectangle, or three or more of a polygon.",
     )
 
+    @model_validator(mode="after")
+    def _encloses_something(self) -> Self:
+        across, down = ({corner[axis] for corner in self.corners} for axis in (0, 1))
+        if len(across) < 2 or len(down) < 2:
+            raise ValueError(f"the corners of '{self.name}' lie on a line; wanted some that enclose an area")
+        return self
+
 
 class ThermalPair(Section):
     """Two regions that should be equally warm."""
 
     left: PartName = Field(description="Name of one; the patient's left, where that is meant.")
     right: PartName = Field(description="Name of the other.")
+
+    @model_validator(mode="after")
+    def _are_two(self) -> Self:
+        if self.left == self.right:
+            raise ValueError(f"left and right are both '{self.left}'; wanted two regions")
+        return self
 
 
 class ThermalPipeline(Section):

@@ -142,6 +142,89 @@ def test_what_is_wrong_with_a_live_source_is_said(old: str, new: str, said_of_it
     assert said_of_it in said(LIVE.replace(old, new))
 
 
+MEASURING = """
+site: {id: demo}
+device: {id: box-1}
+sources:
+  - {kind: thermal, name: heat, folder: heat, calibration: {}}
+  - {kind: hyperspectral, name: cubes, path: cubes}
+  - {kind: spectrum, name: raman, path: raman}
+pipelines:
+  - {kind: thermal, name: warmth, sources: [heat]}
+  - {kind: hyperspectral, name: odd, sources: [cubes]}
+  - {kind: spectrum, name: peaks, sources: [raman]}
+bundles: {roots: [models]}
+mqtt: {host: localhost}
+"""
+INDEX = "{name: a, formula: ratio, first_nm: 500, second_nm: 600}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said_of_it"),
+    [
+        ("calibration: {}", "calibration: {band_um: [13, 7]}", "band_um is 13 to 7; wanted one within"),
+        (
+            "calibration: {}",
+            "calibration: {scale: {kind: radiance, gain: 1, offset: 0, low_um: 14, high_um: 7}}",
+            "low_um is 14, high_um 7; wanted it below",
+        ),
+        (
+            "calibration: {}",
+            "calibration: {scale: {kind: planck, r1: -5, b_kelvin: 1400, f: 1, o: 0, r2: 1}}",
+            "sources[0].calibration.scale.r1: is -5; allowed: a number from 1e-09 to",
+        ),
+        ("[heat]", "[heat], regions: [{name: a, corners: [[0, 0], [0, 1]]}]", "the corners of 'a' lie on a"),
+        (
+            "[heat]",
+            "[heat], regions: [{name: a, corners: [[0, 0], [1, 1]]}], pairs: [{left: a, right: a}]",
+            "left and right are both 'a'; wanted two regions",
+        ),
+        ("[heat]", "[heat], pace: {age_max_ms: 5000}", "gap_max_ms is 2000, age_max_ms 5000; wanted it not"),
+        (
+            "[cubes]",
+            "[cubes], materials: [{name: a, wavelengths_nm: [1, 2, 3], values: [1, 2, 3, 4]}]",
+            "pipelines[1].materials[0]: 4 values for 3 wavelengths",
+        ),
+        (
+            "[cubes]",
+            "[cubes], materials: [{name: a, wavelengths_nm: [3, 2, 1], values: [1, 2, 3]}]",
+            "wavelengths_nm do not increase",
+        ),
+        (
+            "[cubes]",
+            "[cubes], materials: [{name: a, wavelengths_nm: [1, 2, 3], values: [0, 0, 0]}]",
+            "no value is above 0",
+        ),
+        (
+            "[cubes]",
+            f"[cubes], indices: [{INDEX}, {INDEX}]",
+            "indices are called a, a; wanted each name once",
+        ),
+        ("[raman]", "[raman], width_min: 300", "width_min is 300, width_max 200; wanted it below"),
+        (
+            "[raman]",
+            "[raman], expected: [{name: a, position: 1, window: 1}, {name: a, position: 2, window: 1}]",
+            "expected peaks are called a, a; wanted each name once",
+        ),
+    ],
+)
+def test_what_would_keep_the_daemon_from_starting_is_said_by_the_check(
+    old: str, new: str, said_of_it: str
+) -> None:
+    assert said(MEASURING) == ""
+    assert said_of_it in said(MEASURING.replace(old, new))
+
+
+def test_a_source_at_which_nothing_looks_and_a_gate_that_nobody_guards_are_warnings() -> None:
+    text = LIVE.replace("[or]", "[other]").replace(
+        "pipelines:", "  - {kind: camera, name: other, path: other, snapshots: gated}\npipelines:"
+    )
+    assert [str(problem) for problem in checked(LIVE).warnings if "no pipeline" in str(problem)] == []
+    listed = "\n".join(map(str, checked(text).warnings))
+    assert "no pipeline looks at 'or': nothing is ever said about it" in listed
+    assert "snapshots is gated, and no pipeline with a gate looks at it" in listed
+
+
 def test_each_problem_has_its_line() -> None:
     assert said(GOOD.replace("11112", "0")).startswith("line 5: sources[0].port: is 0;")
 
