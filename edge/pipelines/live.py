@@ -229,6 +229,10 @@ class Live:
 
     def _idle(self) -> None:
         """Say that nobody looks, once that has lasted too long."""
+        trouble = self._trouble()
+        if trouble:
+            for onlooker in self._onlookers:
+                onlooker.missed(trouble)
         reason = self._why_not()
         said = self._tracker.idle(now_ns=self._clock.monotonic_ns(), reason=reason)
         self._say(said, None, Looked(observations=()))

@@ -58,6 +58,19 @@ class Warmth:
         return Looked(observations=(Observation(code=WARM, verdict=verdict),), latency_ms={"measure": 0.5})
 
 
+class Neighbour:
+    """An onlooker that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def assessed(self, frame: Frame, looked: Looked) -> None:
+        self.told.append("assessed")
+
+    def missed(self, reason: str) -> None:
+        self.told.append(reason)
+
+
 class Theatre:
     """One live pipeline with everything around it."""
 
@@ -68,6 +81,8 @@ class Theatre:
         self.look = Warmth()
         self.stage = Stage("live", clock)
         self.losses: dict[str, int] = {}
+        self.trouble = ""
+        self.neighbour = Neighbour()
         self.sequence = 0
         self.beat: Callable[[], None] = lambda: None
         self.envelope: Callable[[Finding, int], Entry] = lambda finding, at_ns: to_entry(
@@ -81,7 +96,8 @@ class Theatre:
             pace=PACE,
             age_max_ms=200.0,
             losses=lambda: self.losses,
-            trouble=lambda: "",
+            trouble=lambda: self.trouble,
+            onlookers=[self.neighbour],
             journal=journal,
             envelope=lambda finding, at_ns: self.envelope(finding, at_ns),
             identity=KeyedHash(bytes(16)),
@@ -255,3 +271,11 @@ def test_the_books_agree_while_a_frame_is_worked_on(
 
     monkeypatch.setattr(theatre.waiting, "counts", then_work)
     assert theatre.live.health().balances
+
+
+def test_a_picture_that_cannot_be_trusted_shuts_the_gate_at_once(theatre: Theatre) -> None:
+    theatre.show(36.0)
+    assert theatre.neighbour.told == ["assessed"]
+    theatre.trouble = "blurred"
+    theatre.show(36.0)
+    assert theatre.neighbour.told[-1] == "blurred"
