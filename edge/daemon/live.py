@@ -75,10 +75,12 @@ class OpenedSource:
     Attributes:
         about: Name, kind, state and reason, and how quickly each pipeline reads a frame of late, as of now.
         books: Of the source, and of each pipeline that looks at it.
+        ask_to_stop: Tells them to stop, without waiting.
     """
 
     about: Callable[[], Mapping[str, Any]]
     books: tuple[Callable[[], StageHealth], ...]
+    ask_to_stop: Callable[[], None]
 
 
 def open_live(rooms: ExitStack, config: Config, around: Surroundings) -> list[OpenedSource]:
@@ -89,10 +91,13 @@ def open_live(rooms: ExitStack, config: Config, around: Surroundings) -> list[Op
     """
     sources = [one for one in config.sources if isinstance(one, LiveSourceOption)]
     looking = [one for one in config.pipelines if isinstance(one, LivePipeline)]
-    return [
-        _open_source(rooms, source, [one for one in looking if source.name in one.sources], around)
-        for source in sources
-    ]
+    all_opened: list[OpenedSource] = []
+    for source in sources:
+        opened = _open_source(rooms, source, [one for one in looking if source.name in one.sources], around)
+        all_opened.append(opened)
+    for opened in all_opened:  # at the stop all are told before one is waited for
+        rooms.callback(opened.ask_to_stop)
+    return all_opened
 
 
 def _open_source(
@@ -130,7 +135,13 @@ def _open_source(
         told = {"name": source.name, "kind": source.kind, "state": state, "why": why}
         return {**told, "capture_to_answer_ms": {live.name: live.latency_ms.percentiles() for live in lives}}
 
-    return OpenedSource(about=about, books=(running.health, *(live.health for live in lives)))
+    def ask_to_stop() -> None:
+        running.ask_to_stop()
+        for live in lives:
+            live.stop()
+
+    books_of_all = (running.health, *(live.health for live in lives))
+    return OpenedSource(about=about, books=books_of_all, ask_to_stop=ask_to_stop)
 
 
 def _onlookers(

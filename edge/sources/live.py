@@ -90,6 +90,7 @@ class LiveSource:
         self._log = Log(name)
         self._standing = Standing(self._logged(say))
         self._stopping = threading.Event()
+        self._asked_ns: int | None = None
         self._expected: tuple[str, float, int] = ("", 0.0, 0)
         self._first_frame_ns: int | None = None
         self._frames_thread = threading.Thread(target=self._run, name=f"{name} frames", daemon=True)
@@ -107,15 +108,29 @@ class LiveSource:
 
     def __exit__(self, *_: object) -> None:
         """Stop; a thread that hangs in native code is left behind, it can do no harm any more."""
-        self._stopping.set()
-        self._interrupt()
+        asked_ns = self.ask_to_stop()
         if not self._disabled:
-            self._frames_thread.join(self._stop_s)
-            self._watch_thread.join(self._stop_s)
+            for thread in (self._watch_thread, self._frames_thread):
+                waited_s = (self._clock.monotonic_ns() - asked_ns) / 1e9
+                thread.join(max(self._stop_s - waited_s, 0.01))
             if self._frames_thread.is_alive():
                 self._log.error("left behind", because=f"it does not come back from {self._expected[0]}")
         for hand_over in self._hand_overs:
             hand_over.close()
+
+    def ask_to_stop(self) -> int:
+        """Tell it to stop, and do not wait: of several sources all are told before one is waited for.
+
+        Returns:
+            Monotonic time at which it was told first.
+        """
+        if self._asked_ns is None:
+            self._asked_ns = self._clock.monotonic_ns()
+            self._stopping.set()
+            trouble = contain(self._interrupt)
+            if trouble:
+                self._log.warning("not interrupted", because=trouble)
+        return self._asked_ns
 
     def health(self) -> StageHealth:
         """Return the books: frames captured, and what became of them up to the hand-over."""

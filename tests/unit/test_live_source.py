@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -28,7 +29,13 @@ QUICK = QualityLimits(frozen_s=0.3, hold_s=0.0, known_after_s=0.2)
 class Stand:
     """A live source on a fake, with everything that it says."""
 
-    def __init__(self, *, limits: QualityLimits | None = None, disabled: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        limits: QualityLimits | None = None,
+        disabled: str = "",
+        interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
         clock = SystemClock()
         self.fake = FakeFrameSource(clock=clock)
         self.books = LiveBooks("camera", clock=clock)
@@ -38,6 +45,7 @@ class Stand:
         self.live = LiveSource(
             "camera",
             source=self.fake,
+            interrupt=interrupt,
             books=self.books,
             hand_overs=[self.first, self.second],
             say=lambda state, why: self.said.append((state, why)),
@@ -233,3 +241,30 @@ def test_the_books_balance_after_everything_at_once(rooms: ExitStack) -> None:
     assert health.balances
     assert health.taken == 54
     assert health.out == stand.first.counts().taken == stand.second.counts().taken
+
+
+def test_many_sources_that_hang_are_waited_for_together() -> None:
+    stands = [Stand() for _ in range(6)]
+    with ExitStack() as rooms:
+        for stand in stands:
+            rooms.enter_context(stand.live)
+            stand.fake.hang()
+            stand.fake.show()
+        for stand in stands:
+            rooms.callback(stand.live.ask_to_stop)
+        began = time.monotonic()
+    assert time.monotonic() - began < 0.7  # each one may take 0.2 s, one after the other 1.2 s
+    for stand in stands:
+        stand.fake.go_on()
+
+
+def test_a_source_whose_interruption_fails_stops_all_the_same() -> None:
+    def broken() -> None:
+        raise OSError("a socket that is gone")
+
+    stand = Stand(interrupt=broken)
+    with stand.live:
+        stand.fake.show()
+        until(stand.says("online"), within_s=5.0)
+    assert stand.first.take(timeout_s=0.0) is not None
+    assert stand.first.is_over
