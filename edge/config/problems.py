@@ -53,10 +53,8 @@ def _without_tags(location: tuple[int | str, ...], document: Document, kinds: fr
     """Drop what pydantic adds to a path: the kind of a source or pipeline after its number."""
     path: Path = ()
     for number, step in enumerate(location):
-        is_section = (number > 0 and isinstance(location[number - 1], int)) or (
-            *path,
-            "kind",
-        ) in document.lines
+        is_listed = number > 0 and isinstance(location[number - 1], int)
+        is_section = is_listed or (*path, "kind") in document.lines
         if is_section and isinstance(step, str) and (*path, step) not in document.lines and step in kinds:
             continue
         path = (*path, step)

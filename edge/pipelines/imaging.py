@@ -19,6 +19,7 @@ from edge.domain.errors import (
     EdgeError,
     NotSelectedError,
     SeriesRejectedError,
+    StorageFullError,
 )
 from edge.domain.finding import Finding, Verdict
 from edge.domain.image import Scan
@@ -191,11 +192,14 @@ class Imaging:
 
     def run(self) -> None:
         """Work until `stop`; the body of the thread `imaging`."""
-        while not self._stopping.is_set():
-            self._beat()
-            if not self.work_once():
-                self._woken.wait(min(IDLE_S, self._assembler.next_due_s()))
-                self._woken.clear()
+        try:
+            while not self._stopping.is_set():
+                self._beat()
+                if not self.work_once():
+                    self._woken.wait(min(IDLE_S, self._assembler.next_due_s()))
+                    self._woken.clear()
+        except StorageFullError as full:  # only at a stop: until then it waits; the next start takes it up
+            self._log.error("stopped while there was no room", because=full)
 
     def stop(self) -> None:
         """End after the series in hand; what waits stays in the journal."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Self, TypeVar
 
+from edge.domain.errors import StorageFullError
 from edge.domain.health import StageHealth
 from edge.domain.ports import Alerts, Clock, Sink
 from edge.kit.backoff import Backoff
@@ -124,13 +125,16 @@ class Pump:
 
     def _run(self) -> None:
         """Deliver one envelope after the other; the body of each worker's thread."""
-        while self._goes_on():
-            lease = self._with_room(partial(self._journal.lease_oldest, QUEUE))
-            if lease is None:
-                self._journal.wait(QUEUE, IDLE_S)
-            else:
-                self._carry(lease)
-                self.wake()
+        try:
+            while self._goes_on():
+                lease = self._with_room(partial(self._journal.lease_oldest, QUEUE))
+                if lease is None:
+                    self._journal.wait(QUEUE, IDLE_S)
+                else:
+                    self._carry(lease)
+                    self.wake()
+        except StorageFullError as full:  # only at a stop: until then it waits; the next start takes it up
+            self._log.error("stopped while there was no room", because=full)
 
     def _goes_on(self) -> bool:
         """Wait while the far side is away; return False when it is time to stop."""

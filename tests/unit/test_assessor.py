@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.domain.errors import StorageFullError
 from edge.domain.finding import Verdict
 from edge.domain.study import ClosedBecause, Series
 from edge.findings.identity import KeyedHash
@@ -86,3 +87,33 @@ def test_on_a_full_disk_a_series_waits_and_is_not_given_up(
         assert journal.count("intake", "done") == 1
         assert journal.count("outbox", "ready") == 1
         assert len(beats) == 3  # it waits, and the watchdog knows
+
+
+def test_a_stop_on_a_full_disk_leaves_the_series_to_the_next_start(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "PAUSE_S", 0.01)
+    assembler = Assembler(clock, quiet_s=1.0, deadline_s=2.0)
+    with Journal(tmp_path / "journal.db", clock) as journal:
+        imaging = Imaging(
+            journal=journal,
+            assembler=assembler,
+            assessor=Assessor(rules=[], stations={}, identity=KeyedHash(bytes(16)), clock=clock),
+            envelope=lambda finding, _: Entry("outbox", finding.finding_id, finding.subject, b""),
+            stage=Stage("imaging", clock),
+            beat=lambda: None,
+        )
+        one = instance("1")
+        journal.put(Entry("intake", one.sop_uid, one.series_uid, instance_to_json(one)))
+        assembler.kept(one)
+        clock.advance(2.0)
+
+        def full(*_: object, **__: object) -> None:
+            imaging.stop()
+            raise StorageFullError("no room")
+
+        monkeypatch.setattr(journal, "done", full)
+        monkeypatch.setattr(journal, "set_aside", full)
+        imaging.run()
+    with Journal(tmp_path / "journal.db", clock) as journal:
+        assert [lease.group for lease in journal.interrupted("intake")] == [one.series_uid]
