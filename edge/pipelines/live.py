@@ -16,7 +16,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from edge.domain.errors import StorageFullError
-from edge.domain.finding import Code, Finding, ModelStamp
+from edge.domain.finding import Code, Finding, ModelStamp, Observation, Verdict
 from edge.domain.frame import Frame
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
@@ -248,8 +248,19 @@ class Live:
             captured_utc_ns = self._clock.utc_ns()
             if frame is not None:
                 captured_utc_ns -= max(0, self._clock.monotonic_ns() - frame.captured_at_ns)
-            entry = self._with_room(partial(self._envelope, finding, captured_utc_ns))
+            entry = self._with_room(partial(self._written, finding, captured_utc_ns))
             self._with_room(partial(self._journal.put, entry))
+
+    def _written(self, finding: Finding, captured_utc_ns: int) -> Entry:
+        """Encode a finding; where one of its numbers cannot be, say that: nothing would be silence."""
+        try:
+            return self._envelope(finding, captured_utc_ns)
+        except ValueError as trouble:
+            seen, reason = finding.observation, f"what was seen cannot be written down: {trouble}"
+            unsaid = Observation(
+                code=seen.code, segment=seen.segment, verdict=Verdict.NOT_ASSESSED, reason=reason
+            )
+            return self._envelope(replace(finding, observation=unsaid), captured_utc_ns)
 
     def _all_losses(self) -> Counter[str]:
         return Counter(self._losses()) + Counter(self.health().dropped)

@@ -48,6 +48,7 @@ class Warmth:
 
     def __init__(self) -> None:
         self.refusal = ""
+        self.score: float | None = None
         self.trouble: list[Exception] = []
 
     def __call__(self, frame: Frame, *, is_present: IsPresent) -> Looked:
@@ -55,7 +56,8 @@ class Warmth:
             raise trouble
         assert isinstance(frame.content, Thermogram)
         verdict = [Verdict.ABSENT, Verdict.PRESENT][int(frame.content.celsius.mean() > 30)]
-        return Looked(observations=(Observation(code=WARM, verdict=verdict),), latency_ms={"measure": 0.5})
+        observation = Observation(code=WARM, verdict=verdict, score=self.score)
+        return Looked(observations=(observation,), latency_ms={"measure": 0.5})
 
 
 class Neighbour:
@@ -279,3 +281,11 @@ def test_a_picture_that_cannot_be_trusted_shuts_the_gate_at_once(theatre: Theatr
     theatre.trouble = "blurred"
     theatre.show(36.0)
     assert theatre.neighbour.told[-1] == "blurred"
+
+
+def test_a_number_that_cannot_be_written_down_is_not_assessed_and_not_silence(theatre: Theatre) -> None:
+    theatre.look.score = float("nan")
+    theatre.show(36.0)
+    assert theatre.told() == [("begin", "NOT_ASSESSED")]
+    assert "cannot be written down" in theatre.findings()[0]["reason"]
+    assert theatre.live.health().out == 1
