@@ -149,7 +149,8 @@ def _onlookers(
 ) -> dict[str, tuple[Onlooker, ...]]:
     """Return who watches the pipelines of a camera whose pictures may leave: its gate, and its album.
 
-    The first pipeline that has a gate guards the camera; without one nothing leaves.
+    The first pipeline that has a gate guards the camera; without one nothing leaves, nor where its bundle is
+    not in use or calls a score of 0 inside.
     """
     if not isinstance(source, CameraSource) or source.snapshots == "never":
         return {}
@@ -157,7 +158,7 @@ def _onlookers(
         if not isinstance(one, VideoPipeline) or one.gate is None:
             continue
         station = picture_station(around.engine, one.bundle)
-        if station.model is None or station.manifest is None:
+        if station.model is None or station.manifest is None or not station.manifest.policy.stay_score_min:
             return {}
         gate = Gate(
             _gate_rules(one, one.gate, station.manifest.policy),
