@@ -116,7 +116,9 @@ def test_cameras_heat_and_heads_share_a_box_and_nothing_is_lost_that_may_not_be(
         running.enter_context(ThermalCamera(tmp_path / "thermal", fps=9.0))
         box = running.enter_context(box_for(tmp_path, receiver, server))
         peer = Peer(host="127.0.0.1", port=box.dicom_port, called_ae="EDGE", calling_ae="SCANNER")
-        with Scanner(peer, [head.files], every_s=head_every_s) as scanner:
+        with Scanner(
+            peer, [head.files], every_s=head_every_s, studies_max=round(minutes * 60 / head_every_s)
+        ) as scanner:
             began_s = time.monotonic()
             while time.monotonic() - began_s < minutes * 60:
                 seen.at_s.append(time.monotonic() - began_s)
