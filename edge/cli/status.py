@@ -85,6 +85,8 @@ def _troubles(status: Status, reserve_mb: int) -> Iterator[str]:
     for source in status["sources"]:
         if source.get("state", "online") not in ("online", "disabled"):
             yield f"source {source['name']} is {source['state']}: {source.get('why', '')}"
+        elif source.get("state") == "online":  # frames come, and nobody can look at them
+            yield from (f"{name}: {why}" for name, why in source.get("not_assessed", {}).items())
     for model in status["models"]:
         if model.get("refusal"):
             yield f"model {model['name']} is not in use: {model['refusal']}"

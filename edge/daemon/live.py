@@ -73,7 +73,8 @@ class OpenedSource:
     """One live source that runs.
 
     Attributes:
-        about: Name, kind, state and reason, and how quickly each pipeline reads a frame of late, as of now.
+        about: Name, kind, state and reason, how quickly each pipeline reads a frame of late, and which
+            assess nothing, and why, as of now.
         books: Of the source, and of each pipeline that looks at it.
         ask_to_stop: Tells them to stop, without waiting.
     """
@@ -132,8 +133,14 @@ def _open_source(
 
     def about() -> Mapping[str, Any]:
         state, why = running.state()
-        told = {"name": source.name, "kind": source.kind, "state": state, "why": why}
-        return {**told, "capture_to_answer_ms": {live.name: live.latency_ms.percentiles() for live in lives}}
+        return {
+            "name": source.name,
+            "kind": source.kind,
+            "state": state,
+            "why": why,
+            "capture_to_answer_ms": {live.name: live.latency_ms.percentiles() for live in lives},
+            "not_assessed": {live.name: live.gap for live in lives if live.gap},
+        }
 
     def ask_to_stop() -> None:
         running.ask_to_stop()

@@ -139,6 +139,12 @@ class Tracker:
         """How many boxes were not followed because there were too many at once."""
         return self._overfull
 
+    @property
+    def gap(self) -> str:
+        """Why nothing is assessed, as last said; "" while something is. Safe to ask from another thread."""
+        gap = self._gap
+        return "" if gap is None else gap.observation.reason
+
     def is_present(self, code: Code, segment: str = "") -> bool:
         """Whether something stands as PRESENT: what hysteresis needs to know."""
         statement = self._statements.get((code.value, segment))

@@ -165,6 +165,11 @@ class Live:
         """Name of its stage, and of its thread."""
         return self._stage.name
 
+    @property
+    def gap(self) -> str:
+        """Why no frame has been assessed for too long; "" while some are."""
+        return self._tracker.gap
+
     def stop(self) -> None:
         """End after the frame in hand."""
         self._stopping.set()

@@ -197,6 +197,10 @@ def test_nobody_looking_for_too_long_is_said_with_the_reason(theatre: Theatre) -
         theatre.show(36.0)
     assert theatre.told()[-1] == ("begin", "NOT_ASSESSED")
     assert "the runtime failed" in theatre.findings()[-1]["reason"]
+    assert "the runtime failed" in theatre.live.gap
+    theatre.look.trouble.clear()
+    theatre.show(36.0)
+    assert theatre.live.gap == ""
 
 
 def test_a_refused_bundle_is_not_assessed_and_says_why(theatre: Theatre) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.cli.status import _troubles
 from edge.ops import status
 from edge.ops.status import FILE, StatusFile
 from tests.fakes.clock import FakeClock
@@ -26,3 +27,20 @@ def test_a_status_that_cannot_be_written_is_said_and_stops_nothing(
     assert not (tmp_path / FILE).exists()
     file.write(stopped=True)
     assert json.loads((tmp_path / FILE).read_bytes())["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "told"),
+    [
+        ("online", "", ["gate on or: no frame of or was assessed: the runtime failed"]),
+        ("offline", "no route", ["source or is offline: no route"]),
+        ("disabled", "the site has turned it off", []),
+    ],
+)
+def test_a_camera_that_is_online_and_at_which_nobody_can_look_is_not_well(
+    state: str, why: str, told: list[str]
+) -> None:
+    not_assessed = {"gate on or": "no frame of or was assessed: the runtime failed"}
+    source = {"name": "or", "state": state, "why": why, "not_assessed": not_assessed}
+    document = {"broker": True, "stages": [], "models": [], "sources": [source], "disk_free_mb": 9000}
+    assert list(_troubles(document, 100)) == told
