@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 
 import typer
@@ -27,7 +28,8 @@ def run(config: Path, source: str, out: Path) -> int:
         typer.echo(f"no picture: {answer['why']}", err=True)
         return 1
     try:
-        out.write_bytes(base64.b64decode(answer["png"]))
+        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(base64.b64decode(answer["png"]))
     except OSError as trouble:
         raise StorageFullError(f"{out}: cannot be written: {trouble.strerror}") from trouble
     typer.echo(f"written: {out}", err=True)

@@ -110,17 +110,17 @@ class StreamSeen:
     Attributes:
         source: Name of the source.
         event_id: UUIDv7; the same in every finding about this event.
-        phase: `begin`; `change` of what is said; `summary` while nothing changes; `end`.
+        phase: `begin`; `summary` while nothing changes; `end`. What changes ends one event, begins another.
         began_at_ns: UTC.
         frames: How many frames the event rests on so far.
-        lost: Frames of the source given up since the event began, by reason.
+        lost: Frames of the source given up since the event's first finding, by reason.
         timed_by: Where the time of the newest frame comes from; None where there was no frame.
         calibration: Of a thermal source, else None.
     """
 
     source: str
     event_id: str
-    phase: Literal["begin", "change", "summary", "end"]
+    phase: Literal["begin", "summary", "end"]
     began_at_ns: int
     frames: int
     lost: Mapping[str, int] = field(default_factory=dict)

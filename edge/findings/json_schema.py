@@ -122,14 +122,14 @@ def _definitions() -> dict[str, Any]:
                 {"type": "string", "pattern": _UUID7}, "UUIDv7; the same in each finding about this event."
             ),
             phase=_says(
-                {"enum": ["begin", "change", "summary", "end"]},
-                "begin, change of what is said, summary while nothing changes, end.",
+                {"enum": ["begin", "summary", "end"]},
+                "begin, summary while nothing changes, end; what changes ends one event and begins another.",
             ),
             began_at=_says({"type": "string", "pattern": _INSTANT}, "UTC."),
             frames={"type": "integer", "minimum": 0, "description": "Frames the event rests on so far."},
             lost=_says(
                 {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
-                "Frames given up since the event began, by reason.",
+                "Frames given up since the event's first finding, by reason.",
             ),
             timed_by=_says(
                 {"enum": ["stream", "arrival", None]},

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from edge.domain.finding import Code, Observation, Verdict
 
-Phase = Literal["begin", "change", "summary", "end"]
+Phase = Literal["begin", "summary", "end"]
 Key = tuple[str, str]  # code value and segment
 UNSTEADY = "the verdict changes from frame to frame, none of them lasts"
 
@@ -49,7 +49,7 @@ class Said:
 
     Attributes:
         event_id: The same for everything said about the event.
-        phase: `begin`, `change`, `summary`, `end`.
+        phase: `begin`, `summary`, `end`.
         revision: Counts what is said about the event, from 1.
         observation: As of now.
         began_utc_ns: When the event began.
@@ -156,17 +156,20 @@ class Tracker:
         things = self._things.get((code.value, segment))
         return is_stated or (things is not None and bool(things.events))
 
-    def update(self, observations: Sequence[Observation], *, now_ns: int) -> tuple[Said, ...]:
+    def update(
+        self, observations: Sequence[Observation], *, now_ns: int, answered_ns: int | None = None
+    ) -> tuple[Said, ...]:
         """Take in what one assessed frame shows.
 
         Args:
             observations: Of one frame, in source pixels.
             now_ns: Monotonic time of that frame.
+            answered_ns: When it was assessed: from here on a gap is measured; left out: `now_ns`.
 
         Returns:
             What has to be said now, ends before beginnings.
         """
-        self._assessed_ns = now_ns
+        self._assessed_ns = now_ns if answered_ns is None else answered_ns
         said: list[Said] = []
         if self._gap is not None:
             said.append(self._gap.say("end", now_ns))

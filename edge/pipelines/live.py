@@ -216,7 +216,7 @@ class Live:
         now_ns = self._clock.monotonic_ns()
         captured_ns = min(frame.captured_at_ns, now_ns)  # what is ahead of now must not put off the gap
         self.latency_ms.add((now_ns - captured_ns) / 1e6)
-        said = self._tracker.update(looked.observations, now_ns=captured_ns)
+        said = self._tracker.update(looked.observations, now_ns=captured_ns, answered_ns=now_ns)
         for onlooker in self._onlookers:
             onlooker.assessed(frame, looked)
         timed = Looked(

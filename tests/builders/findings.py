@@ -64,7 +64,7 @@ def live_finding(**changes: Any) -> Finding:
     seen = StreamSeen(
         source="thermo",
         event_id=uuid7(clock),
-        phase="change",
+        phase="summary",
         began_at_ns=1_700_000_000_000_000_000,
         frames=81,
         lost={"newest wins": 3},

@@ -108,6 +108,17 @@ def test_a_gap_is_not_assessed_and_ends_with_the_next_frame() -> None:
     assert told(back) == [("event 2", "end", "NOT_ASSESSED"), ("event 3", "begin", "PRESENT")]
 
 
+def test_a_slow_answer_is_no_gap() -> None:
+    one = tracker()
+    said: list[Said] = []
+    for number in range(10):  # each frame is answered 1.5 s after it was captured
+        captured_ns = number * SECOND * 3 // 2
+        answered_ns = captured_ns + SECOND * 3 // 2
+        said += one.update([state(Verdict.PRESENT)], now_ns=captured_ns, answered_ns=answered_ns)
+        said += one.idle(now_ns=answered_ns + SECOND, reason="slow")
+    assert {each.observation.verdict for each in said} == {Verdict.PRESENT}
+
+
 def test_a_source_that_never_shows_anything_is_not_assessed() -> None:
     one = tracker()
     assert one.idle(now_ns=7 * SECOND, reason="refused") == ()
