@@ -54,9 +54,10 @@ class Row:
         return "" if first is None else f"{first['value']:.4g} {first['unit']}"
 
     def reason(self) -> str:
-        """Return why something was not assessed, each reason once; of a live source the newest one."""
-        reasons = list(dict.fromkeys(f["reason"] for f in self.findings if f["reason"]))
-        return "; ".join(reasons[-1:] if self.must_be_assessed else reasons)
+        """Return why something was not assessed, each reason once; of devices that of the newest finding."""
+        meant = [f for f in self.findings if f["verdict"] == self.verdict()] if self.must_be_assessed else []
+        reasons = dict.fromkeys(f["reason"] for f in meant[-1:] or self.findings if f["reason"])
+        return "; ".join(reasons)
 
 
 class Board:
