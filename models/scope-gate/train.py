@@ -12,6 +12,7 @@ import copy
 import json
 import math
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -179,12 +180,7 @@ class Run:
     @torch.no_grad()
     def _follow(self) -> None:
         decay = min(EMA_DECAY, (self.progress.step + 1) / (self.progress.step + 10))
-        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
-        for average, current in pairs:
-            if average.dtype.is_floating_point:
-                average.lerp_(current, 1 - decay)
-            else:
-                average.copy_(current)
+        torch._foreach_lerp_(_numbers(self.average), _numbers(self.network), 1 - decay)
 
     def save(self, folder: Path) -> None:
         """The average is the network to export."""
@@ -205,6 +201,11 @@ class Run:
             part.load_state_dict(
                 torch.load(folder / f"{name}.pt", map_location=self.device, weights_only=True)
             )
+
+
+def _numbers(network: ScopeNet) -> list[Tensor]:
+    """Weights, and the means and variances of batch norms; not the count of batches that these saw."""
+    return [part for part in network.state_dict().values() if part.dtype.is_floating_point]
 
 
 def learning_rate(share: float, step: int, *, peak: float) -> float:
@@ -295,7 +296,8 @@ def main() -> None:
     if settings.keep and (settings.keep / "inside.npy").exists():
         bank.restore(settings.keep)
     context = multiprocessing.get_context("fork" if device.type == "cpu" else "spawn")
-    with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
+    # Whoever draws steps back for whoever learns: else the one thread that feeds the device starves.
+    with ProcessPoolExecutor(settings.workers, context, initializer=os.nice, initargs=(10,)) as pool:
         watched = {
             family: tuple(torch.from_numpy(part).to(device) for part in seen)
             for family, seen in zip(held_out.FAMILIES, pool.map(draw_family, held_out.FAMILIES), strict=True)
