@@ -44,6 +44,7 @@ from edge.kit.clock import SystemClock
 from edge.kit.files import free_bytes
 from edge.kit.journal import Entry, Journal
 from edge.kit.log import Log, to_stderr
+from edge.kit.memory import give_back, keep_memory_plain
 from edge.kit.mqtt import MqttSession
 from edge.kit.recent import Recent
 from edge.kit.stage import Stage
@@ -76,6 +77,7 @@ def run(config: Config) -> int:
         EdgeError: It cannot start: a port is taken, the journal is in use, a secret is missing.
     """
     to_stderr(level=config.log_level)
+    keep_memory_plain()
     return Appliance(config, SystemClock()).run()
 
 
@@ -295,6 +297,7 @@ class Appliance:
             if self._clock.monotonic_ns() >= sweep_ns:
                 sweep_ns = self._clock.monotonic_ns() + round(SWEEP_S * 1e9)
                 self._sweep(journal)
+                give_back()
             status.write()
             self._stopping.wait(self._config.health.period_s)
 
