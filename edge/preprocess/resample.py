@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -99,11 +99,31 @@ class _Planes:
 
 def _resize(plane: Plane, shrink_j: float, shrink_i: float) -> Plane:
     if max(shrink_j, shrink_i) <= AREA_ABOVE:
-        resized = cv2.resize(plane, None, fx=1 / shrink_i, fy=1 / shrink_j, interpolation=cv2.INTER_LINEAR)
-    else:
-        narrow = cv2.resize(plane, None, fx=1 / shrink_i, fy=1, interpolation=_manner(shrink_i))
-        resized = cv2.resize(narrow, None, fx=1, fy=1 / shrink_j, interpolation=_manner(shrink_j))
-    return resized  # type: ignore[return-value]  # cv2 keeps the dtype; its stub does not say so
+        return _scaled(plane, shrink_j, shrink_i, cv2.INTER_LINEAR)
+    narrow = _scaled(plane, 1.0, shrink_i, _manner(shrink_i))
+    return _scaled(narrow, shrink_j, 1.0, _manner(shrink_j))
+
+
+def _scaled(plane: Plane, shrink_j: float, shrink_i: float, manner: int) -> Plane:
+    size = tuple(round(n / factor) for n, factor in zip(plane.shape, (shrink_j, shrink_i), strict=True))
+    if size == plane.shape and (shrink_j, shrink_i) != (1.0, 1.0):
+        return _interpolated(plane, shrink_j, shrink_i)  # cv2 would copy: it looks at the sizes alone
+    kept = cv2.resize(plane, None, fx=1 / shrink_i, fy=1 / shrink_j, interpolation=manner)
+    return cast(Plane, kept)  # cv2 keeps the dtype; its stub does not say so
+
+
+def _interpolated(plane: Plane, shrink_j: float, shrink_i: float) -> Plane:
+    """Interpolate linearly on a grid of as many points, a little wider or narrower."""
+    values = plane.astype(np.float32, copy=False)
+    for axis, shrink in enumerate((shrink_j, shrink_i)):
+        n = values.shape[axis]
+        at = np.clip((np.arange(n) + 0.5) * shrink - 0.5, 0.0, n - 1.0)
+        first = np.minimum(at.astype(np.intp), max(n - 2, 0))
+        share = (at - first).astype(np.float32)
+        share = share[:, None] if axis == 0 else share
+        after = np.minimum(first + 1, n - 1)
+        values = values.take(first, axis) * (1 - share) + values.take(after, axis) * share
+    return np.rint(values).astype(np.int16) if plane.dtype == np.int16 else values
 
 
 def _manner(shrink: float) -> int:

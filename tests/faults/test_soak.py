@@ -94,7 +94,7 @@ def balances(stage: Mapping[str, Any]) -> bool:
 @pytest.mark.parametrize(
     ("minutes", "head_every_s", "settled_s", "slope_max"),
     [
-        pytest.param(0.6, 15.0, 20.0, 100.0, id="in short"),  # too short for a slope that means much
+        pytest.param(0.4, 12.0, 12.0, 100.0, id="in short"),  # too short for a slope that means much
         pytest.param(10.0, 30.0, 120.0, 1.0, id="ten minutes", marks=pytest.mark.proof),
     ],
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from tests.builders.bundles import write_bundle
@@ -74,13 +74,14 @@ def test_containers_are_told_apart_by_their_content(place: Path, tmp_path: Path)
 
 def test_videos_that_are_cut_off_or_damaged_are_2_and_named(place: Path, tmp_path: Path) -> None:
     whole = {path.name: path.read_bytes() for path in place.glob("*.*") if path.is_file()}
-    hole = os.urandom(1500)
+    noise = np.random.default_rng(1)
+    hole = noise.bytes(1500)
     broken = {
         "cut.mp4": (whole["bars.mp4"][:-4000], "no video that can be opened"),
         "cut.mkv": (whole["light.mkv"][: len(whole["light.mkv"]) // 2], "cut off after "),
         "cut.avi": (whole["bars.avi"][: len(whole["bars.avi"]) // 2], "it announces 30"),
         "holed.ts": (whole["bars.ts"][:9000] + hole + whole["bars.ts"][10_500:], "could not be decoded"),
-        "noise.mov": (os.urandom(5000), "no video that can be opened"),
+        "noise.mov": (noise.bytes(5000), "no video that can be opened"),
         "empty.mp4": (b"", "no video that can be opened"),
         "program.ts": (b"export const x = 1;\n" * 50, "not recognised: "),
     }

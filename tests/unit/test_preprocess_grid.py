@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,6 +28,15 @@ def trilinear(source: Volume, result: Volume) -> np.ndarray:
     return ndimage.map_coordinates(
         source.voxels.astype(np.float64), at, order=1, mode="nearest", prefilter=False
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_a_grid_that_keeps_its_size_is_resampled_all_the_same(dtype: Any) -> None:
+    noise = np.random.default_rng(1).normal(0, 300, (4, 40, 50)).astype(dtype, copy=False)
+    grid = volume(noise, spacing_mm=(1.0, 0.99, 1.01))
+    result = resample(grid, spacing_mm=1.0)
+    assert result.voxels.shape == noise.shape
+    assert np.abs(result.voxels - trilinear(grid, result)).max() < 1.01
 
 
 @given(grids(), st.floats(0.5, 6.0), st.integers(0, 1000))
