@@ -148,12 +148,14 @@ def text_of(path: Path) -> str:
 
 
 HOMES = {
-    "onnxruntime": ("edge/inference/",),
+    "cryptography": ("edge/bundles/", "edge/demo/"),
+    "onnx": ("edge/bundles/", "edge/workshop/"),
+    "onnxruntime": ("edge/inference/", "edge/workshop/"),
     "openvino": ("edge/inference/",),
     "paho": ("edge/kit/mqtt",),
     "pynetdicom": ("edge/sources/dicom", "edge/sinks/dicom", "edge/simulate/scu.py"),
-    "pydantic": ("edge/config/", "edge/bundles/"),
-    "pydantic_core": ("edge/config/", "edge/bundles/"),
+    "pydantic": ("edge/config/", "edge/bundles/", "edge/workshop/"),
+    "pydantic_core": ("edge/config/", "edge/bundles/", "edge/workshop/"),
     "pydicom": ("edge/formats/", "edge/studies/", "edge/simulate/"),
     "nibabel": ("edge/formats/nifti.py",),
     "typer": ("edge/cli/",),
