@@ -219,7 +219,7 @@ def open_session(bundle: Bundle, form: Form, *, threads: int, gives_way: bool = 
     Args:
         bundle: Whose files are in order.
         form: One that it has.
-        threads: On the CPU.
+        threads: On the CPU; with OpenVINO only what gives way may have more than one.
         gives_way: Its threads leave the cores to live networks first.
 
     Raises:

@@ -24,6 +24,10 @@ def give_way(opening: Callable[[], Made]) -> Made:
     while it holds the interpreter's lock would hold up everybody on a busy machine. For the same reason
     networks are asked from ordinary threads.
 
+    The threads of ONNX Runtime belong to one network. OpenVINO has one pool of workers in each process: the
+    first network that needs one starts it, later ones use it as it is. So nobody but imaging may open an
+    OpenVINO network with more than one thread; `OpenVinoSession` holds to that.
+
     Args:
         opening: Makes the runtime start its threads, or the one that will start the others.
 

@@ -26,12 +26,15 @@ TYPES: Final = {"float32": "f32", "uint8": "u8"}
 class OpenVinoSession:
     """A compiled network with one request; one caller at a time.
 
+    A network with one thread has it for itself. Those with more share one pool in each process, whose threads
+    stay what the first of them made of them: so all of them give way (docs/decisions/two-lanes.md).
+
     Args:
         network: The ONNX file's bytes.
         name: Names the network in errors.
         wiring: By which names and types the graph is addressed.
         hint: Precision of the arithmetic where the graph says float: `f32` or `bf16`.
-        threads: On the CPU.
+        threads: On the CPU; only a network that gives way may have more than one.
         gives_way: Its threads, of which none is the caller's, leave the cores to others first.
 
     Raises:
@@ -51,6 +54,7 @@ class OpenVinoSession:
         threads: int,
         gives_way: bool = False,
     ) -> None:
+        assert threads == 1 or gives_way, f"{name}: {threads} threads would not give way, nor later ones"
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,

@@ -15,11 +15,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundles.store import Bundle, find, load
+from edge.inference import background
 from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.inference.lanes import TurnTaking
@@ -98,16 +100,22 @@ def _lanes(pictures: Bundle, volumes: Bundle) -> Iterator[tuple[Sequence[Session
 def _side_by_side(pictures: Bundle, volumes: Bundle) -> Iterator[tuple[Sequence[Session], Session]]:
     """What runtimes do by themselves: a session for each network with all cores, at one priority."""
     lock = threading.Lock()
-    live = TurnTaking(open_session(pictures, LIVE, threads=CORES), lambda _: lock)
-    yield [live] * CALLERS, open_session(volumes, IMAGING, threads=CORES)
+    live = TurnTaking(_opened_with_all_cores(pictures, LIVE), lambda _: lock)
+    yield [live] * CALLERS, _opened_with_all_cores(volumes, IMAGING)
 
 
 @contextmanager
 def _one_queue(pictures: Bundle, volumes: Bundle) -> Iterator[tuple[Sequence[Session], Session]]:
     """A server that takes one request after the other."""
     lock = threading.Lock()
-    live = TurnTaking(open_session(pictures, LIVE, threads=CORES), lambda _: lock)
-    yield [live] * CALLERS, TurnTaking(open_session(volumes, IMAGING, threads=CORES), lambda _: lock)
+    live = TurnTaking(_opened_with_all_cores(pictures, LIVE), lambda _: lock)
+    yield [live] * CALLERS, TurnTaking(_opened_with_all_cores(volumes, IMAGING), lambda _: lock)
+
+
+def _opened_with_all_cores(bundle: Bundle, form: Form) -> Session:
+    """Open a network that gives way by nothing."""
+    with patch.object(background, "NICENESS", 0):
+        return open_session(bundle, form, threads=CORES, gives_way=True)
 
 
 WAYS = {"lanes": _lanes, "side by side": _side_by_side, "one queue": _one_queue}

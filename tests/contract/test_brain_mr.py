@@ -61,7 +61,7 @@ def fp32(bundle: Bundle) -> Iterator[VolumeSegmenter]:
 
 
 def model_of(bundle: Bundle, form: Form) -> VolumeSegmenter:
-    session = open_session(bundle, form, threads=2)
+    session = open_session(bundle, form, threads=2, gives_way=True)
     return VolumeSegmenter(
         manifest(bundle), session=session, stamp=stamp_of(bundle, form, session), clock=SystemClock()
     )
