@@ -21,6 +21,7 @@ from edge.cli import validation, validation_page
 from edge.cli.labelled_frames import LabelledFile, find_files, read_frames
 from edge.cli.validation import Judged
 from edge.cli.validation_page import Subject
+from edge.domain.answer import Scores
 from edge.domain.errors import BundleRejectedError, FormatError, StorageFullError, UnsupportedError
 from edge.domain.ports import PictureModel
 from edge.inference.engine import Engine
@@ -112,7 +113,8 @@ def _judged(files: Sequence[LabelledFile], model: PictureModel, *, per_second: f
                 name, label = seen.setdefault(digest, (frame.name, file.label))
                 if label != file.label:
                     raise FormatError(f"{frame.name} shows the same as {name}, and lies on the other side")
-                scores = model.classify(frame.picture, deadline_s=DEADLINE_S)
+                scores = model.look(frame.picture, deadline_s=DEADLINE_S)
+                assert isinstance(scores, Scores), "a model that classifies answers with scores"
                 score = scores.of(PRESENT_CLASS)
                 frames.append(Judged(name=frame.name, file=file.name, label=file.label, score=score))
         except FormatError as trouble:

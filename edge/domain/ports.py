@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.domain.answer import Estimates, Scores
+from edge.domain.answer import Estimates, PictureAnswer
 from edge.domain.finding import Envelope, ModelStamp
 from edge.domain.frame import Frame, Picture
 from edge.domain.image import Segmentation, Volume
@@ -66,14 +66,14 @@ class FrameSource(Protocol):
 
 
 class PictureModel(Protocol):
-    """A network that judges a whole picture, ready to answer."""
+    """A network that looks at pictures, ready to answer; which kind of answer it gives is its task's."""
 
     @property
     def stamp(self) -> ModelStamp:
         """Which weights speak, and on what."""
 
-    def classify(self, picture: Picture, *, deadline_s: float) -> Scores:
-        """Score the classes; trouble is an exception.
+    def look(self, picture: Picture, *, deadline_s: float) -> PictureAnswer:
+        """Say what a picture shows, in pixels of the picture; trouble is an exception, never an empty answer.
 
         Raises:
             PictureRejectedError: The picture is not something the model can honestly work on.

@@ -90,7 +90,7 @@ class PictureClassifier:
         self._clock = clock
         self._pool = Pool([(session, Canvas(manifest)) for session in sessions], name=manifest.name)
 
-    def classify(self, picture: Picture, *, deadline_s: float) -> Scores:
+    def look(self, picture: Picture, *, deadline_s: float) -> Scores:
         """Score the classes; trouble is an exception.
 
         Raises:

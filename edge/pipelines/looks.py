@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from edge.domain.answer import Scores
 from edge.domain.errors import InferenceError
 from edge.domain.finding import Code, ModelStamp
 from edge.domain.frame import Frame, Thermogram
@@ -57,7 +58,8 @@ class PictureLook:
             raise InferenceError(self._station.refusal)
         if isinstance(frame.content, Thermogram):
             raise InferenceError(f"a thermogram of {frame.source}, {manifest.name} takes colour pictures")
-        scores = model.classify(frame.content, deadline_s=self._deadline_s)
+        scores = model.look(frame.content, deadline_s=self._deadline_s)
+        assert isinstance(scores, Scores), f"{manifest.name}: a model that classifies answers with scores"
         code = manifest.policy.looked_for.code()
         said = pictures.judge(scores, manifest.policy, is_present=is_present(code, ""))
         return Looked(observations=(said,), latency_ms=scores.latency_ms)

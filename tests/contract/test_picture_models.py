@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from edge.bundles.store import load
+from edge.domain.answer import Scores
 from edge.domain.errors import (
     BundleRejectedError,
     DeadlineExceededError,
     InferenceError,
     PictureRejectedError,
 )
+from edge.domain.frame import Picture
 from edge.domain.ports import PictureModel
 from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
@@ -53,9 +55,15 @@ def model(kind: tuple[str, str], tmp_path: Path) -> Iterator[PictureModel]:
         yield engine.picture_model("brightness")
 
 
+def scores_of(model: PictureModel, picture: Picture) -> Scores:
+    answer = model.look(picture, deadline_s=30)
+    assert isinstance(answer, Scores)
+    return answer
+
+
 def test_the_scores_are_those_of_the_network(model: PictureModel, kind: tuple[str, str]) -> None:
     for brightness in (0, 100, 255):
-        answer = model.classify(FakePicture.grey(brightness), deadline_s=30)
+        answer = scores_of(model, FakePicture.grey(brightness))
         assert answer.names == ("dark", "bright")
         wanted = bright_score(brightness / 255, decoder=kind[0])
         assert answer.of("bright") == pytest.approx(wanted, abs=0.02)
@@ -64,7 +72,7 @@ def test_the_scores_are_those_of_the_network(model: PictureModel, kind: tuple[st
 
 
 def test_a_model_says_how_long_each_stage_took(model: PictureModel) -> None:
-    latency_ms = model.classify(FakePicture.grey(9), deadline_s=30).latency_ms
+    latency_ms = model.look(FakePicture.grey(9), deadline_s=30).latency_ms
     assert list(latency_ms) == ["preprocess", "infer", "decode"]
     assert min(latency_ms.values()) > 0
 
@@ -79,20 +87,20 @@ def test_a_model_says_which_weights_speak(model: PictureModel) -> None:
 def test_pictures_of_changing_shape_follow_each_other(model: PictureModel, kind: tuple[str, str]) -> None:
     for shape in ((90, 160), (160, 90), (SIDE_PX, SIDE_PX), (1080, 1920), (90, 160)):
         picture = FakePicture.grey(77, height_px=shape[0], width_px=shape[1])
-        answer = model.classify(picture, deadline_s=30)
+        answer = scores_of(model, picture)
         assert answer.of("bright") == pytest.approx(bright_score(77 / 255, decoder=kind[0]), abs=0.02)
 
 
 def test_no_time_is_an_error_and_not_a_score(model: PictureModel) -> None:
     with pytest.raises(DeadlineExceededError, match="not done in the 0 s it was given"):
-        model.classify(FakePicture.grey(9), deadline_s=0)
-    assert model.classify(FakePicture.grey(9), deadline_s=30).names
+        model.look(FakePicture.grey(9), deadline_s=0)
+    assert scores_of(model, FakePicture.grey(9)).names
 
 
 def test_what_is_no_picture_is_refused_and_the_next_one_is_not(model: PictureModel) -> None:
     with pytest.raises(PictureRejectedError, match="picture is 1000 x 2 px"):
-        model.classify(FakePicture.grey(9, height_px=2, width_px=1000), deadline_s=30)
-    assert model.classify(FakePicture.grey(9), deadline_s=30).names
+        model.look(FakePicture.grey(9, height_px=2, width_px=1000), deadline_s=30)
+    assert scores_of(model, FakePicture.grey(9)).names
 
 
 def test_callers_from_several_threads_each_get_their_own_answer(
@@ -100,9 +108,7 @@ def test_callers_from_several_threads_each_get_their_own_answer(
 ) -> None:
     levels = list(range(0, 250, 10))
     with ThreadPoolExecutor(4) as callers:
-        answers = list(
-            callers.map(lambda level: model.classify(FakePicture.grey(level), deadline_s=30), levels)
-        )
+        answers = list(callers.map(lambda level: scores_of(model, FakePicture.grey(level)), levels))
     for level, answer in zip(levels, answers, strict=True):
         wanted = bright_score(level / 255, decoder=kind[0])
         assert answer.of("bright") == pytest.approx(wanted, abs=0.02)

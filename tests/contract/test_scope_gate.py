@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge.bundles.picture_classification import PictureClassification
 from edge.bundles.store import Bundle, load
+from edge.domain.answer import Scores
 from edge.domain.ports import PictureModel
 from edge.findings.gate import Gate, GateRules, LocalValidation
 from edge.inference.admission import Form, open_session, stamp_of
@@ -107,7 +108,9 @@ def models(bundle: Bundle, manifest: PictureClassification) -> Iterator[dict[str
 
 
 def inside(model: PictureModel, pixels: Pixels) -> float:
-    return model.classify(Shown(pixels), deadline_s=DEADLINE_S).of("inside")
+    answer = model.look(Shown(pixels), deadline_s=DEADLINE_S)
+    assert isinstance(answer, Scores)
+    return answer.of("inside")
 
 
 @pytest.mark.parametrize("name", ["int8", "int8 in OpenVINO"])
