@@ -16,6 +16,7 @@ from edge.domain.frame import Frame
 from edge.domain.ports import Clock
 from edge.sources.camera_decoder import STRICT
 from edge.sources.camera_picture import Scaler, VideoPicture
+from edge.sources.frame_files import Fingerprint, present
 from edge.sources.live_books import LiveBooks
 
 FILE_BYTES_MAX = 64 << 20
@@ -23,8 +24,6 @@ _POLL_MAX_S = 0.1
 _CODECS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png"}
 _ENDS = {"mjpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 _TAIL_BYTES = 32  # some cameras fill up behind the end
-
-Fingerprint = tuple[int, int]  # size in bytes, time of the last change in ns
 
 
 class FrameFolder:
@@ -78,9 +77,9 @@ class FrameFolder:
         Raises:
             SourceLostError: The folder cannot be read, or nothing appears in it any more.
         """
-        present = self._present()
+        here = present(self._path, _is_picture)
         if not (self._takes_present or self._has_begun):
-            self._through = present
+            self._through = here
         self._has_begun = True
         yield self._taken()
 
@@ -91,45 +90,31 @@ class FrameFolder:
     def _taken(self) -> Iterator[Frame]:
         last_ns = self._clock.monotonic_ns()
         while True:
-            present = self._present()
-            self._through = {name: seen for name, seen in self._through.items() if name in present}
-            self._growing = {name: seen for name, seen in self._growing.items() if name in present}
-            for name in sorted(name for name in present if present[name] != self._through.get(name)):
-                frame = self._look(name, present[name])
+            here = present(self._path, _is_picture)
+            self._through = {name: seen for name, seen in self._through.items() if name in here}
+            self._growing = {name: seen for name, seen in self._growing.items() if name in here}
+            for name in sorted(name for name in here if here[name] != self._through.get(name)):
+                frame = self._look(name, here[name])
                 if frame is not None:
                     yield frame
                     last_ns = self._clock.monotonic_ns()
             if self._clock.monotonic_ns() - last_ns > self._silence_s * 1e9:
                 raise SourceLostError(
-                    f"{self._path}: no new picture for {self._silence_s:g} s; {len(present)} files are there"
+                    f"{self._path}: no new picture for {self._silence_s:g} s; {len(here)} files are there"
                 )
             if self._stopping.wait(self._poll_s):
                 raise SourceLostError(f"{self._path}: we were told to stop")
-
-    def _present(self) -> dict[str, Fingerprint]:
-        try:
-            paths = [path for path in self._path.iterdir() if _is_picture(path)]
-        except OSError as trouble:
-            raise SourceLostError(f"{self._path}: cannot be read: {trouble.strerror}") from trouble
-        found = {}
-        for path in paths:
-            try:
-                status = path.stat()
-            except OSError:
-                continue  # it was taken away
-            found[path.name] = status.st_size, status.st_mtime_ns
-        return found
 
     def _look(self, name: str, seen: Fingerprint) -> Frame | None:
         """Return the frame in a file that is finished; None where it is not, or holds none."""
         path = self._path / name
         codec = _CODECS[path.suffix.lower()]
         try:
-            content = path.read_bytes() if seen[0] <= FILE_BYTES_MAX else b""
+            content = path.read_bytes() if seen.size_bytes <= FILE_BYTES_MAX else b""
         except OSError:
             return None  # it was taken away, or is not ours yet
         if (
-            seen[0] <= FILE_BYTES_MAX
+            seen.size_bytes <= FILE_BYTES_MAX
             and _ENDS[codec] not in content[-_TAIL_BYTES:]
             and not self._settled(name, seen)
         ):

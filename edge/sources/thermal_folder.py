@@ -16,13 +16,12 @@ from edge.domain.thermal import RawThermogram
 from edge.formats.thermal_files import read
 from edge.preprocess.thermal import thermogram
 from edge.preprocess.thermal_site import SiteCalibration
+from edge.sources.frame_files import Fingerprint, present
 from edge.sources.live_books import LiveBooks
 from edge.sources.thermal import is_picture
 
 OVERTAKEN = "a newer file came"
 _POLL_MAX_S = 0.1
-
-Fingerprint = tuple[int, int, int]  # time of the last change in ns, size in bytes, inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +84,9 @@ class ThermalFolder:
         Raises:
             SourceLostError: The folder cannot be read, or nothing appears in it any more.
         """
-        present = self._present()
+        here = present(self._path, is_picture)
         if not self._takes_present and not self._through:
-            self._through = present
+            self._through = here
         yield self._taken()
 
     def interrupt(self) -> None:
@@ -109,18 +108,16 @@ class ThermalFolder:
 
     def _look(self) -> Frame | None:
         """Go through the folder once: the newest whole file is the frame, older ones are lost to it."""
-        present = self._present()
-        self._through = {name: seen for name, seen in self._through.items() if name in present}
+        here = present(self._path, is_picture)
+        self._through = {name: seen for name, seen in self._through.items() if name in here}
         now_ns = self._clock.monotonic_ns()
-        new = [name for name in present if present[name] != self._through.get(name)]
+        new = [name for name in here if here[name] != self._through.get(name)]
         waiting = {name: self._waiting.get(name) for name in new}
         self._waiting = {
-            name: seen
-            if seen is not None and seen.fingerprint == present[name]
-            else _Seen(present[name], now_ns)
+            name: seen if seen is not None and seen.fingerprint == here[name] else _Seen(here[name], now_ns)
             for name, seen in waiting.items()
         }
-        newest_first = sorted(new, key=lambda name: (present[name][0], name), reverse=True)
+        newest_first = sorted(new, key=lambda name: (here[name].changed_ns, name), reverse=True)
         for place, name in enumerate(newest_first):
             raw = self._picture(name, now_ns)
             if raw is not None:
@@ -128,20 +125,6 @@ class ThermalFolder:
                 if frame is not None:
                     return frame
         return None
-
-    def _present(self) -> dict[str, Fingerprint]:
-        try:
-            paths = [path for path in self._path.iterdir() if is_picture(path)]
-        except OSError as trouble:
-            raise SourceLostError(f"{self._path}: cannot be read: {trouble.strerror}") from trouble
-        found = {}
-        for path in paths:
-            try:
-                status = path.stat()
-            except OSError:
-                continue  # it was taken away
-            found[path.name] = status.st_mtime_ns, status.st_size, status.st_ino
-        return found
 
     def _picture(self, name: str, now_ns: int) -> RawThermogram | None:
         """Return what a file holds; None while it is not whole, or where it never will be."""
