@@ -6,12 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self, TypeVar, assert_never
+from typing import Self, TypeVar
 
-from edge.bundles.picture_classification import PictureClassification
-from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.store import Bundle, find
-from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
@@ -19,14 +16,11 @@ from edge.inference.admission import RUN_S, Admission, Admitted, Form, Trial, op
 from edge.inference.deadline import Deadline
 from edge.inference.golden import Exam
 from edge.inference.lanes import Lanes, TurnTaking
-from edge.inference.pictures import PictureClassifier, read_picture_exam
 from edge.inference.session import Session
-from edge.inference.spectra import SpectraEstimator, read_spectra_exam
-from edge.inference.volumes import VolumeSegmenter, read_volume_exam
+from edge.inference.tasks import AnyModel, AnyPictureModel, AnySpectraModel, AnyVolumeModel, task_of
 from edge.kit.log import Log
 
-AnyModel = VolumeSegmenter | PictureClassifier | SpectraEstimator
-Kind = TypeVar("Kind", VolumeSegmenter, PictureClassifier, SpectraEstimator)
+Kind = TypeVar("Kind", AnyVolumeModel, AnyPictureModel, AnySpectraModel)
 
 
 class Engine:
@@ -110,29 +104,29 @@ class Engine:
         """Bundles that are not used, each with its reason."""
         return MappingProxyType(self._refusals)
 
-    def model(self, name: str) -> VolumeSegmenter:
+    def model(self, name: str) -> AnyVolumeModel:
         """Return a model of volumes that is ready.
 
         Raises:
             BundleRejectedError: Its bundle was refused, never asked for, or has another task.
         """
-        return self._ready(name, VolumeSegmenter)
+        return self._ready(name, AnyVolumeModel)
 
-    def picture_model(self, name: str) -> PictureClassifier:
+    def picture_model(self, name: str) -> AnyPictureModel:
         """Return a model of pictures that is ready.
 
         Raises:
             BundleRejectedError: Its bundle was refused, never asked for, or has another task.
         """
-        return self._ready(name, PictureClassifier)
+        return self._ready(name, AnyPictureModel)
 
-    def spectra_model(self, name: str) -> SpectraEstimator:
+    def spectra_model(self, name: str) -> AnySpectraModel:
         """Return a model of spectra that is ready.
 
         Raises:
             BundleRejectedError: Its bundle was refused, never asked for, or has another task.
         """
-        return self._ready(name, SpectraEstimator)
+        return self._ready(name, AnySpectraModel)
 
     def stamp(self, name: str) -> ModelStamp:
         """Return which weights of a bundle speak, whatever its task.
@@ -181,19 +175,11 @@ class Engine:
         Raises:
             BundleRejectedError: Its golden input proves nothing, or no form of it passes here.
         """
-        clock = self._clock
-        match bundle.manifest:
-            case VolumeSegmentation() as volumes:
-                admitted, stamp = self._admit(self._imaging, bundle, read_volume_exam(bundle, volumes))
-                return VolumeSegmenter(volumes, session=admitted.session, stamp=stamp, clock=clock)
-            case PictureClassification() as pictures:
-                sessions, stamp = self._admit_live(bundle, read_picture_exam(bundle, pictures))
-                return PictureClassifier(pictures, sessions=sessions, stamp=stamp, clock=clock)
-            case SpectraRegression() as spectra:
-                sessions, stamp = self._admit_live(bundle, read_spectra_exam(bundle, spectra, clock))
-                return SpectraEstimator(spectra, sessions=sessions, stamp=stamp, clock=clock)
-            case _:
-                assert_never(bundle.manifest)
+        task = task_of(bundle, self._clock)
+        if task.lane == "live":
+            return task.build(*self._admit_live(bundle, task.exam))
+        admitted, stamp = self._admit(self._imaging, bundle, task.exam)
+        return task.build([admitted.session], stamp)
 
     def _admit(self, admission: Admission, bundle: Bundle, exam: Exam) -> tuple[Admitted, ModelStamp]:
         admitted = admission.admit(bundle, exam)

@@ -43,6 +43,9 @@ class Exam(Protocol):
     def agreement(self, answers: list[NDArray[Any]]) -> Agreement:
         """Compare with what is right."""
 
+    def against(self, answers: list[NDArray[Any]]) -> Exam:
+        """Return the same questions with other answers as what is right: those of the reference here."""
+
 
 def read_arrays(bundle: Bundle, *names: str) -> list[NDArray[Any]]:
     """Read arrays of the golden npz of a bundle.

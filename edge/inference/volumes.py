@@ -160,6 +160,10 @@ class VolumeExam:
         )
         return Agreement({"union_dice": union, "label_dice": mean}, "" if is_enough else shortfall)
 
+    def against(self, answers: list[NDArray[Any]]) -> VolumeExam:
+        """Return the same pictures with other labels as what is right."""
+        return replace(self, labels=np.stack(answers).astype(np.uint8))
+
 
 def read_volume_exam(bundle: Bundle, manifest: VolumeSegmentation) -> VolumeExam:
     """Read the golden volumes of a bundle.
