@@ -15,7 +15,27 @@ from edge.config.fields import (
     Place,
     Secret,
     Section,
+    check_pauses,
 )
+
+# How every camera is opened, and opened again; not a section of their own, so that each keeps its order.
+OpenS = Annotated[
+    float, Field(ge=0.1, le=300, description="Seconds a camera may take until its first picture.")
+]
+SilenceS = Annotated[
+    float,
+    Field(
+        ge=0.1,
+        le=300,
+        description="Seconds without a picture after which a camera counts as lost and is opened again.",
+    ),
+]
+RetryMinS = Annotated[
+    float, Field(ge=0.01, le=3600, description="Shortest pause before it is opened again, in seconds.")
+]
+RetryMaxS = Annotated[
+    float, Field(ge=0.01, le=3600, description="Longest pause before it is opened again, in seconds.")
+]
 
 
 class PictureQuality(Section):
@@ -65,15 +85,8 @@ class CameraSource(Section):
     )
     password: Secret | None = Field(default=None, description="Where the password lies; left out: none.")
     loop: bool = Field(default=False, description="Whether a video file begins anew at its end.")
-    open_s: float = Field(
-        default=10.0, ge=0.1, le=300, description="Seconds a camera may take until its first picture."
-    )
-    silence_s: float = Field(
-        default=3.0,
-        ge=0.1,
-        le=300,
-        description="Seconds without a picture after which a camera counts as lost and is opened again.",
-    )
+    open_s: OpenS = 10.0
+    silence_s: SilenceS = 3.0
     snapshots: Literal["never", "gated"] = Field(
         default="never",
         description="Whether a person at the box may see its pictures; gated: while a gate is open.",
@@ -85,21 +98,14 @@ class CameraSource(Section):
     quality: PictureQuality = Field(
         default=PictureQuality(), description="When its picture counts as faulty."
     )
-    retry_min_s: float = Field(
-        default=0.5, ge=0.01, le=3600, description="Shortest pause before it is opened again, in seconds."
-    )
-    retry_max_s: float = Field(
-        default=30.0, ge=0.01, le=3600, description="Longest pause before it is opened again, in seconds."
-    )
+    retry_min_s: RetryMinS = 0.5
+    retry_max_s: RetryMaxS = 30.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if sum(way is not None for way in (self.url, self.device, self.path)) != 1:
             raise ValueError("wanted exactly one of url, device and path")
-        if self.retry_min_s > self.retry_max_s:
-            raise ValueError(
-                f"retry_min_s is {self.retry_min_s:g}, retry_max_s {self.retry_max_s:g}; wanted it not above"
-            )
+        check_pauses(self.retry_min_s, self.retry_max_s)
         if self.password is not None and self.username is None:
             raise ValueError("there is a password, but no username; wanted both")
         return self

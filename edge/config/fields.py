@@ -57,6 +57,16 @@ Modality = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,16}$")]
 PATTERNS_IN_WORDS[r"^[A-Z0-9]{2,16}$"] = "a DICOM modality in capitals, such as CT or MR"
 
 
+def check_pauses(retry_min_s: float, retry_max_s: float) -> None:
+    """Refuse pauses between attempts that could not grow.
+
+    Raises:
+        ValueError: The shortest is above the longest.
+    """
+    if retry_min_s > retry_max_s:
+        raise ValueError(f"retry_min_s is {retry_min_s:g}, retry_max_s {retry_max_s:g}; wanted it not above")
+
+
 class Section(BaseModel):
     """A part of the tree: strict types, no unknown keys, unchangeable once read."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge.config.fields import TOPIC_PATTERN, Host, Name, Place, Port, Secret, Section
+from edge.config.fields import TOPIC_PATTERN, Host, Name, Place, Port, Secret, Section, check_pauses
 from edge.config.pipelines import Pipeline
 from edge.config.sources import Source
 
@@ -161,10 +161,7 @@ class Mqtt(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.retry_min_s > self.retry_max_s:
-            raise ValueError(
-                f"retry_min_s is {self.retry_min_s:g}, retry_max_s {self.retry_max_s:g}; wanted it not above"
-            )
+        check_pauses(self.retry_min_s, self.retry_max_s)
         if self.password is not None and self.username is None:
             raise ValueError("there is a password, but no username; wanted both")
         return self

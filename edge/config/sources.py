@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from edge.config.cameras import CameraSource
 from edge.config.fields import AeTitle, Host, Modality, Name, Network, Place, Port, Secret, Section
+from edge.config.folders import FolderOptions
 from edge.config.spectral import HyperspectralSource, SpectrumSource
 from edge.config.thermal import ThermalSource
 
@@ -74,23 +75,11 @@ class DicomSource(Section):
     tls: DicomTls | None = Field(default=None, description="Left out: no TLS.")
 
 
-class FolderSource(Section):
+class FolderSource(FolderOptions):
     """A folder that is watched for files."""
 
     kind: Literal["folder"] = Field(
         description="`folder`: files that appear in a folder, and in folders in it."
-    )
-    name: Name = Field(description="Names this source in health, topics and logs; unique.")
-    path: Place = Field(description="The folder; made when it is not there.")
-    settle_s: float = Field(
-        default=2.0,
-        ge=0.05,
-        le=3600,
-        description="A file is taken when it has not grown or changed for this many seconds.",
-    )
-    after: Literal["keep", "remove"] = Field(
-        default="keep",
-        description="What becomes of a file once it is safely ours: it stays, or it is removed.",
     )
     nifti_modality: Modality | None = Field(
         default=None,

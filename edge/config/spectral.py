@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge.config.fields import Name, PartName, Place, Section
+from edge.config.fields import Name, PartName, Section
+from edge.config.folders import After, FolderOptions, SettleS
 
 
 def _told_apart(what: str, names: Iterable[str]) -> None:
@@ -22,19 +23,15 @@ def _told_apart(what: str, names: Iterable[str]) -> None:
         raise ValueError(f"{what} are called {', '.join(listed)}; wanted each name once")
 
 
-class HyperspectralSource(Section):
+class HyperspectralSource(FolderOptions):
     """A folder in which hyperspectral cubes appear; none of them is ever dropped."""
 
     kind: Literal["hyperspectral"] = Field(description="`hyperspectral`: ENVI, npz and TIFF cubes.")
-    name: Name = Field(description="Names this source in health, topics and logs; unique.")
-    path: Place = Field(description="The folder; made when it is not there.")
-    settle_s: float = Field(
+    settle_s: SettleS = Field(
         default=2.0,
-        ge=0.05,
-        le=3600,
         description="A cube is taken when its files have not grown or changed for this many seconds.",
     )
-    after: Literal["keep", "remove"] = Field(
+    after: After = Field(
         default="keep",
         description="What becomes of its files once they are safely ours; references always stay.",
     )
@@ -43,22 +40,10 @@ class HyperspectralSource(Section):
     )
 
 
-class SpectrumSource(Section):
+class SpectrumSource(FolderOptions):
     """A folder in which single spectra appear; none of them is ever dropped."""
 
     kind: Literal["spectrum"] = Field(description="`spectrum`: text, CSV, JCAMP-DX and SPC files.")
-    name: Name = Field(description="Names this source in health, topics and logs; unique.")
-    path: Place = Field(description="The folder; made when it is not there.")
-    settle_s: float = Field(
-        default=2.0,
-        ge=0.05,
-        le=3600,
-        description="A file is taken when it has not grown or changed for this many seconds.",
-    )
-    after: Literal["keep", "remove"] = Field(
-        default="keep",
-        description="What becomes of a file once it is safely ours: it stays, or it is removed.",
-    )
     measures: Literal["infrared", "raman", "reflectance"] | None = Field(
         default=None, description="What is measured there; a file's own word goes first."
     )

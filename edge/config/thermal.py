@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge.config.cameras import Pace
-from edge.config.fields import DEVICE_PATTERN, Fraction, Name, PartName, Place, Section
+from edge.config.cameras import OpenS, Pace, RetryMaxS, RetryMinS, SilenceS
+from edge.config.fields import DEVICE_PATTERN, Fraction, Name, PartName, Place, Section, check_pauses
 
 
 class PlanckScale(Section):
@@ -137,30 +137,16 @@ class ThermalSource(Section):
     calibration: ThermalCalibration = Field(
         default=ThermalCalibration(), description="What the site knows of its camera and its room."
     )
-    open_s: float = Field(
-        default=10.0, ge=0.1, le=300, description="Seconds a camera may take until its first picture."
-    )
-    silence_s: float = Field(
-        default=3.0,
-        ge=0.1,
-        le=300,
-        description="Seconds without a picture after which a camera counts as lost and is opened again.",
-    )
-    retry_min_s: float = Field(
-        default=0.5, ge=0.01, le=3600, description="Shortest pause before it is opened again, in seconds."
-    )
-    retry_max_s: float = Field(
-        default=30.0, ge=0.01, le=3600, description="Longest pause before it is opened again, in seconds."
-    )
+    open_s: OpenS = 10.0
+    silence_s: SilenceS = 3.0
+    retry_min_s: RetryMinS = 0.5
+    retry_max_s: RetryMaxS = 30.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if sum(way is not None for way in (self.device, self.folder, self.recording)) != 1:
             raise ValueError("wanted exactly one of device, folder and recording")
-        if self.retry_min_s > self.retry_max_s:
-            raise ValueError(
-                f"retry_min_s is {self.retry_min_s:g}, retry_max_s {self.retry_max_s:g}; wanted it not above"
-            )
+        check_pauses(self.retry_min_s, self.retry_max_s)
         return self
 
 
