@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from edge.bundles.edits import places
 from edge.bundles.picture_classification import PictureClassification
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.volume_segmentation import VolumeSegmentation
@@ -40,6 +41,7 @@ def parse(text: str, *, origin: str) -> Manifest:
     """
     try:
         document: Any = yaml.safe_load(text)
+        _refuse_unfinished(document, origin)
         return _kind_of(document, origin).model_validate_json(json.dumps(document))
     except yaml.YAMLError as error:
         raise BundleRejectedError(f"{origin}: not YAML: {error}") from error
@@ -48,6 +50,12 @@ def parse(text: str, *, origin: str) -> Manifest:
             raise BundleRejectedError(f"{origin}: holds what JSON cannot: {error}") from error
         problems = (_problem(wrong) for wrong in error.errors())
         raise BundleRejectedError(f"{origin}: {'; '.join(problems)}") from error
+
+
+def _refuse_unfinished(document: object, origin: str) -> None:
+    unfinished = "; ".join(f"{path}: {wanted}" for path, wanted in places(document))
+    if unfinished:
+        raise BundleRejectedError(f"{origin}: still to be filled in, each marked EDIT: {unfinished}")
 
 
 def _kind_of(document: object, origin: str) -> type[Manifest]:
