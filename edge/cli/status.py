@@ -113,6 +113,8 @@ def _lines(status: Status) -> Iterator[str]:
         for name, measured in source.get("capture_to_answer_ms", {}).items():
             told = ", ".join(f"{percentile} {ms:.0f} ms" for percentile, ms in measured.items())
             yield f"  {name}: {told or 'no frame yet'} from capture to answer"
+        for name, boxes in source.get("not_followed", {}).items():
+            yield f"  {name}: {boxes} boxes were not followed, there were too many at once"
     for model in status["models"]:
         how = "/".join(str(model[key]) for key in ("precision", "runtime", "provider") if model.get(key))
         version = model.get("version", "")

@@ -73,8 +73,8 @@ class OpenedSource:
     """One live source that runs.
 
     Attributes:
-        about: Name, kind, state and reason, how quickly each pipeline reads a frame of late, and which
-            assess nothing, and why, as of now.
+        about: Name, kind, state and reason, how quickly each pipeline reads a frame of late, which assess
+            nothing, and why, as of now, and how many boxes each did not follow.
         books: Of the source, and of each pipeline that looks at it.
         ask_to_stop: Tells them to stop, without waiting.
     """
@@ -140,6 +140,7 @@ def _open_source(
             "why": why,
             "capture_to_answer_ms": {live.name: live.latency_ms.percentiles() for live in lives},
             "not_assessed": {live.name: live.gap for live in lives if live.gap},
+            "not_followed": {live.name: live.not_followed for live in lives if live.not_followed},
         }
 
     def ask_to_stop() -> None:

@@ -133,11 +133,17 @@ class Tracker:
         self._gap: _Event | None = None
         self._assessed_ns: int | None = None
         self._overfull = 0
+        self._is_overfull = False
 
     @property
     def overfull(self) -> int:
         """How many boxes were not followed because there were too many at once."""
         return self._overfull
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether a box of the newest frame was not followed. Safe to ask from another thread."""
+        return self._is_overfull
 
     @property
     def gap(self) -> str:
@@ -181,8 +187,10 @@ class Tracker:
                 said += self._state(key, observation, now_ns)
             else:
                 boxed.setdefault(key, []).append(observation)
+        left_out = self._overfull
         for key, found in boxed.items():
             said += self._follow(key, found, now_ns)
+        self._is_overfull = self._overfull > left_out
         return (*said, *self._summaries(now_ns))
 
     def idle(self, *, now_ns: int, reason: str) -> tuple[Said, ...]:
@@ -202,6 +210,7 @@ class Tracker:
         ends = [event.say("end", now_ns) for event in self._said_events()]
         self._statements.clear()
         self._things.clear()
+        self._is_overfull = False
         self._gap = self._begun(self._unseen(reason), now_ns)
         return (*ends, self._gap.say("begin", now_ns))
 

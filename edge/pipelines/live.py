@@ -35,6 +35,7 @@ from edge.pipelines.stream_voice import StreamVoice
 STEP_S = 0.25  # longest wait before gaps, summaries and the stop are looked after
 STALE = "stale"
 AHEAD = "stamped ahead of now"
+OVERFULL = "more things at once than can be followed: of the rest nothing is said"
 
 _Answer = TypeVar("_Answer")
 
@@ -170,6 +171,11 @@ class Live:
         """Why no frame has been assessed for too long; "" while some are."""
         return self._tracker.gap
 
+    @property
+    def not_followed(self) -> int:
+        """How many boxes nothing was said of, since there were too many at once."""
+        return self._tracker.overfull
+
     def stop(self) -> None:
         """End after the frame in hand."""
         self._stopping.set()
@@ -183,6 +189,7 @@ class Live:
             taken=waiting.taken,
             dropped=dict(Counter(waiting.dropped) + Counter(worked.dropped)),
             held=waiting.held + between + worked.held,
+            note=worked.note or (OVERFULL if self._tracker.is_overfull else ""),
         )
 
     def work_once(self, *, timeout_s: float) -> bool:
@@ -238,13 +245,10 @@ class Live:
         if trouble:
             for onlooker in self._onlookers:
                 onlooker.missed(trouble)
-        reason = self._why_not()
+        because = self._look.refusal or trouble or self._last_trouble or "no frame came"
+        reason = f"no frame of {self._source} was assessed: {because}"
         said = self._tracker.idle(now_ns=self._clock.monotonic_ns(), reason=reason)
         self._say(said, None, Looked(observations=()))
-
-    def _why_not(self) -> str:
-        because = self._look.refusal or self._trouble() or self._last_trouble or "no frame came"
-        return f"no frame of {self._source} was assessed: {because}"
 
     def _say(self, said: Sequence[Said], frame: Frame | None, looked: Looked) -> None:
         """Put findings into the outbox; wait where the disk is full."""

@@ -50,6 +50,7 @@ class Warmth:
         self.refusal = ""
         self.score: float | None = None
         self.trouble: list[Exception] = []
+        self.boxes = 0
 
     def __call__(self, frame: Frame, *, is_present: IsPresent) -> Looked:
         for trouble in self.trouble:
@@ -57,7 +58,11 @@ class Warmth:
         assert isinstance(frame.content, Thermogram)
         verdict = [Verdict.ABSENT, Verdict.PRESENT][int(frame.content.celsius.mean() > 30)]
         observation = Observation(code=WARM, verdict=verdict, score=self.score)
-        return Looked(observations=(observation,), latency_ms={"measure": 0.5})
+        boxes = [
+            Observation(code=WARM, verdict=Verdict.PRESENT, box_px=(10.0 * number, 0.0, 5.0, 5.0))
+            for number in range(self.boxes)
+        ]
+        return Looked(observations=(observation, *boxes), latency_ms={"measure": 0.5})
 
 
 class Neighbour:
@@ -84,6 +89,7 @@ class Theatre:
         self.stage = Stage("live", clock)
         self.losses: dict[str, int] = {}
         self.trouble = ""
+        self.asked = 0
         self.neighbour = Neighbour()
         self.sequence = 0
         self.beat: Callable[[], None] = lambda: None
@@ -98,7 +104,7 @@ class Theatre:
             pace=PACE,
             age_max_ms=200.0,
             losses=lambda: self.losses,
-            trouble=lambda: self.trouble,
+            trouble=self.why_no_frames,
             onlookers=[self.neighbour],
             journal=journal,
             envelope=lambda finding, at_ns: self.envelope(finding, at_ns),
@@ -107,6 +113,10 @@ class Theatre:
             clock=clock,
             beat=lambda: self.beat(),
         )
+
+    def why_no_frames(self) -> str:
+        self.asked += 1
+        return self.trouble
 
     def show(self, celsius: float, *, age_s: float = 0.0) -> None:
         self.hand_over(celsius, age_s=age_s)
@@ -277,6 +287,24 @@ def test_the_books_agree_while_a_frame_is_worked_on(
 
     monkeypatch.setattr(theatre.waiting, "counts", then_work)
     assert theatre.live.health().balances
+
+
+def test_more_things_at_once_than_can_be_followed_are_told_of_in_health(theatre: Theatre) -> None:
+    theatre.look.boxes = PACE.things_max + 3
+    theatre.show(36.0)
+    assert "of the rest nothing is said" in theatre.live.health().note
+    assert theatre.live.not_followed == 3
+    theatre.look.boxes = PACE.things_max
+    theatre.show(36.0)
+    assert theatre.live.health().note == ""
+    assert theatre.live.not_followed == 3
+    assert theatre.live.health().balances
+
+
+def test_why_the_source_gives_no_frames_is_asked_once_a_frame(theatre: Theatre) -> None:
+    theatre.show(36.0)
+    theatre.show(36.0)
+    assert theatre.asked == 2
 
 
 def test_a_picture_that_cannot_be_trusted_shuts_the_gate_at_once(theatre: Theatre) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli.status import _troubles
+from edge.cli.status import _lines, _troubles
 from edge.ops import status
 from edge.ops.status import FILE, StatusFile
 from tests.fakes.clock import FakeClock
@@ -44,3 +44,9 @@ def test_a_camera_that_is_online_and_at_which_nobody_can_look_is_not_well(
     source = {"name": "or", "state": state, "why": why, "not_assessed": not_assessed}
     document = {"broker": True, "stages": [], "models": [], "sources": [source], "disk_free_mb": 9000}
     assert list(_troubles(document, 100)) == told
+
+
+def test_boxes_that_were_not_followed_are_told_of() -> None:
+    source = {"name": "or", "state": "online", "not_followed": {"hands on or": 12}}
+    document = {"broker": True, "models": [], "sources": [source], "disk_free_mb": 9000}
+    assert "  hands on or: 12 boxes were not followed, there were too many at once" in list(_lines(document))

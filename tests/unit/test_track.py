@@ -148,7 +148,12 @@ def test_more_things_than_can_be_followed_are_counted() -> None:
     one = tracker(Pace(settle_s=0, vanish_s=1.0, summary_s=10.0, gap_s=2.0, things_max=2))
     said = play(one, [[thing(0.0), thing(100.0), thing(200.0)]])
     assert [each.phase for each in said] == ["begin", "begin"]
-    assert one.overfull == 1
+    assert (one.overfull, one.is_overfull) == (1, True)
+    one.update([thing(0.0), thing(100.0)], now_ns=10**9)
+    assert (one.overfull, one.is_overfull) == (1, False)
+    one.update([thing(0.0), thing(100.0), thing(200.0)], now_ns=2 * 10**9)
+    one.idle(now_ns=9 * 10**9, reason="nobody looks")
+    assert (one.overfull, one.is_overfull) == (2, False)
 
 
 @pytest.mark.parametrize(
