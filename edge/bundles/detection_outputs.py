@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic import model_validator as check_all
 
 from edge.bundles.parts import CodeEntry, Part, Share, Words, check_names_differ
-from edge.bundles.picture_classification import PictureClass
+from edge.bundles.pictures import PictureClass
 
 Stride = Annotated[int, Field(ge=1, le=1024)]
 Strides = Annotated[tuple[Stride, ...], Field(min_length=1, max_length=8)]
@@ -88,13 +88,14 @@ class YoloxOutput(Overlapping):
     decoded: bool = Field(
         default=False, description="Whether boxes are cx, cy, w, h in pixels already; else relative to cells."
     )
-    scores_are: ScoreForm = Field(default="probabilities", description="Before or after the sigmoid.")
+    scores_are: ScoreForm = Field(description="Before or after the sigmoid.")
     confidence: Literal["product", "geometric-mean"] = Field(
         default="product", description="Of objectness and class: the thing's score."
     )
 
     @check_all(mode="after")
     def _outputs_are_complete(self) -> YoloxOutput:
+        _check_points(self.point_outputs, self.points)
         beside = (self.objectness, self.scores, *([self.point_outputs] if self.points else []))
         _check_one_form(self.tables, self.boxes, beside, strides=len(self.strides_px))
         return self
@@ -124,15 +125,19 @@ class YoloV8Output(Overlapping):
     unit: Literal["px", "relative"] = Field(
         default="px", description="Of decoded boxes and points: pixels of the input, or shares of its sides."
     )
+    cell_offset: Share = Field(
+        default=0.5, description="With `ltrb` and `dfl`: where in a cell its middle is, 0.5; 0: its corner."
+    )
     bins: int = Field(default=16, ge=2, le=64, description="Of each distribution, with `dfl`.")
     strides_px: Strides = Field(default=(8, 16, 32), description="Sides of the cells.")
-    scores_are: ScoreForm = Field(default="probabilities", description="Before or after the sigmoid.")
+    scores_are: ScoreForm = Field(description="Before or after the sigmoid.")
     unread_numbers: int = Field(
         default=0, ge=0, le=1024, description="At the end of each row of a table: coefficients of masks."
     )
 
     @check_all(mode="after")
     def _outputs_are_complete(self) -> YoloV8Output:
+        _check_points(self.point_outputs, self.points)
         beside = (self.scores, *([self.point_outputs] if self.points else []))
         _check_one_form(self.tables, self.boxes, beside, strides=len(self.strides_px))
         return self
@@ -165,7 +170,7 @@ class YoloV5Output(Overlapping):
     anchors_px: tuple[tuple[Shape, ...], ...] = Field(
         default=(), max_length=8, description="For raw forms: widths and heights for each stride."
     )
-    scores_are: ScoreForm = Field(default="probabilities", description="Before or after the sigmoid.")
+    scores_are: ScoreForm = Field(description="Before or after the sigmoid; in raw forms that of boxes, too.")
     unread_numbers: int = Field(
         default=0, ge=0, le=1024, description="At the end of each row: coefficients of masks."
     )
@@ -191,6 +196,11 @@ class YoloV5Output(Overlapping):
     def graph_outputs(self) -> tuple[str, ...]:
         """Names of all outputs that are read."""
         return self.tables
+
+
+def _check_points(outputs: tuple[str, ...], points: tuple[PointEntry, ...]) -> None:
+    if outputs and not points:
+        raise ValueError("point_outputs: there are no points")
 
 
 def _check_one_form(

@@ -68,7 +68,7 @@ class AnchorsOutput(Overlapping):
         default=(), max_length=16, description="Grids of given boxes, in the order of the outputs."
     )
     priors_px: tuple[tuple[float, float, Side, Side], ...] = Field(
-        default=(), max_length=100_000, description="Instead of levels: cx, cy, w, h of each given box."
+        default=(), max_length=20_000, description="Instead of levels: cx, cy, w, h of each given box."
     )
     cell_offset: Share = Field(
         default=0.5, description="Where in its cell a given box has its middle: 0 the corner, 0.5 the middle."
@@ -102,6 +102,8 @@ class AnchorsOutput(Overlapping):
     def _priors_are_given(self) -> AnchorsOutput:
         if bool(self.levels) == bool(self.priors_px):
             raise ValueError("give either `levels` or `priors_px`")
+        if self.point_outputs and not self.points:
+            raise ValueError("point_outputs: there are no points")
         if self.scores_are == "softmax" and self.background == "none" and len(self.classes) == 1:
             raise ValueError("softmax of one class without background is always 1")
         return self
@@ -125,7 +127,7 @@ class CentresOutput(Overlapping):
         default=None, description="Name of the output (1, 2 × points, rows, columns), where there are points."
     )
     stride_px: Stride = Field(default=4, description="Side of a cell.")
-    scores_are: ScoreForm = Field(default="probabilities", description="Before or after the sigmoid.")
+    scores_are: ScoreForm = Field(description="Before or after the sigmoid.")
     size_form: Literal["linear", "log"] = Field(default="linear", description="Of the sizes.")
     size_unit: Literal["cells", "px"] = Field(default="cells", description="Of the sizes.")
     axes: Literal["xy", "yx"] = Field(
