@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.bundles.store import load
 from edge.domain.answer import Scores
 from edge.domain.errors import (
     BundleRejectedError,
@@ -23,7 +22,7 @@ from edge.domain.ports import PictureModel
 from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.kit.clock import SystemClock
-from tests.builders.bundles import npz, write_bundle
+from tests.builders.bundles import npz, unchecked, write_bundle
 from tests.builders.picture_bundles import (
     SIDE_PX,
     bright_score,
@@ -190,7 +189,7 @@ def test_a_model_is_asked_for_what_it_is_made_for_only(tmp_path: Path) -> None:
 def test_a_file_that_is_not_the_promised_network_is_refused(
     tmp_path: Path, form: Form, content: bytes, message: str
 ) -> None:
-    bundle = load(write_picture_bundle(tmp_path, networks={"fp32": content}))
+    bundle = unchecked(write_picture_bundle(tmp_path, networks={"fp32": content}))
     with pytest.raises(BundleRejectedError, match=message):
         open_session(bundle, form, threads=1)
 
@@ -218,7 +217,8 @@ def test_an_answer_that_is_no_score_is_an_error(
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_run_is_ended_in_the_middle_when_its_time_is_up(tmp_path: Path, form: Form) -> None:
     content = picture_network(extra_convolutions=40)
-    session = open_session(load(write_picture_bundle(tmp_path, networks={"fp32": content})), form, threads=1)
+    bundle = unchecked(write_picture_bundle(tmp_path, networks={"fp32": content}))
+    session = open_session(bundle, form, threads=1)
     began = time.monotonic()
     with pytest.raises(InferenceError, match=r"not done in the 0.05 s it was given"):
         session.run(np.zeros((1, 3, 1500, 1500), np.uint8), Deadline(SystemClock(), 0.05))
