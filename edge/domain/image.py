@@ -59,6 +59,38 @@ class Scan:
         assert len({volume.voxels.shape for volume in self.volumes}) == 1, "volumes of one scan share a shape"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One connected piece of what was marked, as it was measured on the grid of the network.
+
+    Attributes:
+        volume_ml: Its volume.
+        diameter_mm: The longest straight line across it within one slice of the volume that was asked about.
+        centroid_mm: Its centre of mass, in the patient: mm in LPS.
+        is_cut: Whether it reaches the edge of the field of view, so that it may be larger.
+    """
+
+    volume_ml: float
+    diameter_mm: float
+    centroid_mm: tuple[float, float, float]
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pieces:
+    """The connected pieces of some labels, taken together; pieces touch each other nowhere.
+
+    Attributes:
+        largest: Measured one by one, the largest first.
+        others: How many more there are.
+        others_ml: Volume of those.
+    """
+
+    largest: tuple[Piece, ...] = ()
+    others: int = 0
+    others_ml: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Segmentation:
     """Which voxel is what, on the grid of the volume that was asked about.
@@ -72,6 +104,7 @@ class Segmentation:
         touched_faces: Faces of the field of view the foreground reaches, as patient directions out of
             `L R A P S I`: where it is cut, a total is a lower bound only.
         extent_mm: Size of the field of view along the patient's (left-right, front-back, up-down) axes.
+        pieces: What counts one by one; empty where only the whole is looked at.
         latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
     """
 
@@ -82,6 +115,7 @@ class Segmentation:
     largest_ml: float
     touched_faces: frozenset[str]
     extent_mm: tuple[float, float, float]
+    pieces: Pieces = field(default_factory=Pieces)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

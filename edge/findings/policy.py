@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundles.volume_segmentation import Gates, Policy, Reported
+from edge.bundles.volume_policy import Gates, Policy, Reported
 from edge.domain.finding import Code, Measurement, Observation, Verdict
 from edge.domain.image import Segmentation
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from edge.bundles.volume_segmentation import FieldOfView, Output
-from edge.domain.image import Segmentation, Volume
+from edge.bundles.volume_output import FieldOfView, Output
+from edge.bundles.volume_policy import Components
+from edge.domain.image import Pieces, Segmentation, Volume
+from edge.inference.components import Rims, field_rims, masks_of, measure, without_small
 from edge.preprocess.orient import directions, onto
 
 Labels = NDArray[np.uint8]
@@ -19,7 +21,9 @@ STEPS = np.vstack([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
 OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))
 
 
-def decode(raw: Labels, *, grid: Volume, source: Volume, output: Output) -> Segmentation:
+def decode(
+    raw: Labels, *, grid: Volume, source: Volume, output: Output, components: Components | None = None
+) -> Segmentation:
     """Clean up a label map, measure it, and carry it to the source's grid.
 
     Args:
@@ -27,25 +31,52 @@ def decode(raw: Labels, *, grid: Volume, source: Volume, output: Output) -> Segm
         grid: The prepared volume the network has seen.
         source: The volume that was asked about.
         output: Of the manifest: what to clean up, and the labels.
+        components: Of the manifest: which labels are measured piece by piece; None: none.
     """
     voxel_ml = math.prod(grid.spacing_mm) / 1000
     foreground = raw > 0
     largest, largest_voxels = _largest(foreground)
-    kept = largest if output.largest_component_only else foreground
-    labels = np.where(kept, raw, 0).astype(np.uint8)
-    names = tuple(label.name for label in output.labels)
-    touched = _touched(labels, grid, output.field_of_view, names)
+    labels = _cleaned(raw, foreground, largest, grid, output)
+    rims = field_rims(grid, source)
+    touched = _touched(labels, grid, output.field_of_view, output.names, rims)
     if output.fill_holes:
         _fill_holes(labels)
     return Segmentation(
         labels=onto(labels, placed=grid.patient_from_voxel, grid=source),
-        names=names,
+        names=output.names,
         volume=source,
         raw_ml=float(np.count_nonzero(foreground)) * voxel_ml,
         largest_ml=largest_voxels * voxel_ml,
         touched_faces=touched,
         extent_mm=_extent_mm(source),
+        pieces=_pieces(labels, grid, source, output, components, rims),
     )
+
+
+def _cleaned(raw: Labels, foreground: Mask, largest: Mask, grid: Volume, output: Output) -> Labels:
+    """Leave out what the manifest does not want to keep; the result may be written to."""
+    by_label = output.pieces_of == "label"
+    if output.largest_component_only:
+        each = [_largest(mask)[0] for mask in masks_of(raw, by_label=True)] if by_label else [largest]
+        return np.where(np.any(each, axis=0) if each else False, raw, 0).astype(np.uint8)
+    if output.component_min_ml:
+        return without_small(raw, grid=grid, least_ml=output.component_min_ml, by_label=by_label)
+    return np.where(foreground, raw, 0).astype(np.uint8)
+
+
+def _pieces(
+    labels: Labels,
+    grid: Volume,
+    source: Volume,
+    output: Output,
+    components: Components | None,
+    rims: Rims,
+) -> Pieces:
+    if components is None:
+        return Pieces()
+    wanted = [number for number, name in enumerate(output.names, start=1) if name in components.labels]
+    mask = np.isin(labels, wanted)
+    return measure(mask, grid=grid, source=source, rims=rims, pieces_max=components.components_max)
 
 
 def _largest(mask: Mask) -> tuple[Mask, int]:
@@ -72,7 +103,9 @@ def _fill_holes(labels: Labels) -> None:
         holes = holes[near == 0]
 
 
-def _touched(labels: Labels, grid: Volume, rule: FieldOfView, names: tuple[str, ...]) -> frozenset[str]:
+def _touched(
+    labels: Labels, grid: Volume, rule: FieldOfView, names: tuple[str, ...], rims: Rims
+) -> frozenset[str]:
     """Return the faces that labels reach with some area, those aside that leave the picture by nature."""
     continuing = [names.index(name) + 1 for name in rule.continuing_labels]
     counted = (labels > 0) & ~np.isin(labels, continuing)
@@ -81,9 +114,9 @@ def _touched(labels: Labels, grid: Volume, rule: FieldOfView, names: tuple[str, 
         layers = max(1, round(rule.margin_mm / grid.spacing_mm[axis]))
         voxel_mm2 = math.prod(grid.spacing_mm) / grid.spacing_mm[axis]
         across = np.moveaxis(counted, axis, 0)
-        for face, rim in ((OPPOSITE[way], across[:layers]), (way, across[-layers:])):
+        for end, (face, rim) in enumerate(((OPPOSITE[way], across[:layers]), (way, across[-layers:]))):
             area_mm2 = np.count_nonzero(rim.any(axis=0)) * voxel_mm2
-            if area_mm2 > 0 and area_mm2 >= rule.contact_min_mm2:
+            if (axis, end) in rims and area_mm2 > 0 and area_mm2 >= rule.contact_min_mm2:
                 reached.add(face)
     return frozenset(reached)
 

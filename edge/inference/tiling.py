@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundles.volume_segmentation import Input
+from edge.bundles.volume_input import Input, Sides
+from edge.inference.volume_scores import Labels, Painter, Scores
 
-Labels = NDArray[np.uint8]
 Picture = NDArray[np.float32]
-Ask = Callable[[Picture], NDArray[np.uint8] | NDArray[np.float32]]
+Ask = Callable[[Picture], Labels | Scores]
 
 
-def segment(picture: Picture, given: Input, ask: Ask) -> Labels:
+def segment(picture: Picture, given: Input, ask: Ask, paint: Painter) -> Labels:
     """Label every voxel.
 
-    Labels of tiles are stitched where tiles overlap, in the middle; logits are blended with weights that
+    Labels of tiles are stitched where tiles overlap, in the middle; scores are blended with weights that
     fall off towards the rim of a tile, one slab at a time, so that memory does not grow with the volume.
 
     Args:
-        picture: (d, h, w), prepared.
+        picture: (channels, d, h, w), prepared; d are the slices where the network sees one at a time.
         given: The manifest's input: padding, the limit for one pass, tiles.
-        ask: Runs the network once: labels (d, h, w) or logits (classes, d, h, w).
+        ask: Runs the network once: labels (d, h, w) or scores (classes, d, h, w).
+        paint: Makes labels of scores.
 
     Returns:
         (d, h, w).
     """
-    shape = picture.shape
-    picture = _pad(picture, given.multiple_of_voxels)
-    if picture.size <= given.pass_voxels_max:
+    shape = picture.shape[1:]
+    picture = _pad(picture, given)
+    tile = _tile(picture.shape[1:], given)
+    if tile == picture.shape[1:]:
         answer = ask(picture)
-        labels = answer if answer.ndim == 3 else _argmax(answer)
+        labels = np.asarray(answer, np.uint8) if answer.ndim == 3 else paint(np.asarray(answer, np.float32))
     else:
-        tile = [min(side, length) for side, length in zip(given.tile_voxels, picture.shape, strict=True)]
-        labels = _tiled(picture, tile, given.overlap_voxels, ask)
+        labels = _tiled(picture, tile, given.overlap, ask, paint)
     return np.ascontiguousarray(labels[: shape[0], : shape[1], : shape[2]], np.uint8)
 
 
@@ -49,12 +50,25 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
     return [round(n * (length - tile) / (count - 1)) for n in range(count)]
 
 
-def _pad(picture: Picture, multiple: int) -> Picture:
-    return np.pad(picture, [(0, -side % multiple) for side in picture.shape])
+def _pad(picture: Picture, given: Input) -> Picture:
+    """Pad with 0 at the far ends to the multiples the network takes, or to its fixed shape."""
+    least = given.tile if given.shape_voxels else (1, 1, 1)
+    ends = zip(picture.shape[1:], given.multiple, least, strict=True)
+    beyond = [max(-side % multiple, fixed - side) for side, multiple, fixed in ends]
+    return np.pad(picture, [(0, 0), *((0, more) for more in beyond)])
 
 
-def _argmax(logits: NDArray[np.uint8] | NDArray[np.float32]) -> Labels:
-    return np.asarray(logits.argmax(axis=0), np.uint8)
+def _tile(shape: tuple[int, ...], given: Input) -> Sides:
+    """Return the sides of a tile: all of the picture, or of a slice, where that fits one pass."""
+    if given.shape_voxels:
+        return given.tile
+    slab, rows, columns = shape
+    thick = 1 if given.slices else slab
+    assert given.pass_voxels_max is not None, "checked when it was read"
+    if thick * rows * columns <= given.pass_voxels_max:
+        return (thick, rows, columns)
+    first, second, third = (min(side, length) for side, length in zip(given.tile, shape, strict=True))
+    return (first, second, third)
 
 
 class _Span(NamedTuple):
@@ -71,50 +85,67 @@ def _spans(length: int, tile: int, overlap: int) -> list[_Span]:
     return [_Span(start, low, high) for start, (low, high) in zip(begin, pairwise(seams), strict=True)]
 
 
-def _tiled(picture: Picture, tile: Sequence[int], overlap: int, ask: Ask) -> Labels:
-    slabs, rows, columns = (_spans(n, t, overlap) for n, t in zip(picture.shape, tile, strict=True))
-    labels = np.zeros(picture.shape, np.uint8)
+def _tiled(picture: Picture, tile: Sides, overlap: Sides, ask: Ask, paint: Painter) -> Labels:
+    shape = picture.shape[1:]
+    slabs, rows, columns = (_spans(*each) for each in zip(shape, tile, overlap, strict=True))
+    labels = np.zeros(shape, np.uint8)
     blend: _Blend | None = None
     for slab, row, column in product(slabs, rows, columns):
         spans = (slab, row, column)
         window = tuple(slice(span.start, span.start + side) for span, side in zip(spans, tile, strict=True))
-        answer = ask(np.ascontiguousarray(picture[window]))
+        answer = ask(np.ascontiguousarray(picture[(slice(None), *window)]))
         if answer.ndim == 3:
             kept = tuple(slice(span.low, span.high) for span in spans)
             labels[kept] = answer[tuple(slice(s.low - s.start, s.high - s.start) for s in spans)]
+        elif tile == (1, *shape[1:]):  # whole slices: nothing to blend
+            labels[window[0]] = paint(np.asarray(answer, np.float32))
         else:
-            blend = blend or _Blend(labels, classes=len(answer), tile=tile)
-            blend.add(answer, at=window)
+            blend = blend or _Blend(labels, classes=len(answer), tile=tile, paint=paint)
+            blend.add(np.asarray(answer, np.float32), at=window)
     if blend:
         blend.finish()
     return labels
 
 
 class _Blend:
-    """Weighted sums of logits for one slab; what no later tile can reach becomes labels at once."""
+    """Weighted sums of scores for one slab; what no later tile can reach becomes labels at once."""
 
-    def __init__(self, labels: Labels, *, classes: int, tile: Sequence[int]) -> None:
+    def __init__(self, labels: Labels, *, classes: int, tile: Sides, paint: Painter) -> None:
         self._labels = labels
+        self._paint = paint
         self._sums = np.zeros((classes, tile[0], *labels.shape[1:]), np.float32)
+        self._weights = None if paint.is_relative else np.zeros(self._sums.shape[1:], np.float32)
         self._first = 0
         self._weight = np.ones((), np.float32)
         for side in tile:
             self._weight = self._weight[..., None] * _bell(side)
 
-    def add(self, logits: NDArray[np.uint8] | NDArray[np.float32], *, at: tuple[slice, ...]) -> None:
+    def add(self, scores: Scores, *, at: tuple[slice, ...]) -> None:
         if at[0].start > self._first:
             self._settle(at[0].start - self._first)
-        self._sums[:, :, at[1], at[2]] += logits * self._weight
+        self._sums[:, :, at[1], at[2]] += scores * self._weight
+        if self._weights is not None:
+            self._weights[:, at[1], at[2]] += self._weight
 
     def finish(self) -> None:
         self._settle(self._sums.shape[1])
 
     def _settle(self, layers: int) -> None:
-        """The weights of all classes are alike in a voxel, so the largest sum is the largest mean."""
-        self._labels[self._first : self._first + layers] = self._sums[:, :layers].argmax(axis=0)
-        self._sums[:, : self._sums.shape[1] - layers] = self._sums[:, layers:].copy()
-        self._sums[:, self._sums.shape[1] - layers :] = 0
+        """Make labels; where scores are only compared, the largest sum is the largest mean."""
+        done = self._sums[:, :layers]
+        if self._weights is not None:
+            done /= self._weights[:layers]
+            _move_up(self._weights, layers)
+        self._labels[self._first : self._first + layers] = self._paint(done)
+        _move_up(self._sums, layers, axis=1)
         self._first += layers
+
+
+def _move_up(sums: NDArray[np.float32], layers: int, *, axis: int = 0) -> None:
+    """Drop the first layers, in place; zeros come in at the end."""
+    across = np.moveaxis(sums, axis, 0)
+    across[: len(across) - layers] = across[layers:].copy()
+    across[len(across) - layers :] = 0
 
 
 def _bell(side: int) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -11,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundles.store import Bundle
-from edge.bundles.volume_segmentation import Golden, Output, VolumeSegmentation
-from edge.domain.errors import BundleRejectedError, InferenceError, PictureRejectedError
+from edge.bundles.volume_segmentation import VolumeSegmentation
+from edge.domain.errors import BundleRejectedError, PictureRejectedError
 from edge.domain.finding import ModelStamp
 from edge.domain.image import Segmentation, Volume
 from edge.domain.ports import Clock
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
 from edge.inference.golden import Agreement, golden_path, read_arrays
-from edge.inference.session import Session, check_form
-from edge.inference.tiling import segment
-from edge.preprocess.steps import prepare
+from edge.inference.session import Session
+from edge.inference.volume_network import Picture, look
+from edge.preprocess.regrid import regrid
+from edge.preprocess.steps import prepare_channels
 
 
 class VolumeSegmenter:
@@ -43,21 +45,35 @@ class VolumeSegmenter:
         self._clock = clock
         self._turn = threading.Lock()
 
-    def infer(self, volume: Volume, *, deadline_s: float) -> Segmentation:
+    def infer(
+        self, volume: Volume, *, deadline_s: float, others: Mapping[str, Volume] = MappingProxyType({})
+    ) -> Segmentation:
         """Segment a volume; trouble is an exception, never an empty answer.
 
+        Args:
+            volume: What the first channel is given; the answer lies on its grid.
+            deadline_s: For all of it.
+            others: What further channels are given, by role; they are brought to the grid of the first.
+
         Raises:
-            PictureRejectedError: The volume is not something the model can honestly work on.
+            PictureRejectedError: The model cannot honestly work on the volume, or another one is missing.
             DeadlineExceededError: It took longer than `deadline_s`.
             InferenceError: The runtime failed.
         """
         deadline = Deadline(self._clock, deadline_s)
+        manifest = self._manifest
         began_ns = self._clock.monotonic_ns()
-        prepared = self._prepare(volume)
+        grid, picture = self._prepare(volume, others)
         prepared_ns = self._clock.monotonic_ns()
-        labels = self._ask(prepared, deadline)
+        labels = self._ask(picture, deadline)
         asked_ns = self._clock.monotonic_ns()
-        segmentation = decode(labels, grid=prepared, source=volume, output=self._manifest.output)
+        segmentation = decode(
+            np.moveaxis(labels, 0, manifest.slice_axis),
+            grid=grid,
+            source=volume,
+            output=manifest.output,
+            components=manifest.policy.components,
+        )
         decoded_ns = self._clock.monotonic_ns()
         latency_ms = {
             "preprocess": (prepared_ns - began_ns) / 1e6,
@@ -71,72 +87,64 @@ class VolumeSegmenter:
         with self._turn:
             self._session.close()
 
-    def _prepare(self, volume: Volume) -> Volume:
-        name = self._manifest.name
-        accepted = [f"{kind.modality} in {kind.unit}" for kind in self._manifest.input.accepts]
-        if f"{volume.modality} in {volume.unit}" not in accepted:
+    def _prepare(self, volume: Volume, others: Mapping[str, Volume]) -> tuple[Volume, Picture]:
+        """Return the grid that the network works on, and its picture, (channels, d, h, w) in its layout."""
+        manifest = self._manifest
+        channels = in_order(manifest, volume, others)
+        prepared = prepare_channels(channels, manifest.preprocessing, roles=manifest.input.roles)
+        grid = prepared[0]
+        if grid.voxels.size > manifest.input.volume_voxels_max:
             raise PictureRejectedError(
-                f"volume is {volume.modality} in {volume.unit}, {name} takes {', '.join(accepted)}"
+                f"volume has {grid.voxels.size} voxels at {grid.spacing_mm} mm, {manifest.name} "
+                f"takes up to {manifest.input.volume_voxels_max}"
             )
-        prepared = prepare(volume, self._manifest.preprocessing)
-        if prepared.voxels.size > self._manifest.input.volume_voxels_max:
-            raise PictureRejectedError(
-                f"volume has {prepared.voxels.size} voxels at {prepared.spacing_mm} mm, {name} "
-                f"takes up to {self._manifest.input.volume_voxels_max}"
-            )
-        return prepared
+        voxels = [np.moveaxis(one.voxels, manifest.slice_axis, 0) for one in prepared]
+        if len(voxels) == 1:  # no copy where there is nothing to join
+            return grid, np.ascontiguousarray(voxels[0], np.float32)[None]
+        return grid, np.stack(voxels, dtype=np.float32)
 
-    def _ask(self, prepared: Volume, deadline: Deadline) -> NDArray[np.uint8]:
-        picture = np.ascontiguousarray(prepared.voxels, np.float32)
+    def _ask(self, picture: Picture, deadline: Deadline) -> NDArray[np.uint8]:
         if not self._turn.acquire(timeout=deadline.remaining_s()):
             raise deadline.exceeded(f"{self._manifest.name}: waiting for its turn")
         try:
-            return segment(
-                picture,
-                self._manifest.input,
-                lambda tile: ask(self._session, tile, self._manifest.output, deadline),
-            )
+            return look(self._session, picture, self._manifest, deadline)
         finally:
             self._turn.release()
 
 
-def ask(
-    session: Session, picture: NDArray[np.float32], output: Output, deadline: Deadline
-) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Run a network and check that the answer has the form its manifest promises.
-
-    Args:
-        session: Warm.
-        picture: (d, h, w), prepared; contiguous.
-        output: Of the manifest.
-        deadline: Of the whole answer.
-
-    Returns:
-        Labels, (d, h, w) uint8; or logits, (1 + labels, d, h, w) float32.
+def in_order(manifest: VolumeSegmentation, volume: Volume, others: Mapping[str, Volume]) -> list[Volume]:
+    """Return what each channel is given, in the graph's order, on the grid of the first.
 
     Raises:
-        DeadlineExceededError: It took too long.
-        InferenceError: The runtime failed, or the answer is not what was promised.
+        PictureRejectedError: A role is missing or unknown, a volume of a kind that its channel does not take,
+            or one that shows another part of the patient.
     """
-    answer = session.run(picture[None, None], deadline)[output.name]
-    classes = 1 + len(output.labels)
-    if output.decoder == "labels":
-        check_form(answer, shape=(1, *picture.shape), dtype=np.uint8, name=output.name)
-        if answer.size and int(answer.max()) >= classes:
-            raise InferenceError(f"output {output.name!r} holds label {answer.max()}, wanted below {classes}")
-        return np.asarray(answer[0], np.uint8)
-    check_form(answer, shape=(1, classes, *picture.shape), dtype=np.float32, name=output.name)
-    return np.asarray(answer[0], np.float32)
+    first, *rest = manifest.input.roles
+    if set(others) != set(rest):
+        given = ", ".join([first, *others]) if rest else f"{len(others) + 1} series"
+        wanted = ", ".join(manifest.input.roles) if rest else "one series"
+        raise PictureRejectedError(f"{manifest.name} takes {wanted}; given: {given}")
+    channels = [volume, *(others[role] for role in rest)]
+    for role, one, accepts in zip(manifest.input.roles, channels, manifest.input.accepted, strict=True):
+        accepted = [f"{kind.modality} in {kind.unit}" for kind in accepts]
+        if f"{one.modality} in {one.unit}" not in accepted:
+            which = f"{role} of {manifest.name}" if rest else manifest.name
+            raise PictureRejectedError(
+                f"volume is {one.modality} in {one.unit}, {which} takes {', '.join(accepted)}"
+            )
+    return [
+        volume,
+        *(regrid(one, grid=volume, role=role) for role, one in zip(rest, channels[1:], strict=True)),
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VolumeExam:
-    """Prepared pictures and the labels they must give, both (n, d, h, w)."""
+    """Prepared pictures, (n, channels, d, h, w), and the labels they must give, (n, d, h, w)."""
 
     images: NDArray[np.float32]
     labels: NDArray[np.uint8]
-    output: Output
-    wanted: Golden
+    manifest: VolumeSegmentation
 
     def answers(self, session: Session, deadline: Deadline) -> list[NDArray[Any]]:
         """Return the labels of each picture.
@@ -144,8 +152,7 @@ class VolumeExam:
         Raises:
             InferenceError: The runtime failed, or an answer is not what was promised.
         """
-        each = [ask(session, image, self.output, deadline) for image in self.images]
-        return [answer if answer.ndim == 3 else answer.argmax(axis=0) for answer in each]
+        return [look(session, image, self.manifest, deadline) for image in self.images]
 
     def agreement(self, answers: list[NDArray[Any]]) -> Agreement:
         """Compare by Dice, 0 to 1: of everything that is not background, and the mean over the labels."""
@@ -153,10 +160,11 @@ class VolumeExam:
         present = [label for label in np.union1d(np.unique(seen), np.unique(self.labels)) if label]
         each = [_dice(seen == label, self.labels == label) for label in present]
         union, mean = _dice(seen > 0, self.labels > 0), float(np.mean(each)) if each else 1.0
-        is_enough = union >= self.wanted.union_dice_min and mean >= self.wanted.label_dice_min
+        wanted = self.manifest.golden
+        is_enough = union >= wanted.union_dice_min and mean >= wanted.label_dice_min
         shortfall = (
-            f"golden check: union Dice {union:.4f}, wanted {self.wanted.union_dice_min:g}; "
-            f"label Dice {mean:.4f}, wanted {self.wanted.label_dice_min:g}"
+            f"golden check: union Dice {union:.4f}, wanted {wanted.union_dice_min:g}; "
+            f"label Dice {mean:.4f}, wanted {wanted.label_dice_min:g}"
         )
         return Agreement({"union_dice": union, "label_dice": mean}, "" if is_enough else shortfall)
 
@@ -173,18 +181,20 @@ def read_volume_exam(bundle: Bundle, manifest: VolumeSegmentation) -> VolumeExam
     """
     path = golden_path(bundle)
     image, labels = read_arrays(bundle, "image", "labels")
-    if image.ndim != 5 or image.shape[1] != 1 or image.dtype.kind != "f":
-        raise BundleRejectedError(f"{path}: image is {image.dtype} {image.shape}, wanted float (n,1,d,h,w)")
+    channels = len(manifest.input.roles)
+    if image.ndim != 5 or image.shape[1] != channels or image.dtype.kind != "f":
+        wanted = f"float (n,{channels},d,h,w)"
+        raise BundleRejectedError(f"{path}: image is {image.dtype} {image.shape}, wanted {wanted}")
     shape = (len(image), *image.shape[2:])
     if labels.shape != shape or labels.dtype != np.uint8:
         raise BundleRejectedError(f"{path}: labels are {labels.dtype} {labels.shape}, wanted uint8 {shape}")
-    multiple = manifest.input.multiple_of_voxels
-    if any(side % multiple for side in shape[1:]):
-        raise BundleRejectedError(f"{path}: image is {image.shape}, wanted sides in multiples of {multiple}")
+    multiples = manifest.input.multiple
+    if any(side % multiple for side, multiple in zip(shape[1:], multiples, strict=True)):
+        each = multiples[0] if len(set(multiples)) == 1 else multiples
+        raise BundleRejectedError(f"{path}: image is {image.shape}, wanted sides in multiples of {each}")
     if not labels.any():
         raise BundleRejectedError(f"{path}: all labels are background, which proves nothing")
-    images = np.ascontiguousarray(image[:, 0], np.float32)
-    return VolumeExam(images, labels, manifest.output, manifest.golden)
+    return VolumeExam(np.ascontiguousarray(image, np.float32), labels, manifest)
 
 
 def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

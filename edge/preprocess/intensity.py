@@ -27,20 +27,80 @@ def window(volume: Volume, *, low: float, high: float) -> Volume:
     return replace(volume, voxels=clipped)
 
 
-def zscore(volume: Volume, *, over: str) -> Volume:
+def scale_range(
+    volume: Volume, *, low: float, high: float, to_low: float, to_high: float, clip: bool
+) -> Volume:
+    """Map `low` … `high` to `to_low` … `to_high`, linearly; with `clip` nothing lies beyond."""
+    factor = (to_high - to_low) / (high - low)
+    return _scaled(
+        volume, offset=low - to_low / factor, factor=factor, clip=(to_low, to_high) if clip else None
+    )
+
+
+def scale_percentiles(
+    volume: Volume,
+    *,
+    low_percent: float,
+    high_percent: float,
+    over: str,
+    to_low: float,
+    to_high: float,
+    clip: bool,
+) -> Volume:
+    """Map what lies between two percentiles to `to_low` … `to_high`, linearly.
+
+    Args:
+        volume: Any.
+        low_percent: Becomes `to_low`; 0 is the minimum, exactly.
+        high_percent: Becomes `to_high`; 100 is the maximum, exactly.
+        over: `all`, or `nonzero`: voxels that are counted; all are scaled.
+        to_low: Lowest of the result.
+        to_high: Highest of the result.
+        clip: Nothing lies beyond.
+
+    Raises:
+        PictureRejectedError: The two percentiles coincide, or voxels are not finite.
+    """
+    _check_finite(volume)
+    low, high = (_percentile(volume.voxels, percent, over) for percent in (low_percent, high_percent))
+    if not high > low:
+        raise PictureRejectedError(
+            f"volume of {volume.voxels.shape} voxels: {low_percent:g} % lie below {low:g}, "
+            f"{high_percent:g} % below {high:g}, wanted voxels that differ"
+        )
+    return scale_range(volume, low=low, high=high, to_low=to_low, to_high=to_high, clip=clip)
+
+
+def zscore(
+    volume: Volume, *, over: str | None = None, mean: float | None = None, std: float | None = None
+) -> Volume:
     """Subtract the mean and divide by the standard deviation.
 
     Args:
         volume: Any.
-        over: `all`, or `foreground`: voxels above zero are counted, all are scaled.
+        over: `all`; `foreground`: voxels above zero are counted, all are scaled; `nonzero`: voxels that are
+            not zero are counted and scaled, zeros stay zero.
+        mean: Instead of `over`: this.
+        std: Instead of `over`: this, above 0.
 
     Raises:
         PictureRejectedError: Nothing to count, all the same, or not finite.
     """
     _check_finite(volume)
+    if mean is not None and std is not None:
+        return _scaled(volume, offset=mean, factor=1 / std, clip=None)
+    mean, std = _mean_and_deviation(volume, over=over or "all")
+    scaled = _scaled(volume, offset=mean, factor=1 / std, clip=None)
+    if over == "nonzero":
+        kept = np.where(volume.voxels != 0, scaled.voxels, np.float32(0))
+        return replace(scaled, voxels=kept)
+    return scaled
+
+
+def _mean_and_deviation(volume: Volume, *, over: str) -> tuple[float, float]:
     count, total, squares = 0, 0.0, 0.0
     for plane in volume.voxels:
-        seen = plane.ravel() if over == "all" else plane[plane > 0]
+        seen = plane.ravel() if over == "all" else plane[plane > 0 if over == "foreground" else plane != 0]
         exact = seen.astype(np.float64)
         count += exact.size
         total += float(exact.sum())
@@ -52,7 +112,7 @@ def zscore(volume: Volume, *, over: str) -> Volume:
             f"volume of {volume.voxels.shape} voxels: mean {mean:g}, standard deviation {deviation:g}, "
             "wanted voxels that differ"
         )
-    return _scaled(volume, offset=mean, factor=1 / deviation, clip=None)
+    return mean, deviation
 
 
 def percentile(
@@ -83,6 +143,20 @@ def percentile(
             f"{high_percent:g} % below {high:g}, wanted voxels that differ"
         )
     return _scaled(volume, offset=low, factor=1 / (high - low), clip=(0.0, clip_high))
+
+
+def _percentile(voxels: NDArray[np.int16] | NDArray[np.float32], percent: float, over: str) -> float:
+    """Return a percentile; the two ends exactly, as one hot voxel out of a million must not be missed."""
+    if over == "nonzero":
+        voxels = voxels[voxels != 0]
+        sample = voxels[:: max(1, voxels.size // SAMPLES_MAX)].astype(np.float32)
+    else:
+        sample = _sample(voxels)
+    if not voxels.size:
+        return 0.0
+    if percent in (0, 100):
+        return float(voxels.min() if percent == 0 else voxels.max())
+    return float(np.percentile(sample, percent))
 
 
 def _check_finite(volume: Volume) -> None:

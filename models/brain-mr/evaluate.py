@@ -28,8 +28,7 @@ from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
 from edge.inference.session import Session
-from edge.inference.tiling import segment
-from edge.inference.volumes import ask
+from edge.inference.volume_network import look
 from edge.kit.clock import SystemClock
 from edge.preprocess.steps import prepare
 
@@ -84,7 +83,7 @@ def look(volume: Volume, bundle: Bundle, session: Session) -> Segmentation:
     deadline = Deadline(SystemClock(), LIMIT_S)
     prepared = prepare(volume, manifest.preprocessing)
     picture = np.ascontiguousarray(prepared.voxels, np.float32)
-    labels = segment(picture, manifest.input, lambda tile: ask(session, tile, manifest.output, deadline))
+    labels = look(session, picture[None], manifest, deadline)
     return decode(labels, grid=prepared, source=volume, output=manifest.output)
 
 
@@ -144,7 +143,7 @@ def measure_speed(bundle: Bundle) -> None:
 
 def _time_once(session: Session, picture: NDArray[np.float32], bundle: Bundle) -> float:
     began = time.perf_counter()
-    ask(session, picture, bundle.manifest.output, Deadline(SystemClock(), LIMIT_S))
+    look(session, picture[None], bundle.manifest, Deadline(SystemClock(), LIMIT_S))
     return time.perf_counter() - began
 
 

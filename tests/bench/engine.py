@@ -19,8 +19,8 @@ from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
 from edge.inference.openvino_runtime import CORE
 from edge.inference.session import Session
-from edge.inference.tiling import segment
-from edge.inference.volumes import ask, read_volume_exam
+from edge.inference.volume_network import look
+from edge.inference.volumes import read_volume_exam
 from edge.kit.clock import SystemClock
 from tests.bench.rows import Row
 
@@ -35,7 +35,7 @@ TIMES = 5
 def run(root: Path = MODELS) -> list[Row]:
     """Return what the engine adds to each runtime, and what int8 gains, on one thread."""
     bundle = find("brain-mr", [root])
-    picture = _filled(read_volume_exam(bundle, _manifest(bundle)).images[0], side=SIDE_VOXELS)
+    picture = _filled(read_volume_exam(bundle, _manifest(bundle)).images[0, 0], side=SIDE_VOXELS)
     work: dict[str, Callable[[], object]] = {}
     for form, bare in ((INT8, _bare_openvino), (FP32, _bare_onnxruntime)):
         session = open_session(bundle, form, threads=THREADS)
@@ -72,7 +72,7 @@ def _filled(picture: NDArray[np.float32], *, side: int) -> NDArray[np.float32]:
 def _answer(bundle: Bundle, session: Session, picture: NDArray[np.float32]) -> None:
     deadline = Deadline(SystemClock(), 300)
     manifest = _manifest(bundle)
-    labels = segment(picture, manifest.input, lambda tile: ask(session, tile, manifest.output, deadline))
+    labels = look(session, picture[None], manifest, deadline)
     grid = Volume(
         voxels=picture,
         unit="normalised",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.bundles.volume_segmentation import Output
+from edge.bundles.volume_output import Output
 from edge.domain.image import Segmentation, Volume
 from edge.inference.decode import decode
 from edge.preprocess.orient import orient

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bundles.volume_segmentation import Policy
+from edge.bundles.volume_policy import Policy
 from edge.domain.finding import Code, Verdict
 from edge.domain.image import Segmentation, Volume
 from edge.findings.policy import judge, told_apart

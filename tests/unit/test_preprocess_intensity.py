@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bundles.volume_segmentation import N4, Orient, Percentile, Resample, When, Window, ZScore
+from edge.bundles.volume_steps import Orient, Percentile, Resample, Step, When, Window
 from edge.domain.errors import PictureRejectedError
 from edge.preprocess.intensity import percentile, window, zscore
 from edge.preprocess.n4 import n4
-from edge.preprocess.steps import STEPS, prepare
+from edge.preprocess.steps import STEPS, TOGETHER, prepare
 from tests.builders.volumes import volume
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -111,10 +113,14 @@ def test_n4_refuses_what_has_no_field() -> None:
 
 
 def test_every_step_of_the_manifest_has_a_function_with_its_parameters() -> None:
-    models = (Window, Resample, Orient, ZScore, Percentile, N4)
-    assert sorted(STEPS) == sorted(model.__name__.lower() for model in models)
-    for model in models:
-        parameters = list(inspect.signature(STEPS[model.__name__.lower()]).parameters)[1:]
+    (union, _) = get_args(Step)
+    models: dict[str, Any] = {
+        get_args(each.model_fields["step"].annotation)[0]: each for each in get_args(union)
+    }
+    functions: dict[str, Callable[..., object]] = {**STEPS, **TOGETHER}
+    assert sorted(functions) == sorted(models)
+    for name, model in models.items():
+        parameters = list(inspect.signature(functions[name]).parameters)[1:]
         assert sorted(parameters) == sorted(set(model.model_fields) - {"step", "when"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from typing import Any
 
@@ -11,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.bundles.volume_segmentation import Input
+from edge.bundles.volume_input import Input
+from edge.bundles.volume_output import Output
 from edge.inference.tiling import segment, starts
+from edge.inference.volume_scores import Painter
 from tests.builders.bundles import OFFSETS, SLOPES, document, labels_of
 
 SHAPES = st.tuples(*[st.integers(1, 45)] * 3)
@@ -22,7 +25,18 @@ def given_input(**changes: Any) -> Input:
     """The tiny bundle's input, with tiles of 16."""
     small = {"pass_voxels_max": 4096, "tile_voxels": (16, 16, 16), "overlap_voxels": 4}
     written: dict[str, Any] = {**document(name="tiny")["input"], **small, **changes}
-    return Input.model_validate({**written, "accepts": tuple(written["accepts"])})
+    return Input.model_validate_json(json.dumps(written))
+
+
+def painter(**changes: Any) -> Painter:
+    """The tiny bundle's, for scores."""
+    written = {**document(name="tiny", decoder="logits")["output"], **changes}
+    return Painter(Output.model_validate_json(json.dumps(written)))
+
+
+def segmented(picture: NDArray[np.float32], given_: Input, network: Any) -> NDArray[np.uint8]:
+    """Segment a picture of one channel."""
+    return segment(picture[None], given_, network, painter())
 
 
 class Local:
@@ -34,8 +48,8 @@ class Local:
 
     def __call__(self, picture: NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.float32]:
         assert picture.flags.c_contiguous
-        self.shapes.append(picture.shape)
-        return logits_of(picture) if self._decoder == "logits" else labels_of(picture)
+        self.shapes.append(picture.shape[1:])
+        return logits_of(picture[0]) if self._decoder == "logits" else labels_of(picture[0])
 
 
 def logits_of(picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,7 +75,7 @@ def test_tiles_of_a_local_network_give_the_same_labels_as_one_pass(
 ) -> None:
     picture = np.random.default_rng(seed).random(shape, np.float32)
     network = Local(decoder)
-    labels = segment(picture, given_input(), network)
+    labels = segmented(picture, given_input(), network)
     assert labels.dtype == np.uint8
     assert np.array_equal(labels, logits_of(picture).argmax(axis=0))
     assert all(side % 4 == 0 for tile in network.shapes for side in tile)
@@ -70,7 +84,7 @@ def test_tiles_of_a_local_network_give_the_same_labels_as_one_pass(
 
 def test_a_volume_that_fits_takes_one_pass() -> None:
     network = Local("labels")
-    segment(np.zeros((15, 16, 13), np.float32), given_input(), network)
+    segmented(np.zeros((15, 16, 13), np.float32), given_input(), network)
     assert network.shapes == [(16, 16, 16)]
 
 
@@ -79,12 +93,12 @@ def test_the_middle_of_a_tile_outweighs_the_rim_of_its_neighbour() -> None:
 
     def network(picture: NDArray[np.float32]) -> NDArray[np.float32]:
         shown.append(len(shown))
-        answer = np.zeros((3, *picture.shape), np.float32)
+        answer = np.zeros((3, *picture.shape[1:]), np.float32)
         answer[len(shown) % 2 + 1] = 1.0
         return answer
 
     given_ = given_input(pass_voxels_max=4096, overlap_voxels=8)
-    labels = segment(np.zeros((24, 16, 16), np.float32), given_, network)
+    labels = segmented(np.zeros((24, 16, 16), np.float32), given_, network)
     assert len(shown) == 2
     assert set(np.unique(labels[:12])) == {2}
     assert set(np.unique(labels[12:])) == {1}
@@ -95,7 +109,7 @@ def test_memory_for_logits_does_not_grow_with_the_number_of_slices() -> None:
     for slices in (64, 256):
         picture = np.zeros((slices, 32, 32), np.float32)
         tracemalloc.start()
-        segment(picture, given_input(), Local("logits"))
+        segmented(picture, given_input(), Local("logits"))
         peaks.append(tracemalloc.get_traced_memory()[1] - 2 * picture.nbytes)
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
