@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.bundles.graph import read_network
+from edge.bundles.hashed import hashed_files
 from edge.bundles.manifest import Manifest, parse
 from edge.bundles.parts import Variant
 from edge.bundles.shapes import check_fits
@@ -18,7 +19,6 @@ from edge.bundles.verify import MANIFEST_BYTES_MAX, read_bounded, read_verified
 from edge.domain.errors import BundleRejectedError
 
 ACTIVE: Final = "active"  # in a store, under a bundle's name: a link to the version that is in use
-GOLDEN_BYTES_MAX: Final = 1 << 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,7 @@ class Bundle:
 
     def golden(self) -> bytes:
         """Return the bytes of the golden npz, checked again at this moment."""
-        golden = self.manifest.golden
-        return read_verified(self.path, golden.file, sha256=golden.sha256, bytes_max=GOLDEN_BYTES_MAX)
+        return read_verified(self.path, self.manifest.golden.file, sha256=self.manifest.golden.sha256)
 
 
 def find(name: str, roots: Sequence[Path], trust: Trust = ANYBODY) -> Bundle:
@@ -99,10 +98,11 @@ def load(folder: Path, trust: Trust = ANYBODY, *, name: str | None = None) -> Bu
         where = "the folder's" if name is None else repr(name)
         raise BundleRejectedError(f"{folder}: the manifest's name is {manifest.name!r}, wanted {where}")
     bundle = Bundle(folder, manifest, hashlib.sha256(text).hexdigest(), signed_by)
-    bundle.golden()
-    for variant in manifest.variants:
-        origin = str(folder / variant.file)
-        check_fits(read_network(bundle.network(variant), origin=origin), manifest, origin=origin)
+    networks = {variant.file for variant in manifest.variants}
+    for file, sha256 in hashed_files(manifest):
+        content = read_verified(folder, file, sha256=sha256)
+        if file in networks:
+            check_fits(read_network(content, origin=str(folder / file)), manifest, origin=str(folder / file))
     return bundle
 
 
