@@ -110,7 +110,8 @@ def draw(
     top = HEADER_PX + PANEL_PX + MARGIN_PX
     for place, name in enumerate(segmentation.names):
         corner = (MARGIN_PX + place % columns * COLUMN_PX, top + place // columns * ROW_PX)
-        volume = f"{segmentation.volume_ml(place + 1):.0f} mL" if has_volumes else ""
+        ml = segmentation.volume_ml(place + 1)
+        volume = f"{ml:.{0 if ml >= 10 else 2}f} mL" if has_volumes else ""
         page = _legend(page, corner, place + 1, name, volume)
     base = top + rows * ROW_PX + 18
     for line in said:

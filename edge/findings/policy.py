@@ -1,7 +1,8 @@
 """What may be said about a segmentation: gates first, then only the numbers that the picture supports.
 
-A finding is PRESENT or NOT_ASSESSED. It is never ABSENT: that a network marks nothing is no proof that
-nothing is there, and a gate that fails says that we could not look, not that we looked.
+A finding is PRESENT or NOT_ASSESSED: that a network marks nothing is no proof that nothing is there, and a
+gate that fails says that we could not look, not that we looked. Only a bundle that states, measured, how much
+of what is there it finds may call a series in which it marks nothing ABSENT; each such finding says so.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from edge.bundles.volume_policy import Gates, Policy, Reported
 from edge.domain.finding import Code, Measurement, Observation, Verdict
 from edge.domain.image import Segmentation
+from edge.findings.pieces import VOLUME, tell_pieces
 
-VOLUME = Code("SCT", "118565006", "Volume")
 EDGES = {"S": "upper", "I": "lower", "L": "left", "R": "right", "A": "front", "P": "back"}
 
 
@@ -27,32 +28,22 @@ def judge(segmentation: Segmentation, policy: Policy) -> tuple[Observation, ...]
         policy: Of the bundle that gave it.
 
     Returns:
-        One observation. NOT_ASSESSED with the gate that was missed; or PRESENT, with a volume in mL for each
-        measurement meant for this modality; or PRESENT without any volume where the field of view cuts what
-        was looked for, since all of them would be lower bounds only.
+        One observation of the whole. NOT_ASSESSED with the gate that was missed; ABSENT, where nothing is
+        marked and the bundle may say so; or PRESENT, with a volume in mL for each measurement meant for this
+        modality; or PRESENT without any volume where the field of view cuts what was looked for, since all of
+        them would be lower bounds only. After a PRESENT, one more for each connected piece that the policy
+        wants told.
     """
     code = policy.looked_for.code()
     ml = _ml_per_label(segmentation)
-    doubt = _doubt(code.meaning, segmentation, policy.gates, total_ml=float(ml[1:].sum()))
+    total_ml = float(ml[1:].sum())
+    if total_ml == 0 and not segmentation.pieces.largest:
+        return (_nothing(code, policy),)
+    doubt = _doubt(code.meaning, segmentation, policy.gates, total_ml=total_ml) if policy.gates else ""
     if doubt:
         return (Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=doubt),)
-    modality = segmentation.volume.modality
-    limits = [note.note for note in policy.notes if note.modality == modality]
-    cut = [EDGES[face] for face in policy.cutting_faces if face in segmentation.touched_faces]
-    if cut:
-        edges = f"{' and '.join(cut)} edge{'s' * (len(cut) > 1)}"
-        limits.insert(
-            0, f"{code.meaning} reaches the {edges} of the field of view: total volume not assessed"
-        )
-    meant = [] if cut else [one for one in policy.measurements if modality in one.modalities]
-    return (
-        Observation(
-            code=code,
-            verdict=Verdict.PRESENT,
-            measurements=tuple(_measure(one, segmentation.names, ml, code) for one in meant),
-            reason="; ".join(limits),
-        ),
-    )
+    whole = _whole(segmentation, policy, ml)
+    return (whole, *(tell_pieces(segmentation.pieces, policy.components) if policy.components else ()))
 
 
 def told_apart(segmentation: Segmentation, policy: Policy) -> Segmentation:
@@ -78,10 +69,39 @@ def told_apart(segmentation: Segmentation, policy: Policy) -> Segmentation:
     return replace(segmentation, labels=np.array(table, np.uint8)[segmentation.labels], names=names)
 
 
+def _nothing(code: Code, policy: Policy) -> Observation:
+    """Say that nothing is marked, and what that is worth."""
+    if policy.nothing_marked == "ABSENT" and policy.sensitivity:
+        share, data = policy.sensitivity.value, policy.sensitivity.data
+        reason = f"nothing marked in the field of view; the network finds {share:.0%} of {data}"
+        return Observation(code=code, verdict=Verdict.ABSENT, reason=reason)
+    return Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=f"no {code.meaning} recognised")
+
+
+def _whole(segmentation: Segmentation, policy: Policy, ml: NDArray[np.float64]) -> Observation:
+    """Say what all of it measures, as far as the field of view holds it."""
+    code, modality = policy.looked_for.code(), segmentation.volume.modality
+    limits = [note.note for note in policy.notes if note.modality == modality]
+    cut = [EDGES[face] for face in policy.cutting_faces if face in segmentation.touched_faces]
+    if cut:
+        edges = f"{' and '.join(cut)} edge{'s' * (len(cut) > 1)}"
+        limits.insert(
+            0, f"{code.meaning} reaches the {edges} of the field of view: total volume not assessed"
+        )
+    is_lost = not ml[1:].any()
+    if is_lost:
+        limits.append("smaller than the voxels of the series: volume told of each piece only")
+    meant = [] if cut or is_lost else [one for one in policy.measurements if modality in one.modalities]
+    return Observation(
+        code=code,
+        verdict=Verdict.PRESENT,
+        measurements=tuple(_measure(one, segmentation.names, ml, code) for one in meant),
+        reason="; ".join(limits),
+    )
+
+
 def _doubt(what: str, segmentation: Segmentation, gates: Gates, *, total_ml: float) -> str:
     """Return why this cannot be what was looked for, or ""."""
-    if total_ml == 0 or segmentation.raw_ml == 0:
-        return f"no {what} recognised"
     fraction = segmentation.largest_ml / segmentation.raw_ml
     if fraction < gates.largest_fraction_min:
         return (

@@ -5,28 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 
 from edge.bundles import picture_classification as pictures
 from edge.bundles import spectra_regression as spectra
-from edge.bundles import volume_segmentation as volumes
+from edge.bundles import volume_steps
 from edge.bundles.manifest import TASKS, parse
 from edge.bundles.parts import About
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text()
 
 STEPS: dict[str, tuple[type[BaseModel], ...]] = {
-    "volume-segmentation": (
-        volumes.Window,
-        volumes.Resample,
-        volumes.Orient,
-        volumes.ZScore,
-        volumes.Percentile,
-        volumes.N4,
-    ),
+    "volume-segmentation": get_args(get_args(volume_steps.Step)[0]),
     "picture-classification": (pictures.Letterbox, pictures.Stretch, pictures.Scale, pictures.Normalize),
     "spectra-regression": (spectra.Logarithm, spectra.StandardNormal),
 }
@@ -41,8 +34,9 @@ def lines(tree: dict[str, Any], schema: dict[str, Any], path: str = "") -> Itera
     """One line of the table for each key."""
     for key, about in schema["properties"].items():
         yield f"| `{path}{key}` | {about['description']} |"
-        below = about.get("$ref") or about.get("items", {}).get("$ref")
-        for name in [str(below).rpartition("/")[2]] * bool(below):
+        forms = [about, *about.get("anyOf", [])]  # what may be left out is this or null
+        below = [form.get("$ref") or form.get("items", {}).get("$ref") for form in forms]
+        for name in [str(one).rpartition("/")[2] for one in below if one]:
             yield from lines(tree, tree["$defs"][name], f"{path}{key}{'[]' * ('items' in about)}.")
 
 
