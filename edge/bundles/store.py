@@ -70,7 +70,10 @@ def names(roots: Sequence[Path]) -> list[str]:
 
 def is_there(folder: Path) -> bool:
     """Return whether a folder is a bundle, or a bundle's place in a store with an active version."""
-    return (folder / MANIFEST).is_file() or (folder / ACTIVE).is_symlink()
+    try:
+        return (folder / MANIFEST).is_file() or (folder / ACTIVE).is_symlink()
+    except OSError:  # a folder that is not ours to read: for us it holds nothing
+        return False
 
 
 def folder_of(folder: Path) -> Path:
@@ -120,4 +123,7 @@ def read_manifest(folder: Path) -> tuple[bytes, Manifest]:
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    return (folder for folder in root.glob("[!.]*") if folder.is_dir())
+    try:
+        return iter(sorted(root.glob("[!.]*")))
+    except OSError:
+        return iter(())

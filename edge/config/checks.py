@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path as File
 
+from edge.bundles.signature import Trust
+from edge.bundles.store import folder_of, is_there, names
+from edge.bundles.verify import MANIFEST, MANIFEST_BYTES_MAX, read_bounded
+from edge.bundles.manifest import parse
+from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.config.cameras import CameraSource, VideoPipeline
 from edge.config.document import Document, Path, Problem, Value
-from edge.config.pipelines import LivePipeline, MeasuringPipeline, PipelineWithBundle
+from edge.config.pipelines import ImagingPipeline, LivePipeline, MeasuringPipeline, PipelineWithBundle
 from edge.config.problems import guess
 from edge.config.schema import Config
 from edge.config.secrets import resolve, secrets_of
 from edge.config.sources import DicomSource
-from edge.domain.errors import SecretError
+from edge.domain.errors import BundleRejectedError, SecretError
 
 _DICOM_PORT = 11112
 LOOKS_AT = {
@@ -38,6 +43,7 @@ def on_this_machine(config: Config, document: Document) -> list[Problem]:
     """Find what a sound configuration asks for and this machine does not have."""
     return [
         *_unknown_bundles(config, document),
+        *_several_roles(config, document),
         *_absent_files(config, document),
         *_free_space(config, document),
         *_unwatched_sources(config, document),
@@ -105,12 +111,58 @@ def _unknown_bundles(config: Config, document: Document) -> Iterator[Problem]:
             yield Problem(
                 path, f"there is no folder {root} on this machine", document.line_of(path), is_warning=True
             )
-    known = sorted({manifest.parent.name for root in roots for manifest in root.glob("*/manifest.yaml")})
+    places = config.bundles.places(config.state.folder)
+    known = names(places)
     for place, pipeline in enumerate(config.pipelines):
-        if roots and isinstance(pipeline, PipelineWithBundle) and pipeline.bundle not in known:
-            path = ("pipelines", place, "bundle")
+        if not isinstance(pipeline, PipelineWithBundle):
+            continue
+        path = ("pipelines", place, "bundle")
+        if roots and pipeline.bundle not in known:
             what = f"is '{pipeline.bundle}', which no root holds{guess(pipeline.bundle, known)}"
             yield Problem(path, f"{what}; there are: {', '.join(known) or 'none'}", document.line_of(path))
+        if pipeline.bundle in known:
+            refusal = _distrust(pipeline.bundle, places, config.bundles.believed())
+            if refusal:
+                yield Problem(path, f"is not used: {refusal}", document.line_of(path), is_warning=True)
+
+
+def _distrust(bundle: str, places: Sequence[File], trust: Trust) -> str:
+    """Return why the signature of a bundle does not do, or ""; its other files are not looked at."""
+    folder = next(folder_of(place / bundle) for place in places if is_there(place / bundle))
+    try:
+        trust.signer(folder, read_bounded(folder, MANIFEST, bytes_max=MANIFEST_BYTES_MAX))
+    except BundleRejectedError as refusal:
+        return str(refusal)
+    return ""
+
+
+def _several_roles(config: Config, document: Document) -> Iterator[Problem]:
+    """Find pipelines whose model wants several series: the daemon never guesses which of a study is which."""
+    for place, pipeline in enumerate(config.pipelines):
+        if not isinstance(pipeline, ImagingPipeline):
+            continue
+        roles = _roles_of(pipeline.bundle, config.bundles.roots)
+        if len(roles) > 1:
+            path: Path = ("pipelines", place, "bundle")
+            what = (
+                f"is '{pipeline.bundle}', whose model wants several series, {', '.join(roles)}, and nobody tells "
+                "the daemon which of a study is which; wanted a bundle for one series "
+                f"(edge analyze --series {roles[0]}=DIR … --bundle {pipeline.bundle} looks at them together)"
+            )
+            yield Problem(path, what, document.line_of(path))
+
+
+def _roles_of(bundle: str, roots: Sequence[File]) -> tuple[str, ...]:
+    """Return the roles that a bundle's model takes; () where it cannot be read, which others say."""
+    places = (File(root, bundle, *link, "manifest.yaml") for root in roots for link in ((), ("active",)))
+    manifest = next((place for place in places if place.is_file()), None)
+    if manifest is None:
+        return ()
+    try:
+        said = parse(manifest.read_text(), origin=str(manifest))
+    except (BundleRejectedError, OSError, UnicodeDecodeError):
+        return ()
+    return said.input.roles if isinstance(said, VolumeSegmentation) else ()
 
 
 def _unwatched_sources(config: Config, document: Document) -> Iterator[Problem]:

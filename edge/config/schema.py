@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from edge.config.bundles import Bundles
 from edge.config.fields import TOPIC_PATTERN, Host, Name, Place, Port, Secret, Section, check_pauses
 from edge.config.pipelines import Pipeline
 from edge.config.sources import Source
@@ -71,14 +72,6 @@ class Assembly(Section):
                 f"quiet_s is {self.quiet_s:g}, deadline_s {self.deadline_s:g}; wanted quiet_s the smaller"
             )
         return self
-
-
-class Bundles(Section):
-    """Where models lie."""
-
-    roots: tuple[Place, ...] = Field(
-        min_length=1, max_length=32, description="Folders that hold bundles, searched in this order."
-    )
 
 
 class Engine(Section):

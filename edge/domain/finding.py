@@ -78,7 +78,18 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStamp:
-    """Which weights spoke, and on what."""
+    """Which weights spoke, and on what.
+
+    Attributes:
+        model_id: Name of the bundle.
+        version: Of the bundle.
+        sha256: Digest of the bundle.
+        precision: Of the weights.
+        runtime: Name and version.
+        provider: On what it ran.
+        signed_by: Name of the key, among those the site believes, that signed the bundle; "" where it is
+            unsigned and the site allows that.
+    """
 
     model_id: str
     version: str
@@ -86,6 +97,7 @@ class ModelStamp:
     precision: str
     runtime: str
     provider: str
+    signed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,6 +108,10 @@ def _definitions() -> dict[str, Any]:
             precision=_text("fp32, fp16, bf16 or int8.", least=1),
             runtime=_text("Which runtime ran it, with its version.", least=1),
             provider=_text("On what it ran.", least=1),
+            signature=_says(
+                {"type": ["string", "null"], "minLength": 1},
+                "Name of the key that signed the bundle; null where it is unsigned, which this site allows.",
+            ),
         ),
         "series": _object(
             modality=_text("As the objects said."),

@@ -90,7 +90,7 @@ def _calibration(calibration: Calibration) -> dict[str, Any]:
     return {"state": calibration.state, **{name: round(value, 3) for name, value in numbers.items()}}
 
 
-def _model(stamp: ModelStamp) -> dict[str, str]:
+def _model(stamp: ModelStamp) -> dict[str, str | None]:
     return {
         "id": stamp.model_id,
         "version": stamp.version,
@@ -98,6 +98,7 @@ def _model(stamp: ModelStamp) -> dict[str, str]:
         "precision": stamp.precision,
         "runtime": stamp.runtime,
         "provider": stamp.provider,
+        "signature": stamp.signed_by or None,
     }
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundles.arrays import read_npz
 from edge.bundles.store import Bundle
-from edge.domain.errors import BundleRejectedError
 from edge.inference.deadline import Deadline
 from edge.inference.session import Session
 
@@ -53,13 +50,7 @@ def read_arrays(bundle: Bundle, *names: str) -> list[NDArray[Any]]:
     Raises:
         BundleRejectedError: It is none, or lacks one.
     """
-    path = golden_path(bundle)
-    try:
-        with np.load(io.BytesIO(bundle.golden()), allow_pickle=False) as arrays:
-            return [arrays[name] for name in names]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        wanted = " and ".join(f"`{name}`" for name in names)
-        raise BundleRejectedError(f"{path}: {error}, wanted an npz with {wanted}") from error
+    return read_npz(bundle.golden(), names, origin=golden_path(bundle))
 
 
 def golden_path(bundle: Bundle) -> str:

@@ -30,6 +30,7 @@ STAMP = ModelStamp(
     precision="int8",
     runtime="openvino 2026.4",
     provider="CPU",
+    signed_by="north-clinic",
 )
 
 

@@ -56,7 +56,7 @@ class Appliance:
             ],
             "assembly": {"quiet_s": 0.3, "deadline_s": 60},
             "pipelines": [{"name": bundle, "bundle": bundle, "select": {"modalities": [modality]}}],
-            "bundles": {"roots": [str(bundles)]},
+            "bundles": {"roots": [str(bundles)], "allow_unsigned": True},
             "engine": {"threads": 1},
             "mqtt": {
                 "host": "127.0.0.1",

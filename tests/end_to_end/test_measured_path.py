@@ -34,7 +34,7 @@ def box(tmp_path: Path, receiver: Receiver) -> Iterator[Appliance]:
     appliance = Appliance(
         tmp_path / "box", broker_port=receiver.port, bundles=tmp_path / "bundles", bundle="tiny"
     )
-    appliance.document["bundles"] = {"roots": [str(tmp_path / "bundles"), str(MODELS)]}
+    appliance.document["bundles"]["roots"] = [str(tmp_path / "bundles"), str(MODELS)]
     for kind, pipelines in (
         ("hyperspectral", [{"kind": "pixel-spectra", "bundle": "tissue-oxygen"}, {"kind": "hyperspectral"}]),
         ("spectrum", [{"kind": "spectrum"}]),

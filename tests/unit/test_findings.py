@@ -129,6 +129,7 @@ def test_a_finding_reads_as_it_should() -> None:
     assert one["measurements"][1]["of"]["meaning"] == "Cerebral cortex structure"
     assert list(one["latency_ms"]) == ["assemble", "infer"]
     assert one["model"]["provider"] == "CPU"
+    assert one["model"]["signature"] == "north-clinic"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
