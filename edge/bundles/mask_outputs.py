@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic import model_validator as check_all
 
 from edge.bundles.parts import Part, Words, check_names_differ
-from edge.bundles.picture_classification import PictureClass
+from edge.bundles.pictures import PictureClass
 
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 Channel = Annotated[int, Field(ge=0, le=4096)]
@@ -125,6 +125,10 @@ class LabelMapOutput(LabelsPixels):
     """The graph has decided: a number for each pixel."""
 
     decoder: Literal["labels"]
+    has_background: bool = Field(
+        default=True,
+        description="Whether 0 is background; else 0 is the first label, and every pixel has one.",
+    )
 
     @property
     def label_channels(self) -> int:

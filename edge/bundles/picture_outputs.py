@@ -19,7 +19,7 @@ class PlacesPoints(Part):
     """What all networks for points share."""
 
     points: tuple[PointEntry, ...] = Field(min_length=1, max_length=1024, description="In the graph's order.")
-    score_min: Share = Field(default=0.0, description="A point that scores less is not there, 0 to 1.")
+    score_min: Share = Field(default=0.0, description="A point that scores less scores 0: it is not there.")
 
     @check_all(mode="after")
     def _names_differ(self) -> PlacesPoints:

@@ -28,8 +28,8 @@ def decode_centres(outputs: Outputs, part: CentresOutput, *, input_shape_px: Sha
 
     Source of the formulae: `ctdet_decode` and `multi_pose_decode` of CenterNet (arXiv 1904.07850), whose
     cells without an offset count from their middle: cell_offset 0.5; `decode` of CenterFace (arXiv
-    1911.03599), which counts from the middle of a cell always, keeps y before x, and measures points in shares
-    of the box.
+    1911.03599), which counts from the middle of a cell always, keeps y before x, and measures points in
+    shares of the box.
 
     Args:
         outputs: Of the graph.

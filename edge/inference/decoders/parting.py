@@ -1,0 +1,172 @@
+"""Which pixels of one label are one thing: by touch, by borders, by peaks, or by where they point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from edge.bundles.mask_outputs import Boundary, CentreOffset, Components, Distance
+from edge.inference.decoders.raw import Numbers, sigmoid
+from edge.inference.decoders.watershed import HORIZONTAL, VERTICAL, Mask, grow, peaks, pieces, seed_the_rest
+
+Labels = NDArray[np.uint8]
+Things = NDArray[np.int32]
+Rule = Components | Boundary | Distance | CentreOffset
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large the grid is on which things are told apart.
+
+    Attributes:
+        down: Its rows for each row of the network's input.
+        right: Its columns for each column of the input.
+        stride_px: Pixels of the input for each cell of the output.
+    """
+
+    down: float
+    right: float
+    stride_px: int
+
+    @property
+    def along(self) -> float:
+        """Its pixels for each pixel of the input, along a line."""
+        return math.sqrt(self.area)
+
+    @property
+    def area(self) -> float:
+        """Its pixels for each pixel of the input."""
+        return self.down * self.right
+
+
+def part_things(
+    labels: Labels, maps: list[Numbers], *, rule: Rule, area_min_px: int, fill_holes: bool, scale: Scale
+) -> tuple[Labels, Things]:
+    """Tell things apart, fill their holes, and drop the small ones.
+
+    Args:
+        labels: (height, width); 0 is background.
+        maps: (height, width) each, as the rule names them.
+        rule: Of the manifest.
+        area_min_px: In pixels of the input.
+        fill_holes: Whether background that one thing encloses becomes part of it.
+        scale: Of this grid against the input.
+
+    Returns:
+        Labels, and the number of the thing of each pixel: from 1 on, without gaps; each thing has one label.
+    """
+    match rule:
+        case Components():
+            things = _touching(labels, neighbours=rule.neighbours)
+        case Boundary():
+            things = _bordered(labels > 0, maps[0], rule, scale)
+        case Distance():
+            things = _peaked(labels > 0, maps[0], rule, scale)
+        case CentreOffset():
+            things = _pointing(labels > 0, maps, rule, scale)
+    if fill_holes:
+        things = filled(things)
+    least = area_min_px * scale.area
+    areas = np.bincount(things.ravel())
+    areas[0] = 0
+    if len(areas) > 1 and areas[1:].min() < least:
+        things = np.where(areas[things] >= least, things, 0).astype(np.int32)
+        things = filled(things) if fill_holes else things
+    things = counted(things)
+    return _of_one_label(labels, things), things
+
+
+def counted(things: Things) -> Things:
+    """Number things anew, from 1 on without gaps."""
+    there = np.bincount(things.ravel()) > 0
+    there[0] = False
+    if there[1:].all():
+        return things
+    return np.where(there, np.cumsum(there), 0).astype(np.int32)[things]
+
+
+def filled(things: Things) -> Things:
+    """Return things with the background that they enclose; where it touches two, or the rim, it stays."""
+    numbered, count = pieces(things == 0, neighbours=4)
+    if count < 2:
+        return things
+    lowest = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
+    highest = np.zeros(count + 1, np.int32)
+    for here, there in (HORIZONTAL, VERTICAL, HORIZONTAL[::-1], VERTICAL[::-1]):
+        touches = (numbered[here] > 0) & (things[there] > 0)
+        holes, owners = numbered[here][touches], things[there][touches]
+        np.minimum.at(lowest, holes, owners)
+        np.maximum.at(highest, holes, owners)
+    for rim in (numbered[0], numbered[-1], numbered[:, 0], numbered[:, -1]):
+        highest[rim] = 0
+    owner = np.where(lowest == highest, highest, 0).astype(np.int32)
+    owner[0] = 0
+    return np.asarray(np.where(things == 0, owner[numbered], things), np.int32)
+
+
+def _touching(labels: Labels, *, neighbours: int) -> Things:
+    """Number the pieces of each label."""
+    things = np.zeros(labels.shape, np.int32)
+    first = 0
+    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=1))[0 if labels.min() else 1 :]:
+        numbered, count = pieces(labels == label, neighbours=neighbours)
+        np.add(numbered, first, out=things, where=numbered > 0)
+        first += count
+    return things
+
+
+def _bordered(inside: Mask, border: Numbers, rule: Boundary, scale: Scale) -> Things:
+    """Grow what is no border over the border."""
+    shares = sigmoid(border) if rule.border_is == "logits" else border
+    seeds, _ = pieces(inside & (shares < rule.border_max), neighbours=4)
+    small = np.bincount(seeds.ravel()) < rule.seed_min_px * scale.area
+    seeds[small[seeds]] = 0
+    return grow(seed_the_rest(seeds, inside), inside=inside, relief=shares)
+
+
+def _peaked(inside: Mask, height: Numbers, rule: Distance, scale: Scale) -> Things:
+    """Grow the peaks downhill."""
+    if rule.smooth_px > 0:
+        height = np.asarray(cv2.GaussianBlur(height, (0, 0), rule.smooth_px * scale.along), np.float32)
+    seeds = peaks(
+        height, inside=inside & (height >= rule.height_min), apart_px=rule.apart_min_px * scale.along
+    )
+    return grow(seed_the_rest(seeds, inside), inside=inside, relief=-height)
+
+
+def _pointing(inside: Mask, maps: list[Numbers], rule: CentreOffset, scale: Scale) -> Things:
+    """Give each pixel to the centre that is nearest to where it points (arXiv 1911.10194)."""
+    centre, down, right = maps
+    seeds = peaks(centre, inside=centre >= rule.centre_min, apart_px=rule.apart_min_px * scale.along)
+    numbered = np.unique(seeds[seeds > 0])
+    if not len(numbered):
+        return pieces(inside, neighbours=8)[0]
+    where = np.argwhere(seeds > 0)
+    owners = np.searchsorted(numbered, seeds[seeds > 0])
+    weights = np.bincount(owners)
+    centres = np.stack([np.bincount(owners, where[:, axis]) / weights for axis in (0, 1)], axis=1)
+    unit = scale.stride_px if rule.offset_unit == "cells" else 1
+    pixels = np.argwhere(inside)
+    reach = np.stack([down[inside] * (scale.down * unit), right[inside] * (scale.right * unit)], axis=1)
+    things = np.zeros(inside.shape, np.int32)
+    if len(pixels):
+        things[inside] = cKDTree(centres).query(pixels + reach)[1] + 1
+    return things
+
+
+def _of_one_label(labels: Labels, things: Things) -> Labels:
+    """Give each thing the label that most of its pixels have; what is no thing is background."""
+    kinds = int(labels.max(initial=0)) + 1
+    votes = np.bincount(
+        things.ravel() * np.int64(kinds) + labels.ravel(), minlength=(int(things.max(initial=0)) + 1) * kinds
+    )
+    votes = votes.reshape(-1, kinds)
+    votes[:, 0] = 0
+    winner = votes.argmax(axis=1).astype(np.uint8)
+    winner[0] = 0
+    return np.asarray(winner[things], np.uint8)
