@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from edge.bundles.document import read_document
 from edge.bundles.edits import places
 from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.picture_detection import PictureDetection
+from edge.bundles.picture_embedding import PictureEmbedding
+from edge.bundles.picture_keypoints import PictureKeypoints
+from edge.bundles.picture_regression import PictureRegression
+from edge.bundles.picture_segmentation import PictureSegmentation
+from edge.bundles.picture_tasks import PictureManifest
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import BundleRejectedError
 
-Manifest = VolumeSegmentation | PictureClassification | SpectraRegression
+Manifest = VolumeSegmentation | PictureManifest | SpectraRegression
 
 TASKS: Final[Mapping[str, type[Manifest]]] = {
     "volume-segmentation": VolumeSegmentation,
     "picture-classification": PictureClassification,
+    "picture-detection": PictureDetection,
+    "picture-segmentation": PictureSegmentation,
+    "picture-keypoints": PictureKeypoints,
+    "picture-regression": PictureRegression,
+    "picture-embedding": PictureEmbedding,
     "spectra-regression": SpectraRegression,
 }
 UNNAMED: Final = "volume-segmentation"  # the task of a manifest that names none
@@ -39,12 +50,10 @@ def parse(text: str, *, origin: str) -> Manifest:
     Raises:
         BundleRejectedError: Everything that is wrong, each with its path.
     """
+    document = read_document(text, origin=origin)
     try:
-        document: Any = yaml.safe_load(text)
         _refuse_unfinished(document, origin)
         return _kind_of(document, origin).model_validate_json(json.dumps(document))
-    except yaml.YAMLError as error:
-        raise BundleRejectedError(f"{origin}: not YAML: {error}") from error
     except (TypeError, ValueError) as error:
         if not isinstance(error, ValidationError):
             raise BundleRejectedError(f"{origin}: holds what JSON cannot: {error}") from error

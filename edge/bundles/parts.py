@@ -56,7 +56,9 @@ class Accuracy(Part):
 
     data: Words = Field(description="What it was measured on.")
     metric: Words = Field(description="What was measured, with its unit.")
-    value: float = Field(description="The number.")
+    value: float | None = Field(
+        default=None, description="The number; left out, it was not measured, and every finding says so."
+    )
 
 
 class TrainingData(Part):
@@ -73,6 +75,20 @@ class Provenance(Part):
     trained_on: tuple[TrainingData, ...] = Field(min_length=1, description="All of it.")
 
 
+class Calibration(Part):
+    """Further samples, for which all forms of the network are compared on a device before one is used."""
+
+    file: FileName = Field(description="npz in the form of the golden one: inputs, and what fp32 answered.")
+    sha256: Sha256 = Field(description="Of that file, lower-case hex.")
+
+
+class Document(Part):
+    """A file for people that the manifest vouches for, too: a card, a script."""
+
+    file: FileName = Field(description="File in the bundle's folder.")
+    sha256: Sha256 = Field(description="Of that file, lower-case hex.")
+
+
 class About(Part):
     """What every bundle says."""
 
@@ -82,8 +98,14 @@ class About(Part):
     licence: Words = Field(description="SPDX identifier of the weights.")
     intended_use: Words = Field(description="Sentences that go with the findings.")
     variants: tuple[Variant, ...] = Field(min_length=1, description="The network in its precisions.")
+    calibration: Calibration | None = Field(
+        default=None, description="Further samples for the admission test; may be left out."
+    )
     accuracy: tuple[Accuracy, ...] = Field(min_length=1, description="Measured numbers.")
     provenance: Provenance = Field(description="How it came to be.")
+    documents: tuple[Document, ...] = Field(
+        default=(), max_length=64, description="Further files that must stay as they are: CARD.md."
+    )
 
 
 def check_names_differ(names: list[str], *, where: str) -> None:

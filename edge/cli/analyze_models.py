@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import edge
-from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.pictures import PictureBundle
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.store import MANIFEST, Bundle, find
 from edge.bundles.volume_segmentation import VolumeSegmentation
@@ -88,19 +88,21 @@ def opened_models(
     every = _bundles(bundle, roots, needs, say)
     fitting = [one for one in every if _fits(one, needs)]
     volumes = [one.manifest for one in fitting if isinstance(one.manifest, VolumeSegmentation)]
-    pictures = [one.manifest.name for one in fitting if isinstance(one.manifest, PictureClassification)]
+    if bundle is None:  # nobody says which series is which: not its business
+        volumes = [manifest for manifest in volumes if len(manifest.input.roles) == 1]
+    pictures = [one.manifest.name for one in fitting if isinstance(one.manifest, PictureBundle)]
     spectra = [one.manifest.name for one in fitting if isinstance(one.manifest, SpectraRegression)]
     rules = [
         Rule(
             pipeline=manifest.name,
-            modalities=frozenset(accepted.modality for accepted in manifest.input.accepts),
+            modalities=frozenset(accepted.modality for accepted in manifest.input.accepted[0]),
         )
         for manifest in volumes
     ]
     wanted = [Wanted(manifest.name, manifest.name, DEADLINE_S) for manifest in volumes]
     there = ", ".join(f"{one.manifest.name} ({one.manifest.task})" for one in every)
     clock, identity = SystemClock(), KeyedHash(secrets.token_bytes(KEY_BYTES))
-    with _engine([one.manifest.name for one in fitting], roots or _roots_of_this_installation()) as engine:
+    with opened_for([one.manifest.name for one in fitting], roots) as engine:
         yield Models(
             volumes=Assessor(rules=rules, stations=stations(engine, wanted), identity=identity, clock=clock),
             pictures=tuple((name, picture_station(engine, name)) for name in pictures),
@@ -112,7 +114,14 @@ def opened_models(
 
 
 @contextmanager
-def _engine(names: Sequence[str], roots: Sequence[Path]) -> Iterator[Engine]:
+def opened_for(names: Sequence[str], roots: Sequence[Path]) -> Iterator[Engine]:
+    """Make bundles ready on this machine, as long as the `with` lasts.
+
+    Args:
+        names: Of the bundles.
+        roots: Folders that hold them; () for those of this installation.
+    """
+    roots = roots or roots_here()
     with opened_engine(
         names, roots=roots, threads=0, provider="auto", state_folder=_memory(), clock=SystemClock()
     ) as engine:
@@ -123,7 +132,7 @@ def _fits(bundle: Bundle, needs: Needs) -> bool:
     match bundle.manifest:
         case VolumeSegmentation():
             return needs.volumes
-        case PictureClassification():
+        case PictureBundle():
             return needs.pictures
         case SpectraRegression():
             return needs.spectra
@@ -137,7 +146,7 @@ def _bundles(
     Raises:
         BundleRejectedError: There is none and one is needed, or the one that was named is not in order.
     """
-    roots = roots or _roots_of_this_installation()
+    roots = roots or roots_here()
     if name is not None:
         return [find(name, roots)]
     names = sorted({manifest.parent.name for root in roots for manifest in root.glob(f"*/{MANIFEST}")})
@@ -154,7 +163,8 @@ def _bundles(
     return found
 
 
-def _roots_of_this_installation() -> tuple[Path, ...]:
+def roots_here() -> tuple[Path, ...]:
+    """Return where the bundles of this installation lie."""
     beside = Path(edge.__file__).parents[1] / "models"
     return (beside if beside.is_dir() else Path("/usr/share/edge/models"),)
 

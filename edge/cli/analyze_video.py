@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.picture_tasks import PictureManifest
 from edge.cli import overlay_timeline
 from edge.cli.analyze_models import Models
 from edge.cli.desk import Answer, Desk
@@ -168,7 +170,7 @@ class _Watcher:
         self.pipeline = pipeline
         self.look = PictureLook(station, deadline_s=LOOK_DEADLINE_S)
         self.findings: list[Finding] = []
-        self._policy = station.manifest.policy if station.manifest else None
+        self._manifest = station.manifest
         self._moments: list[Moment] = []
         self._stills: list[Still] = []
         self._recorded = Recorded(
@@ -197,8 +199,7 @@ class _Watcher:
 
     def page(self, length_s: float, counted: str) -> NDArray[np.uint8]:
         """Draw what it said over time."""
-        policy = self._policy
-        limits = () if policy is None else (policy.enter_score_min, policy.stay_score_min)
+        limits = _limits(self._manifest)
         verdicts = ", ".join(dict.fromkeys(one.observation.verdict.value for one in self.findings))
         reasons = dict.fromkeys(one.observation.reason for one in self.findings if one.observation.reason)
         meaning = self.findings[0].observation.code.meaning if self.findings else ""
@@ -232,6 +233,12 @@ class _Watcher:
             replace(one, end_s=min(one.end_s, following))
             for one, following in zip(ordered, nexts, strict=True)
         ]
+
+
+def _limits(manifest: PictureManifest | None) -> tuple[float, ...]:
+    """Return the thresholds of a bundle that judges pictures by one class; others have none, or several."""
+    judged = manifest.policy.one_class if isinstance(manifest, PictureClassification) else None
+    return () if judged is None else (judged.enter_score_min, judged.stay_score_min)
 
 
 def _phase(finding: Finding) -> str:

@@ -16,6 +16,7 @@ from rich.progress import track
 
 import edge
 from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.picture_policies import ScoreFinding
 from edge.bundles.store import Bundle, find
 from edge.cli import validation, validation_page
 from edge.cli.labelled_frames import LabelledFile, find_files, read_frames
@@ -50,7 +51,7 @@ def run(
     if out.suffix.lower() not in ENDINGS:
         raise UnsupportedError(f"{out}: a report ends in {' or '.join(ENDINGS)}")
     bundle = find(name, roots)
-    manifest = _fitting(bundle)
+    manifest, judged = _fitting(bundle)
     files = find_files(folder)
     with tempfile.TemporaryDirectory(prefix="edge-") as memory:
         engine = Engine(
@@ -65,7 +66,7 @@ def run(
             model = engine.picture_model(name)
             frames = _judged(files, model, per_second=per_second)
             form = f"{model.stamp.precision}, {model.stamp.runtime}, {model.stamp.provider}"
-    enter, stay = manifest.policy.enter_score_min, manifest.policy.stay_score_min
+    enter, stay = judged.enter_score_min, judged.stay_score_min
     report = validation.judge(frames, enter=enter, stay=stay, rate_max=rate_max)
     subject = Subject(
         bundle=name,
@@ -87,13 +88,14 @@ def run(
     return MUST_NOT if report.objections else MAY_BE_DECLARED
 
 
-def _fitting(bundle: Bundle) -> PictureClassification:
+def _fitting(bundle: Bundle) -> tuple[PictureClassification, ScoreFinding]:
     manifest = bundle.manifest
-    if not isinstance(manifest, PictureClassification) or manifest.policy.present_class != PRESENT_CLASS:
+    judged = manifest.policy.one_class if isinstance(manifest, PictureClassification) else None
+    if not isinstance(manifest, PictureClassification) or judged is None or judged.name != PRESENT_CLASS:
         raise BundleRejectedError(
             f"{manifest.name}: does not tell `{PRESENT_CLASS}` from outside, which is what is validated here"
         )
-    return manifest
+    return manifest, judged
 
 
 def _judged(files: Sequence[LabelledFile], model: PictureModel, *, per_second: float) -> tuple[Judged, ...]:

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from edge.bundles.picture_classification import PicturePolicy
+from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.picture_policies import ScoreFinding
+from edge.bundles.picture_tasks import PictureManifest
 from edge.config.cameras import CameraSource, Pace, PixelGate, VideoPipeline
 from edge.config.pipelines import LivePipeline
 from edge.config.schema import Config
@@ -166,10 +168,17 @@ def _onlookers(
         if not isinstance(one, VideoPipeline) or one.gate is None:
             continue
         station = picture_station(around.engine, one.bundle)
-        if station.model is None or station.manifest is None or not station.manifest.policy.stay_score_min:
+        guarding = _guarding(station.manifest)
+        if station.manifest is not None and guarding is None:
+            around.presence.raise_alert(
+                f"gate-{source.name}",
+                f"no picture of {source.name} ever leaves: the gate of {one.name} needs a bundle that judges "
+                f"pictures by one class, with a score above 0 to stay; {one.bundle} does not",
+            )
+        if station.model is None or guarding is None:
             return {}
         gate = Gate(
-            _gate_rules(one, one.gate, station.manifest.policy),
+            _gate_rules(one, one.gate, guarding),
             validation=_declared(one.gate),
             clock=around.clock,
         )
@@ -179,10 +188,16 @@ def _onlookers(
     return {}
 
 
-def _gate_rules(pipeline: VideoPipeline, gate: PixelGate, policy: PicturePolicy) -> GateRules:
+def _guarding(manifest: PictureManifest | None) -> ScoreFinding | None:
+    """Return what guards a gate: one class of a bundle that judges pictures, and never a score of 0."""
+    judged = manifest.policy.one_class if isinstance(manifest, PictureClassification) else None
+    return judged if judged is not None and judged.stay_score_min > 0 else None
+
+
+def _gate_rules(pipeline: VideoPipeline, gate: PixelGate, judged: ScoreFinding) -> GateRules:
     return GateRules(
-        enter_score_min=policy.enter_score_min,
-        stay_score_min=policy.stay_score_min,
+        enter_score_min=judged.enter_score_min,
+        stay_score_min=judged.stay_score_min,
         enter_ms=gate.enter_ms,
         enter_frames_min=gate.enter_frames_min,
         gap_max_ms=pipeline.pace.gap_max_ms,

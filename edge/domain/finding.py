@@ -51,6 +51,23 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One named point in a picture.
+
+    Attributes:
+        name: Of the landmark or joint.
+        x_px: Columns from the left edge of the source's picture.
+        y_px: Rows from its upper edge.
+        score: 0 to 1, or None where the model has none.
+    """
+
+    name: str
+    x_px: float
+    y_px: float
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What a policy reads out of a model's answer, before it has a subject.
 
@@ -62,6 +79,9 @@ class Observation:
         reason: Why not assessed, or what limits the measurements; "" where there is nothing to say.
         segment: Name of the label or region it speaks of, or "".
         box_px: Where in the source's picture: left, top, width, height; None where it speaks of the whole.
+        outline_px: Corners of the outer border of what it speaks of, x and y each, in the source's picture; ()
+            where a box or nothing says where it is. Holes are not told.
+        points: Landmarks of what it speaks of, in the source's picture.
     """
 
     code: Code
@@ -71,6 +91,8 @@ class Observation:
     reason: str = ""
     segment: str = ""
     box_px: tuple[float, float, float, float] | None = None
+    outline_px: tuple[tuple[float, float], ...] = ()
+    points: tuple[Point, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.verdict is not Verdict.NOT_ASSESSED or self.reason, "NOT_ASSESSED needs a reason"

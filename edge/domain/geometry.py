@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,16 @@ from numpy.typing import NDArray
 class Geometry:
     """Where a picture lies in the input of a model.
 
-    Coordinates run along the edges of pixels: the first pixel of a row reaches from 0 to 1.
+    Coordinates run along the edges of pixels: the first pixel of a row reaches from 0 to 1. A picture may be
+    cropped: then it reaches beyond the input, and what is above or left of it has a negative place.
 
     Attributes:
         source_shape_px: (height, width) of the picture as it was captured.
         input_shape_px: (height, width) of the model's input.
-        top_px: Rows of the input above the picture.
-        left_px: Columns of the input before the picture.
-        height_px: Rows that the picture takes up in the input, at least 1.
-        width_px: Columns that it takes up, at least 1.
+        top_px: Rows of the input above the picture; negative where it begins above the input.
+        left_px: Columns of the input before the picture; negative where it begins left of it.
+        height_px: Rows that the whole picture has at the input's scale, at least 1.
+        width_px: Columns that it has there, at least 1.
     """
 
     source_shape_px: tuple[int, int]
@@ -32,12 +34,26 @@ class Geometry:
 
     def __post_init__(self) -> None:
         assert min(*self.source_shape_px, self.height_px, self.width_px) >= 1, f"nothing to see: {self}"
-        assert self.top_px >= 0, f"above the input: {self}"
-        assert self.left_px >= 0, f"left of the input: {self}"
-        assert self.top_px + self.height_px <= self.input_shape_px[0], f"below the input: {self}"
-        assert self.left_px + self.width_px <= self.input_shape_px[1], f"right of the input: {self}"
+        assert -self.height_px < self.top_px < self.input_shape_px[0], f"not in the input: {self}"
+        assert -self.width_px < self.left_px < self.input_shape_px[1], f"not in the input: {self}"
 
-    def to_source(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    @property
+    def shown(self) -> tuple[slice, slice]:
+        """Rows and columns of the input that show the picture."""
+        rows = slice(max(self.top_px, 0), min(self.top_px + self.height_px, self.input_shape_px[0]))
+        columns = slice(max(self.left_px, 0), min(self.left_px + self.width_px, self.input_shape_px[1]))
+        return rows, columns
+
+    @property
+    def taken(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture, at the input's scale, that the input shows."""
+        rows, columns = self.shown
+        return (
+            slice(rows.start - self.top_px, rows.stop - self.top_px),
+            slice(columns.start - self.left_px, columns.stop - self.left_px),
+        )
+
+    def to_source(self, boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Carry boxes back.
 
         Args:
@@ -48,9 +64,17 @@ class Geometry:
         """
         return (np.asarray(boxes, np.float64) - self._corner) * self._source_per_input
 
-    def to_input(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_input(self, boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Carry boxes, (n, 4) in pixels of the source, to where the model sees them; undoes `to_source`."""
         return np.asarray(boxes, np.float64) / self._source_per_input + self._corner
+
+    def points_to_source(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Carry points back, (…, 2) x and y in pixels of the input."""
+        return (np.asarray(points, np.float64) - self._corner[:2]) * self._source_per_input[:2]
+
+    def points_to_input(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Carry points, (…, 2) in pixels of the source, to where the model sees them."""
+        return np.asarray(points, np.float64) / self._source_per_input[:2] + self._corner[:2]
 
     @property
     def _corner(self) -> NDArray[np.float64]:

@@ -54,6 +54,14 @@ def schema() -> dict[str, Any]:
                 {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
                 "Where in the source's picture: left, top, width, height; null where it is all of it.",
             ),
+            outline_px=_says(
+                {"type": "array", "items": {"$ref": "#/$defs/place"}},
+                "Corners of the outer border of what this speaks of, in the source's picture; empty where a "
+                "box or nothing says where it is.",
+            ),
+            points=_says(
+                {"type": "array", "items": {"$ref": "#/$defs/point"}}, "Landmarks of what this speaks of."
+            ),
             measurements={"type": "array", "items": {"$ref": "#/$defs/measurement"}},
             model=_says(
                 {"anyOf": [{"$ref": "#/$defs/model"}, {"type": "null"}]}, "null where no model was reached."
@@ -91,6 +99,17 @@ def _definitions() -> dict[str, Any]:
             system=_says({"enum": ["SCT", "DCM", "UCUM", "99EDGE"]}, "SNOMED CT, DICOM, UCUM, or our own."),
             value=_text("Code in that system.", least=1),
             meaning=_text("Words for a reader.", least=1),
+        ),
+        "place": _says(
+            {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}, "x and y."
+        ),
+        "point": _object(
+            name=_text("Of the landmark.", least=1),
+            x_px=_says({"type": "number"}, "Columns from the left edge of the source's picture."),
+            y_px=_says({"type": "number"}, "Rows from its upper edge."),
+            score=_says(
+                {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "null where there is none."
+            ),
         ),
         "measurement": _object(
             code={"$ref": "#/$defs/code", "description": "What was measured."},

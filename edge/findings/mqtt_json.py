@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from edge.domain.finding import Code, Finding, Measurement, ModelStamp, SeriesSeen, StreamSeen
+from edge.domain.finding import Code, Finding, Measurement, ModelStamp, Point, SeriesSeen, StreamSeen
 from edge.domain.frame import Calibration
 
 SCHEMA = "edge.finding/1"
@@ -46,6 +46,8 @@ def to_dict(finding: Finding, *, site: str, device: str) -> dict[str, Any]:
         "reason": observation.reason,
         "segment": observation.segment,
         "box_px": None if observation.box_px is None else [round(edge, 1) for edge in observation.box_px],
+        "outline_px": [[round(x, 1), round(y, 1)] for x, y in observation.outline_px],
+        "points": [_point(one) for one in observation.points],
         "measurements": [_measurement(one) for one in observation.measurements],
         "model": None if finding.model is None else _model(finding.model),
         "series": _series(finding.seen) if isinstance(finding.seen, SeriesSeen) else None,
@@ -57,6 +59,11 @@ def to_dict(finding: Finding, *, site: str, device: str) -> dict[str, Any]:
 
 def _code(code: Code) -> dict[str, str]:
     return {"system": code.system, "value": code.value, "meaning": code.meaning}
+
+
+def _point(point: Point) -> dict[str, Any]:
+    score = None if point.score is None else round(point.score, 4)
+    return {"name": point.name, "x_px": round(point.x_px, 1), "y_px": round(point.y_px, 1), "score": score}
 
 
 def _measurement(measurement: Measurement) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundles.manifest import Manifest
-from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.pictures import PictureBundle
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import InferenceError
@@ -30,7 +30,7 @@ class Wiring:
     """
 
     given: str
-    dtype: Literal["float32", "uint8"]
+    dtype: Literal["float32", "float16", "uint8"]
     answers: tuple[str, ...]
 
 
@@ -68,9 +68,9 @@ def wiring(manifest: Manifest) -> Wiring:
     """Return how the graph of a bundle is addressed."""
     match manifest:
         case VolumeSegmentation():
-            return Wiring(manifest.input.name, "float32", (manifest.output.name,))
-        case PictureClassification():
             return Wiring(manifest.input.name, manifest.input.dtype, (manifest.output.name,))
+        case PictureBundle():
+            return Wiring(manifest.input.name, manifest.input.dtype, manifest.output.graph_outputs)
         case SpectraRegression(output=output):
             both = (output.name, output.uncertainty) if output.uncertainty else (output.name,)
             return Wiring(manifest.input.name, "float32", both)

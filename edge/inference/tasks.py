@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.pictures import PictureBundle
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.store import Bundle
 from edge.bundles.volume_segmentation import VolumeSegmentation
@@ -14,13 +14,14 @@ from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
 from edge.inference.golden import Exam
 from edge.inference.lanes import Lane
-from edge.inference.pictures import PictureClassifier, read_picture_exam
+from edge.inference.picture_exams import read_picture_exam
+from edge.inference.pictures import PictureReader
 from edge.inference.session import Session
 from edge.inference.spectra import SpectraEstimator, read_spectra_exam
 from edge.inference.volumes import VolumeSegmenter, read_volume_exam
 
 AnyVolumeModel = VolumeSegmenter
-AnyPictureModel = PictureClassifier
+AnyPictureModel = PictureReader
 AnySpectraModel = SpectraEstimator
 AnyModel = AnyVolumeModel | AnyPictureModel | AnySpectraModel
 
@@ -59,13 +60,11 @@ def task_of(bundle: Bundle, clock: Clock) -> Task:
                     volumes, session=sessions[0], stamp=stamp, clock=clock
                 ),
             )
-        case PictureClassification() as pictures:
+        case PictureBundle() as pictures:
             return Task(
                 "live",
                 read_picture_exam(bundle, pictures),
-                lambda sessions, stamp: PictureClassifier(
-                    pictures, sessions=sessions, stamp=stamp, clock=clock
-                ),
+                lambda sessions, stamp: PictureReader(pictures, sessions=sessions, stamp=stamp, clock=clock),
             )
         case SpectraRegression() as spectra:
             return Task(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from edge.domain.answer import Scores
 from edge.domain.errors import InferenceError
 from edge.domain.finding import Code, ModelStamp
 from edge.domain.frame import Frame, Thermogram
@@ -18,7 +17,7 @@ A_PICTURE = Code("SCT", "363679005", "Imaging")
 
 
 class PictureLook:
-    """Asks a model about the whole picture."""
+    """Asks a model about a picture."""
 
     def __init__(self, station: PictureStation, *, deadline_s: float) -> None:
         """Store what is needed.
@@ -58,11 +57,12 @@ class PictureLook:
             raise InferenceError(self._station.refusal)
         if isinstance(frame.content, Thermogram):
             raise InferenceError(f"a thermogram of {frame.source}, {manifest.name} takes colour pictures")
-        scores = model.look(frame.content, deadline_s=self._deadline_s)
-        assert isinstance(scores, Scores), f"{manifest.name}: a model that classifies answers with scores"
-        code = manifest.policy.looked_for.code()
-        said = pictures.judge(scores, manifest.policy, is_present=is_present(code, ""))
-        return Looked(observations=(said,), latency_ms=scores.latency_ms)
+        answer = model.look(frame.content, deadline_s=self._deadline_s)
+        return Looked(
+            observations=pictures.judge(answer, manifest, is_present=is_present),
+            latency_ms=answer.latency_ms,
+            notes=pictures.notes(manifest, shape_px=frame.content.shape_px),
+        )
 
 
 class ThermalLook:

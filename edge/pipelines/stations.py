@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from edge.bundles.manifest import Manifest
-from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.picture_tasks import PictureManifest
+from edge.bundles.pictures import PictureBundle
 from edge.bundles.spectra_regression import SpectraRegression
-from edge.bundles.volume_segmentation import Policy, VolumeSegmentation
+from edge.bundles.volume_policy import Policy
+from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import Code
 from edge.domain.ports import Clock, Model, PictureModel, SpectraModel
@@ -20,7 +22,7 @@ from edge.inference.engine import Engine
 
 A_SERIES = Code("SCT", "363679005", "Imaging")
 
-_Task = TypeVar("_Task", VolumeSegmentation, PictureClassification, SpectraRegression)
+_Task = TypeVar("_Task", VolumeSegmentation, SpectraRegression)
 _Model = TypeVar("_Model")
 
 
@@ -60,7 +62,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PictureStation:
-    """A model of whole pictures and how its answers are read; without a model it says why.
+    """A model of pictures and how its answers are read; without a model it says why.
 
     Attributes:
         model: Ready to answer, or None where its bundle was refused.
@@ -69,7 +71,7 @@ class PictureStation:
     """
 
     model: PictureModel | None
-    manifest: PictureClassification | None
+    manifest: PictureManifest | None
     refusal: str
 
 
@@ -132,9 +134,15 @@ def stations(engine: Engine, wanted: Sequence[Wanted]) -> Mapping[str, Station]:
 
 
 def picture_station(engine: Engine, bundle: str) -> PictureStation:
-    """Return the station of a bundle that judges pictures."""
-    model, manifest, refusal = _made_ready(engine, bundle, PictureClassification, engine.picture_model)
-    return PictureStation(model=model, manifest=manifest, refusal=refusal)
+    """Return the station of a bundle for pictures, whatever its task."""
+    manifest: PictureManifest | None = None
+    try:
+        found = engine.bundle(bundle).manifest
+        manifest = found if isinstance(found, PictureBundle) else None
+        model = engine.picture_model(bundle)
+    except BundleRejectedError as error:
+        return PictureStation(model=None, manifest=manifest, refusal=str(error))
+    return PictureStation(model=model, manifest=manifest, refusal="")
 
 
 def spectra_station(engine: Engine, bundle: str) -> SpectraStation:

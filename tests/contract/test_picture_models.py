@@ -19,8 +19,8 @@ from edge.domain.errors import (
 )
 from edge.domain.frame import Picture
 from edge.domain.ports import PictureModel
-from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
+from edge.inference.forms import Form, open_session
 from edge.kit.clock import SystemClock
 from tests.builders.bundles import npz, unchecked, write_bundle
 from tests.builders.picture_bundles import (

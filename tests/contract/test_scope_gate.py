@@ -13,12 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.picture_policies import ScoreFinding
 from edge.bundles.store import Bundle, load
 from edge.domain.answer import Scores
 from edge.domain.ports import PictureModel
 from edge.findings.gate import Gate, GateRules, LocalValidation
-from edge.inference.admission import Form, open_session, stamp_of
-from edge.inference.pictures import PictureClassifier
+from edge.inference.forms import Form, open_session, stamp_of
+from edge.inference.pictures import PictureReader
 from edge.kit.clock import SystemClock
 from tests.fakes.clock import FakeClock
 
@@ -93,18 +94,24 @@ def rendered(rendering: Any) -> dict[str, list[Pixels]]:
     }
 
 
-def model_of(bundle: Bundle, manifest: PictureClassification, form: Form) -> PictureClassifier:
+def model_of(bundle: Bundle, manifest: PictureClassification, form: Form) -> PictureReader:
     session = open_session(bundle, form, threads=1)
     stamp = stamp_of(bundle, form, session)
-    return PictureClassifier(manifest, sessions=[session], stamp=stamp, clock=SystemClock())
+    return PictureReader(manifest, sessions=[session], stamp=stamp, clock=SystemClock())
 
 
 @pytest.fixture(scope="module")
-def models(bundle: Bundle, manifest: PictureClassification) -> Iterator[dict[str, PictureClassifier]]:
+def models(bundle: Bundle, manifest: PictureClassification) -> Iterator[dict[str, PictureReader]]:
     opened = {name: model_of(bundle, manifest, form) for name, form in FORMS.items()}
     yield opened
     for model in opened.values():
         model.close()
+
+
+def judged(manifest: PictureClassification) -> ScoreFinding:
+    one = manifest.policy.one_class
+    assert one is not None
+    return one
 
 
 def inside(model: PictureModel, pixels: Pixels) -> float:
@@ -115,7 +122,7 @@ def inside(model: PictureModel, pixels: Pixels) -> float:
 
 @pytest.mark.parametrize("name", ["int8", "int8 in OpenVINO"])
 def test_int8_scores_as_fp32_does(
-    models: dict[str, PictureClassifier], rendered: dict[str, list[Pixels]], name: str
+    models: dict[str, PictureReader], rendered: dict[str, list[Pixels]], name: str
 ) -> None:
     pictures = [picture for family in rendered.values() for picture in family]
     off = [abs(inside(models[name], one) - inside(models["fp32"], one)) for one in pictures]
@@ -124,7 +131,7 @@ def test_int8_scores_as_fp32_does(
 
 
 def test_rendered_bodies_score_higher_than_rendered_rooms(
-    models: dict[str, PictureClassifier], rendered: dict[str, list[Pixels]]
+    models: dict[str, PictureReader], rendered: dict[str, list[Pixels]]
 ) -> None:
     means = {
         family: float(np.mean([inside(models["int8"], one) for one in pictures]))
@@ -135,34 +142,34 @@ def test_rendered_bodies_score_higher_than_rendered_rooms(
 
 
 def test_hardly_a_rendered_room_reaches_the_score_that_opens_the_gate(
-    models: dict[str, PictureClassifier], rendered: dict[str, list[Pixels]], manifest: PictureClassification
+    models: dict[str, PictureReader], rendered: dict[str, list[Pixels]], manifest: PictureClassification
 ) -> None:
     rooms = set(rendered) - {"cavity", "surface", "tube", "joint", "airway"}
     scores = [inside(models["int8"], one) for family in sorted(rooms) for one in rendered[family]]
-    assert np.mean(np.array(scores) >= manifest.policy.enter_score_min) <= 0.02
+    assert np.mean(np.array(scores) >= judged(manifest).enter_score_min) <= 0.02
 
 
 @pytest.mark.parametrize("level", [0, 10, 128, 255])
 def test_a_picture_that_shows_nothing_is_outside(
-    models: dict[str, PictureClassifier], manifest: PictureClassification, level: int
+    models: dict[str, PictureReader], manifest: PictureClassification, level: int
 ) -> None:
     blank = np.full((*SHAPE_PX, 3), level, np.uint8)
-    assert inside(models["int8"], blank) < manifest.policy.stay_score_min
+    assert inside(models["int8"], blank) < judged(manifest).stay_score_min
 
 
 @pytest.mark.parametrize("colour", [(200, 60, 50), (150, 20, 20), (230, 150, 130), (90, 20, 20)])
 def test_one_red_all_over_is_outside(
-    models: dict[str, PictureClassifier], manifest: PictureClassification, colour: tuple[int, int, int]
+    models: dict[str, PictureReader], manifest: PictureClassification, colour: tuple[int, int, int]
 ) -> None:
     flat = np.broadcast_to(np.array(colour, np.uint8), (*SHAPE_PX, 3))
-    assert inside(models["int8"], flat) < manifest.policy.stay_score_min
+    assert inside(models["int8"], flat) < judged(manifest).stay_score_min
 
 
 def test_snow_on_the_line_is_outside(
-    models: dict[str, PictureClassifier], manifest: PictureClassification
+    models: dict[str, PictureReader], manifest: PictureClassification
 ) -> None:
     snow = np.random.default_rng(0).integers(0, 256, (*SHAPE_PX, 3), np.uint8)
-    assert inside(models["int8"], snow) < manifest.policy.stay_score_min
+    assert inside(models["int8"], snow) < judged(manifest).stay_score_min
 
 
 def test_the_bundle_asks_to_fail_closed(manifest: PictureClassification) -> None:
@@ -175,8 +182,8 @@ def test_the_gate_with_the_bundles_own_scores_stays_shut_without_the_site(
 ) -> None:
     clock = FakeClock()
     rules = GateRules(
-        enter_score_min=manifest.policy.enter_score_min,
-        stay_score_min=manifest.policy.stay_score_min,
+        enter_score_min=judged(manifest).enter_score_min,
+        stay_score_min=judged(manifest).stay_score_min,
         enter_ms=1000,
         enter_frames_min=5,
         gap_max_ms=500,

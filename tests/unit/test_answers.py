@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edge.bundles.parts import CodeEntry
-from edge.bundles.picture_classification import PicturePolicy
+from edge.bundles.picture_classification import PictureOutput, PicturePolicy
+from edge.bundles.pictures import PictureClass
 from edge.bundles.spectra_regression import Quantity, SpectraOutput, SpectraPolicy
 from edge.domain.answer import Estimates, Scores
 from edge.domain.finding import Verdict
@@ -16,6 +17,14 @@ INSIDE = CodeEntry(system="99EDGE", value="inside", meaning="Endoscope inside th
 OXYGEN = CodeEntry(system="99EDGE", value="so2", meaning="Oxygen saturation of tissue")
 PICTURES = PicturePolicy(
     looked_for=INSIDE, present_class="inside", enter_score_min=0.9, stay_score_min=0.6, fail_closed=True
+)
+PICTURE_OUTPUT = PictureOutput(
+    name="scores",
+    decoder="probabilities",
+    classes=(
+        PictureClass(name="outside", code=INSIDE),
+        PictureClass(name="inside", code=INSIDE),
+    ),
 )
 SPECTRA = SpectraPolicy(looked_for=OXYGEN, valid_share_min=0.5)
 OUTPUT = SpectraOutput(
@@ -38,7 +47,9 @@ def test_it_takes_more_to_become_present_than_to_stay(
     score: float, is_present: bool, verdict: Verdict
 ) -> None:
     scores = Scores(names=("outside", "inside"), values=np.array([1 - score, score], np.float64).astype("f4"))
-    said = pictures.judge(scores, PICTURES, is_present=is_present)
+    (said,) = pictures.classes(
+        scores, PICTURES, PICTURE_OUTPUT, is_present=lambda _code, _segment: is_present
+    )
     assert said.verdict is verdict
     assert said.score == pytest.approx(score)
 

@@ -10,17 +10,25 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from edge.bundles import picture_classification as pictures
+from edge.bundles import pictures, volume_steps
 from edge.bundles import spectra_regression as spectra
-from edge.bundles import volume_steps
 from edge.bundles.manifest import TASKS, parse
 from edge.bundles.parts import About
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text()
 
+PICTURE_STEPS: tuple[type[BaseModel], ...] = (
+    pictures.Letterbox,
+    pictures.Stretch,
+    pictures.Crop,
+    pictures.Keep,
+    pictures.Scale,
+    pictures.Offset,
+    pictures.Normalize,
+)
 STEPS: dict[str, tuple[type[BaseModel], ...]] = {
     "volume-segmentation": get_args(get_args(volume_steps.Step)[0]),
-    "picture-classification": (pictures.Letterbox, pictures.Stretch, pictures.Scale, pictures.Normalize),
+    "picture-classification": PICTURE_STEPS,
     "spectra-regression": (spectra.Logarithm, spectra.StandardNormal),
 }
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from edge.bundles.manifest import Manifest
+from edge.bundles.store import load
 from edge.config.cameras import CameraSource, VideoPipeline
 from edge.config.load import check_text
 from edge.daemon import live
 from edge.daemon.live import Surroundings
 from edge.pipelines.snapshots import Album
+from tests.builders.picture_bundles import write_picture_bundle
+from tests.fakes.alerts import FakeAlerts
 from tests.fakes.clock import FakeClock
 
 SITE = """
@@ -27,21 +31,42 @@ mqtt: {host: localhost}
 """
 
 
-@pytest.mark.parametrize(("stay_score_min", "guards"), [(0.9, ["gate"]), (0.0, [])])
-def test_a_bundle_that_calls_everything_inside_guards_nothing_and_lets_nothing_leave(
-    stay_score_min: float, guards: list[str], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+ONE_CLASS = {"present_class": "bright", "enter_score_min": 0.95, "stay_score_min": 0.9}
+SEVERAL = {"findings": [{"name": "bright", "enter_score_min": 0.95, "stay_score_min": 0.9}]}
+
+
+def manifest(root: Path, policy: dict[str, Any]) -> Manifest:
+    def edit(document: dict[str, Any]) -> None:
+        kept = {key: document["policy"][key] for key in ("looked_for", "fail_closed")}
+        document["policy"] = {**kept, **policy}
+
+    return load(write_picture_bundle(root, edit=edit)).manifest
+
+
+@pytest.mark.parametrize(
+    ("policy", "guards"),
+    [(ONE_CLASS, ["gate"]), ({**ONE_CLASS, "stay_score_min": 0.0}, []), (SEVERAL, [])],
+    ids=["one class", "everything is inside", "several findings"],
+)
+def test_a_bundle_that_cannot_tell_inside_guards_nothing_lets_nothing_leave_and_somebody_is_told(
+    policy: dict[str, Any],
+    guards: list[str],
+    clock: FakeClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    policy = SimpleNamespace(enter_score_min=0.95, stay_score_min=stay_score_min)
     station = SimpleNamespace(
-        model=SimpleNamespace(stamp=SimpleNamespace(sha256="0" * 64)), manifest=SimpleNamespace(policy=policy)
+        model=SimpleNamespace(stamp=SimpleNamespace(sha256="0" * 64)), manifest=manifest(tmp_path, policy)
     )
     monkeypatch.setattr(live, "picture_station", lambda *_: station)
     config = check_text(SITE, folder=Path("/nowhere")).config
     assert config is not None
     albums: dict[str, Album] = {}
-    around = cast(Surroundings, SimpleNamespace(engine=None, albums=albums, clock=clock))
+    alerts = FakeAlerts()
+    around = cast(Surroundings, SimpleNamespace(engine=None, albums=albums, presence=alerts, clock=clock))
     camera, pipeline = config.sources[0], config.pipelines[0]
     assert isinstance(camera, CameraSource)
     assert isinstance(pipeline, VideoPipeline)
     assert list(live._onlookers(camera, [pipeline], around)) == guards
     assert len(albums) == len(guards)
+    assert list(alerts.raised) == ["gate-or"] * (not guards)

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bundles.picture_classification import Letterbox, Normalize, PictureClassification, Scale
+from edge.bundles.picture_classification import PictureClassification
+from edge.bundles.pictures import Letterbox, Normalize, Scale
 from edge.domain.errors import PictureRejectedError
 from edge.domain.geometry import Geometry
-from edge.inference.pictures import Canvas
-from edge.preprocess.pictures import ASPECT_MAX, letterbox, stretch, tones
+from edge.inference.picture_canvas import Canvas
+from edge.preprocess.pictures import ASPECT_MAX, letterbox, stretch
+from edge.preprocess.tones import tones
 from tests.builders.picture_bundles import picture_document
 from tests.fakes.picture import FakePicture
 
@@ -90,7 +92,8 @@ def canvas(*steps: dict[str, Any], dtype: str = "uint8") -> Canvas:
     document["golden"]["sha256"] = "0" * 64
     document["variants"] = ({"precision": "fp32", "file": "m", "sha256": "0" * 64, "devices": ("cpu",)},)
     document["preprocessing"] = steps
-    return Canvas(PictureClassification.model_validate(document, strict=False))
+    manifest = PictureClassification.model_validate(document, strict=False)
+    return Canvas(manifest.input, manifest.preprocessing)
 
 
 def test_a_tall_picture_stands_between_borders_of_the_declared_colour() -> None:
