@@ -41,3 +41,25 @@ def validate(
     roots = tuple(bundles or command.roots_here())
     code = command.run(name, folder, out=out, roots=roots, rate_max=rate_max, per_second=per_second)
     raise typer.Exit(code)
+
+
+@app.command()
+def new(
+    network: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The network.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Of the bundle: small letters, digits, hyphens.")],
+    task: Annotated[str | None, typer.Option(help="What it does; else judged by its shapes.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that will hold the bundle.")] = Path("models"),
+    classes: Annotated[str | None, typer.Option(help="Names with commas, or a file, one a line.")] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX identifier of the weights.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="From which score on something is there.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Never ask.")] = False,
+) -> None:
+    """Make a bundle of a bare ONNX file; what that does not say is asked for, or marked EDIT."""
+    from edge.cli import bundle_new as command
+    from edge.workshop.answers import Answers
+
+    answers = Answers(classes=command.class_names(classes), licence=licence, threshold=threshold)
+    code = command.run(network, name=name, task=task, out=out, answers=answers, is_asked=not yes)
+    raise typer.Exit(code)

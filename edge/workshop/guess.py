@@ -1,0 +1,341 @@
+"""What a bare network is for, as far as its shapes, its answers and its exporter's notes tell; and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.domain.errors import BundleRejectedError
+from edge.workshop.guess_detectors import boxes, detector
+from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, exclusive
+from edge.workshop.network import Network, Port, class_names, run_once, whole_numbers
+
+PICTURE_SIDES: Final = (256, 224, 320, 512, 640)  # tried in this order where a side is free
+VOLUME_SIDES: Final = (32, 64, 96)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """How the input is laid out."""
+
+    layout: Layout
+    channels: int
+    sides: tuple[int, ...]
+    because: str
+
+
+def guess(network: Network, *, task: str | None = None) -> Guess:
+    """Say what a network seems to be for.
+
+    It is run twice on the CPU, on noise, where its sides allow: shapes of outputs are often not written down.
+
+    Args:
+        network: As it was read.
+        task: What the person who asks says it does; None leaves it to the shapes.
+
+    Raises:
+        BundleRejectedError: The shapes fit no task, or not the one that was named.
+    """
+    given = _given(network.given)
+    seen = _tried(network, given)
+    found = _by_shapes(network, given, seen, task)
+    if task is not None and found.task != task:
+        raise BundleRejectedError(
+            f"{network.given}; {_said(seen[0][1])}: looks like {found.task}, not like {task}"
+        )
+    return found
+
+
+def _said(answers: Arrays) -> str:
+    return "outputs " + ", ".join(f"{name} {one.dtype} {one.shape}" for name, one in answers.items())
+
+
+# ── the input ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _given(port: Port) -> Given:
+    shape = port.shape or ()
+    sides = tuple(side if isinstance(side, int) else 0 for side in shape)
+    if len(sides) == 2 and sides[1]:
+        return Given(
+            layout="NC", channels=sides[1], sides=(), because=f"input {port}: rows of {sides[1]} values"
+        )
+    if len(sides) == 4:
+        return _planes(port, sides, ("NCHW", "NHWC"), (3, 1))
+    if len(sides) == 5:
+        return _planes(port, sides, ("NCDHW", "NDHWC"), (1, 2, 3, 4))
+    raise BundleRejectedError(
+        f"input {port}: wanted (1, channels, height, width), (1, channels, depth, height, width), the same "
+        "with the channels last, or (spectra, bands)"
+    )
+
+
+def _planes(
+    port: Port, sides: tuple[int, ...], layouts: tuple[Layout, Layout], known: Sequence[int]
+) -> Given:
+    first, last = sides[1], sides[-1]
+    if first in known:
+        return Given(
+            layout=layouts[0],
+            channels=first,
+            sides=sides[2:],
+            because=f"input {port}: {first} channels come first",
+        )
+    if last in known:
+        return Given(
+            layout=layouts[1],
+            channels=last,
+            sides=sides[1:-1],
+            because=f"input {port}: {last} channels come last",
+        )
+    raise BundleRejectedError(
+        f"input {port}: neither the second nor the last axis is {' or '.join(map(str, known))} channels"
+    )
+
+
+# ── trying it ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tried(network: Network, given: Given) -> list[tuple[tuple[int, ...], Arrays]]:
+    """Run the network on noise, at its own size or, where that is free, at the first two it takes."""
+    if given.layout == "NC":
+        return [((), run_once(network, _noise(network.given.dtype, (4, given.channels))))]
+    if all(given.sides):
+        return [(given.sides, _run(network, given, given.sides))]
+    named = whole_numbers(network.metadata, "imgsz")
+    usual = VOLUME_SIDES if len(given.sides) == 3 else (*(named[:1]), *PICTURE_SIDES)
+    tried: list[tuple[tuple[int, ...], Arrays]] = []
+    trouble = ""
+    for side in usual:
+        sides = tuple(fixed or side for fixed in given.sides)
+        try:
+            tried.append((sides, _run(network, given, sides)))
+        except BundleRejectedError as error:
+            trouble = trouble or str(error)
+            continue
+        if len(tried) == 2:
+            break
+    if not tried:
+        raise BundleRejectedError(f"no size was taken of {', '.join(map(str, usual))}: {trouble}")
+    return tried
+
+
+def _run(network: Network, given: Given, sides: tuple[int, ...]) -> Arrays:
+    first = given.layout[1] == "C"
+    shape = (1, given.channels, *sides) if first else (1, *sides, given.channels)
+    return run_once(network, _noise(network.given.dtype, shape))
+
+
+def _noise(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    random = np.random.default_rng(0)
+    if dtype == "uint8":
+        return random.integers(0, 256, shape).astype(np.uint8)
+    return random.random(shape, np.float32)
+
+
+def _multiple(network: Network, given: Given) -> int:
+    """Find by trying which multiples free sides must be of: 1, 2, 4 … 64."""
+    top = 128 if len(given.sides) == 2 else 64
+    for multiple in (1, 2, 4, 8, 16, 32):
+        sides = tuple(fixed or top + multiple for fixed in given.sides)
+        try:
+            answers = _run(network, given, sides)
+        except BundleRejectedError:
+            continue
+        if _keeps(answers, sides):
+            return multiple
+    return 64
+
+
+def _keeps(answers: Arrays, sides: tuple[int, ...]) -> bool:
+    """Whether every answer that is a map lies evenly over the input: its sides are whole parts of that's."""
+    count = len(sides)
+    maps = [one.shape for one in answers.values() if one.ndim == count + 2 or one.dtype == np.uint8]
+    return all(
+        any(
+            all(part and whole % part == 0 for whole, part in zip(sides, shape[at:], strict=False))
+            for at in range(1, len(shape) - count + 1)
+        )
+        for shape in maps
+    )
+
+
+# ── the answers ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _by_shapes(
+    network: Network, given: Given, seen: list[tuple[tuple[int, ...], Arrays]], task: str | None
+) -> Guess:
+    sides, answers = seen[0]
+    names = class_names(network.metadata)
+    multiple = _multiple(network, given) if given.sides and not all(given.sides) else 1
+    if not all(given.sides):
+        multiple = max(multiple, *whole_numbers(network.metadata, "stride"), 1)
+    basis = {
+        "layout": given.layout,
+        "channels": given.channels,
+        "sides": given.sides,
+        "multiple": multiple,
+        "names": names,
+        "licence": network.metadata.get("license", "").split(" ")[0],
+        "exporter": network.metadata.get("author", ""),
+        "side_usual": max(whole_numbers(network.metadata, "imgsz"), default=0),
+    }
+    rules = (_spectra,) if given.layout == "NC" else (_volume,) if len(sides) == 3 else PICTURE_RULES
+    for rule in rules:
+        found = rule(network, sides, answers, basis, task)
+        if found is not None:
+            return replace(found, because=(given.because, *found.because))
+    raise BundleRejectedError(
+        f"{network.given}; {_said(answers)}: fits no task that is known here; "
+        "export it with boxes, scores and labels, or with one map"
+    )
+
+
+def _spectra(_network: Network, _sides: Any, answers: Arrays, basis: Any, _task: str | None) -> Guess | None:
+    named = list(answers)
+    rows = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 4}
+    if not rows or set(rows) != set(named):
+        return None
+    first = named[0]
+    outputs = {"name": first}
+    unsure = ["which wavelengths the values stand for is not in the file"]
+    if len(named) == 2 and rows[named[1]].shape == rows[first].shape:
+        outputs["uncertainty"] = named[1]
+        unsure.append(f"the second output {named[1]!r} was taken for the uncertainty of the first")
+    return Guess(
+        task="spectra-regression",
+        decoder="regression",
+        outputs=outputs,
+        classes=rows[first].shape[1],
+        because=(f"output {first} has a row of {rows[first].shape[1]} for each row of the input",),
+        unsure=tuple(unsure),
+        **basis,
+    )
+
+
+def _volume(_network: Network, sides: Any, answers: Arrays, basis: Any, _task: str | None) -> Guess | None:
+    for name, one in answers.items():
+        if one.shape[1:] == sides and one.dtype == np.uint8:
+            return Guess(
+                task="volume-segmentation",
+                decoder="labels",
+                outputs={"name": name},
+                classes=max(0, len(basis["names"]) - 1),
+                because=(f"output {name} is one whole number for each voxel",),
+                unsure=("how many labels there are is not in the file",),
+                **basis,
+            )
+        first = one.ndim == 5 and one.shape[2:] == sides
+        last = one.ndim == 5 and one.shape[1:4] == sides
+        if first or last:
+            count = one.shape[1] if first else one.shape[-1]
+            decoder, why = exclusive(one, axis=1 if first else -1)
+            is_probability = bool(one.min() >= 0 and one.max() <= 1)
+            decoders = ("probabilities", "sigmoid_in_graph") if is_probability else ("logits", "sigmoid")
+            return Guess(
+                task="volume-segmentation",
+                decoder=decoders[decoder == "sigmoid"],
+                outputs={"name": name},
+                classes=count,
+                because=(f"output {name} has {count} numbers for each voxel; {why}",),
+                unsure=("the first channel was taken for background",) * (decoder == "softmax"),
+                **basis,
+            )
+    return None
+
+
+def _mask(_network: Network, sides: Any, answers: Arrays, basis: Any, task: str | None) -> Guess | None:
+    for name, one in answers.items():
+        if one.ndim == 3 and one.shape[1:] == sides and one.dtype == np.uint8:
+            return Guess(
+                task="picture-segmentation",
+                decoder="labels",
+                outputs={"name": name},
+                classes=max(0, len(basis["names"]) - 1),
+                because=(f"output {name} is one whole number for each pixel",),
+                unsure=("how many labels there are is not in the file",),
+                **basis,
+            )
+    for name, one in answers.items():
+        if one.ndim != 4:
+            continue
+        layout, stride = next(
+            (
+                (kind, sides[0] // rows)
+                for kind, (rows, columns) in (("NCHW", one.shape[2:]), ("NHWC", one.shape[1:3]))
+                if rows > 1 and sides[0] % rows == 0 and sides[0] * columns == sides[1] * rows
+            ),
+            ("", 0),
+        )
+        if not layout:
+            continue
+        count = one.shape[1] if layout == "NCHW" else one.shape[-1]
+        if task == "picture-keypoints":
+            return Guess(
+                task=task,
+                decoder="heatmaps",
+                outputs={"name": name},
+                classes=count,
+                because=(f"output {name} has {count} maps, one cell for {stride} pixels",),
+                facts={"stride": stride, "layout": layout},
+                **basis,
+            )
+        decoder, why = exclusive(one, axis=1 if layout == "NCHW" else -1)
+        background = decoder == "softmax"
+        return Guess(
+            task="picture-segmentation",
+            decoder="logits" if background else "sigmoid",
+            outputs={"name": name},
+            classes=count - background,
+            because=(f"output {name} has {count} numbers for each {stride} x {stride} pixels; {why}",),
+            unsure=("the first channel was taken for background",) * background,
+            facts={
+                "is_probability": bool(one.min() >= 0 and one.max() <= 1),
+                "layout": layout,
+                "stride": stride,
+            },
+            **basis,
+        )
+    return None
+
+
+def _vector(_network: Network, _sides: Any, answers: Arrays, basis: Any, task: str | None) -> Guess | None:
+    vectors = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 1}
+    if not vectors:
+        return None
+    name, one = next(iter(vectors.items()))
+    count, named = one.shape[1], basis["names"]
+    decoder, why = exclusive(one, axis=1)
+    inside = bool(one.min() >= 0 and one.max() <= 1)
+    unsure = []
+    if task in ("picture-regression", "picture-embedding"):
+        pass
+    elif count >= 128 and not named and abs(float(np.linalg.norm(one)) - 1) < 10 * ONE_STEP:
+        task, why = "picture-embedding", "its length is 1"
+    else:
+        task = "picture-classification"
+        unsure = (
+            [
+                f"{count} numbers may be classes, quantities (--task picture-regression) or features "
+                "(--task picture-embedding): classes was taken"
+            ]
+            if not named
+            else []
+        )
+    return Guess(
+        task=task,
+        decoder="probabilities" if inside else decoder,
+        outputs={"name": name},
+        classes=count,
+        because=(f"output {name} is {count} numbers for the whole picture; {why}",),
+        unsure=tuple(unsure),
+        **basis,
+    )
+
+
+PICTURE_RULES: Final = (detector, boxes, _mask, _vector)

@@ -1,0 +1,194 @@
+"""Which family a detector belongs to: by the number of its cells, and by what its boxes do on noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.domain.errors import BundleRejectedError
+from edge.workshop.guessed import ONE_STEP, Arrays, Guess
+from edge.workshop.network import Network, whole_numbers
+
+STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (8, 16), (16, 32), (8,), (16,), (32,))
+ALIKE: Final = 0.8  # correlation from which on a column follows the cells
+RELATIVE_MAX: Final = 2.0  # boxes in shares of the picture do not leave it by more
+ROWS_MAX: Final = 1000
+
+
+def cells(sides: tuple[int, ...], strides: Sequence[int]) -> int:
+    """Count the cells of the grids of a detector."""
+    return sum((sides[0] // stride) * (sides[1] // stride) for stride in strides)
+
+
+def detector(
+    network: Network, sides: tuple[int, ...], answers: Arrays, basis: Any, _task: str | None
+) -> Guess | None:
+    """Recognise a single output with a row, or a column, for each cell of its grids."""
+    meta = network.metadata.get("task", "")
+    if meta in ("segment", "obb"):
+        raise BundleRejectedError(
+            f"an Ultralytics network for {meta!r}: not read here, wanted detect or classify"
+        )
+    name, one = next(iter(answers.items()))
+    if len(answers) > 1 or one.ndim != 3 or one.shape[0] != 1:
+        return None
+    for strides in STRIDES:
+        count = cells(sides, strides)
+        for each, is_columns in ((one[0], False), (one[0].T, True)):
+            if each.shape[1] > 4 and each.shape[0] == count:
+                return _one_per_cell(name, each, sides, strides, basis, network, is_columns=is_columns)
+            if each.shape[1] > 5 and each.shape[0] == 3 * count and count > 1:
+                return _with_anchors(name, each, strides, basis, is_columns=is_columns)
+    if one.shape[2] == 6 and one.shape[1] <= ROWS_MAX:
+        return _rows(name, one, basis)
+    return None
+
+
+def _one_per_cell(
+    name: str,
+    table: NDArray[Any],
+    sides: tuple[int, ...],
+    strides: Sequence[int],
+    basis: Any,
+    network: Network,
+    *,
+    is_columns: bool,
+) -> Guess:
+    named, numbers = len(basis["names"]), table.shape[1]
+    is_plain = network.metadata.get("author") == "Ultralytics" or is_columns
+    has_objectness = not is_plain if not named or is_plain else numbers - 5 == named
+    family = "yolox" if has_objectness else "yolov8"
+    follows = _follows(table[:, :4], sides, strides)
+    points = whole_numbers(network.metadata, "kpt_shape")
+    point_numbers = points[0] * points[1] if len(points) == 2 else 0
+    classes = numbers - 4 - has_objectness - point_numbers
+    facts: dict[str, Any] = {"layout": "columns" if is_columns else "rows", "scores_are": _form(table[:, 4:])}
+    if point_numbers:
+        facts["points"], facts["point_numbers"] = points
+    if tuple(strides) != STRIDES[0]:
+        facts["strides_px"] = list(strides)
+    seen = [f"output {name} has {numbers} numbers for each of the {len(table)} cells of strides {strides} px"]
+    if family == "yolox":
+        facts["decoded"] = "true" if follows[0] else "false"
+        seen.append(
+            "the first follows the cells, so boxes are decoded"
+            if follows[0]
+            else "boxes are relative to cells"
+        )
+        unsure = (
+            ()
+            if named
+            else (f"objectness and {classes} classes were taken; or it is yolov8 with {classes + 1}",)
+        )
+    else:
+        facts["form"] = "xyxy" if follows[0] and follows[2] else "cxcywh"
+        facts["unit"] = "relative" if np.abs(table[:, :4]).max() <= RELATIVE_MAX else "px"
+        seen.append(
+            "the third number follows the cells, too" if follows[2] else "the third number is a width"
+        )
+        unsure = () if named else (f"{classes} classes and no objectness were taken",)
+    return _found(family, {"name": name}, classes, seen, unsure, facts, basis)
+
+
+def _with_anchors(
+    name: str,
+    table: NDArray[Any],
+    strides: Sequence[int],
+    basis: Any,
+    *,
+    is_columns: bool,
+) -> Guess:
+    is_relative = np.abs(table[:, :4]).max() <= RELATIVE_MAX
+    facts = {
+        "form": "decoded",
+        "unit": "relative" if is_relative else "px",
+        "layout": "columns" if is_columns else "rows",
+        "scores_are": _form(table[:, 4:]),
+    }
+    seen = [f"output {name} has {table.shape[1]} numbers for 3 boxes in each cell of strides {strides} px"]
+    unsure = ("decoded boxes were taken; raw ones need form and anchors_px, see docs/bundle-format.md",)
+    return _found("yolov5", {"name": name}, table.shape[1] - 5, seen, unsure, facts, basis)
+
+
+def _rows(name: str, one: NDArray[Any], basis: Any) -> Guess:
+    facts = {"unit": _unit(one[..., :4]), "columns": "[x0, y0, x1, y1, score, class]"}
+    seen = [f"output {name} has {one.shape[1]} rows of 6: box, score and class, already suppressed"]
+    return _found(
+        "boxes", {"table": name}, len(basis["names"]), seen, ("the order of the six numbers",), facts, basis
+    )
+
+
+def boxes(
+    _network: Network, _sides: tuple[int, ...], answers: Arrays, basis: Any, _task: str | None
+) -> Guess | None:
+    """Recognise graphs that end in boxes and scores, by the names of their outputs and a last axis of 4."""
+    lower = {name.lower(): name for name in answers}
+
+    def first(*words: str) -> str | None:
+        return next((lower[name] for word in words for name in lower if word in name), None)
+
+    box, score = first("box", "loc", "dets"), first("score", "conf", "logit", "prob")
+    label, count = first("label", "class", "cls"), first("num", "count")
+    if box is None or score is None or answers[box].ndim < 2 or answers[box].shape[-1] != 4:
+        return None
+    outputs = {"boxes": box, "scores": score, "labels": label, "count": count}
+    named = {role: name for role, name in outputs.items() if name is not None}
+    scores, facts = answers[score], {"unit": _unit(answers[box])}
+    if scores.ndim == 3 and label is None:
+        facts["scores_are"] = {"logits": "sigmoid"}.get(_form(scores), "probabilities")
+        classes = len(basis["names"]) or scores.shape[2]
+        seen = [f"outputs {box} and {score}: {scores.shape[1]} boxes with {scores.shape[2]} scores each"]
+        return _found("candidates", named, classes, seen, ("how scores and boxes are coded",), facts, basis)
+    seen = [f"outputs {', '.join(named.values())} are things with their boxes, already suppressed"]
+    return _found("boxes", named, len(basis["names"]), seen, ("the order of the four numbers",), facts, basis)
+
+
+def _follows(columns: NDArray[Any], sides: tuple[int, ...], strides: Sequence[int]) -> list[bool]:
+    """Say for each of the four numbers whether it follows the cells along x, x, or y: then it is a place."""
+    x = np.concatenate([_grid(sides, stride, axis=1) for stride in strides])
+    y = np.concatenate([_grid(sides, stride, axis=0) for stride in strides])
+    return [_correlation(columns[:, n], (x, y, x, y)[n]) >= ALIKE for n in range(4)]
+
+
+def _grid(sides: tuple[int, ...], stride: int, *, axis: int) -> NDArray[np.float64]:
+    rows, columns = np.indices((sides[0] // stride, sides[1] // stride))
+    return np.asarray(((rows, columns)[axis].ravel() + 0.5) * stride, np.float64)
+
+
+def _correlation(one: NDArray[Any], other: NDArray[np.float64]) -> float:
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _unit(corners: NDArray[Any]) -> str:
+    return "relative" if corners.size and np.abs(corners).max() <= RELATIVE_MAX else "px"
+
+
+def _form(scores: NDArray[Any]) -> str:
+    is_probability = bool(scores.size) and scores.min() >= -ONE_STEP and scores.max() <= 1 + ONE_STEP
+    return "probabilities" if is_probability else "logits"
+
+
+def _found(
+    family: str,
+    outputs: Mapping[str, str],
+    classes: int,
+    because: Sequence[str],
+    unsure: Sequence[str],
+    facts: Mapping[str, Any],
+    basis: Any,
+) -> Guess:
+    return Guess(
+        task="picture-detection",
+        decoder=family,
+        outputs=outputs,
+        classes=classes,
+        because=(*because, f"that is {family}"),
+        unsure=tuple(unsure),
+        facts=facts,
+        **basis,
+    )
