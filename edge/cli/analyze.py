@@ -119,7 +119,7 @@ def run(paths: Sequence[Path], asked: Asked) -> int:
                 answers.append(answer)
                 if answer.trouble:
                     desk.say(f"unreadable: {answer.trouble}")
-    _print(answers, as_json=asked.as_json)
+    print_answers(answers, as_json=asked.as_json)
     if inputs.unreadable or any(answer.is_damaged for answer in answers):
         return 2
     return 0 if any(was_assessed(answer.findings) for answer in answers) else 3
@@ -148,12 +148,13 @@ def _volumes(series: Sequence[Series], models: Models, desk: Desk) -> Iterator[A
         desk.progress(f"series {number} of {len(series)}: {name}, {len(one.instances)} files")
         result = models.volumes.assess(one)
         if desk.out is not None:
-            for path in _written(result, name, desk):
+            for path in write_pictures(result, name, desk):
                 desk.written(path)
         yield Answer(name=name, findings=result.findings, is_damaged=result.is_damaged)
 
 
-def _print(answers: Iterable[Answer], *, as_json: bool) -> None:
+def print_answers(answers: Iterable[Answer], *, as_json: bool) -> None:
+    """Print findings as rows, or as one JSON array."""
     device = platform.node() or "here"
     said = [(answer.name, finding) for answer in answers for finding in answer.findings]
     documents = [(name, to_dict(finding, site=SITE, device=device)) for name, finding in said]
@@ -181,8 +182,15 @@ def _name(series: Series) -> str:
     return path.stem if len(series.instances) == 1 else path.resolve().parent.name or "series"
 
 
-def _written(result: Result, name: str, desk: Desk) -> Iterator[Path]:
-    """Write a picture for every volume that a model saw, and a mask for every one that was assessed."""
+def write_pictures(result: Result, name: str, desk: Desk) -> Iterator[Path]:
+    """Write a picture for every volume that a model saw, and a mask for every one that was assessed.
+
+    Yields:
+        What was written.
+
+    Raises:
+        StorageFullError: It cannot be.
+    """
     try:
         for number, (pipeline, segmentation) in enumerate(result.segmentations, start=1):
             stem = f"{name}.{pipeline}" + (f"-{number}" if number > 1 else "")

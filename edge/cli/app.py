@@ -12,6 +12,9 @@ import edge
 from edge.cli import bundle, simulate
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)]
+OptionalPaths = Annotated[
+    list[Path] | None, typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)
+]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
 
 SpectrumKind = Literal["infrared", "raman", "reflectance"]
@@ -93,11 +96,15 @@ def send(
 
 @app.command()
 def analyze(
-    paths: Paths,
+    paths: OptionalPaths = None,
     bundle: Annotated[
         str | None, typer.Option(help="Use only this bundle; else every one that fits.")
     ] = None,
     bundles: Annotated[list[Path] | None, typer.Option(help="Folder that holds bundles; repeatable.")] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=PATH", help="Several series for one bundle: T1=DIR; repeatable."),
+    ] = None,
     modality: Annotated[ScanModality | None, typer.Option(help="What NIfTI files show.")] = None,
     kelvin_per_count: Annotated[
         float | None, typer.Option(help="What a count of 16-bit TIFF and PNG means: 0.01 for centikelvin.")
@@ -140,6 +147,14 @@ def analyze(
         has_frames=frames,
         as_json=as_json,
     )
+    if series:
+        from edge.cli import analyze_roles as together
+
+        if paths:
+            raise typer.BadParameter("either files and folders, or --series ROLE=PATH, not both")
+        raise typer.Exit(together.run(series, asked))
+    if not paths:
+        raise typer.BadParameter("what? files and folders, or --series ROLE=PATH")
     raise typer.Exit(command.run(paths, asked))
 
 

@@ -8,12 +8,11 @@ from pathlib import Path as File
 from edge.bundles.signature import Trust
 from edge.bundles.store import folder_of, is_there, names
 from edge.bundles.verify import MANIFEST, MANIFEST_BYTES_MAX, read_bounded
-from edge.bundles.manifest import parse
-from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.config.cameras import CameraSource, VideoPipeline
 from edge.config.document import Document, Path, Problem, Value
-from edge.config.pipelines import ImagingPipeline, LivePipeline, MeasuringPipeline, PipelineWithBundle
+from edge.config.pipelines import LivePipeline, MeasuringPipeline, PipelineWithBundle
 from edge.config.problems import guess
+from edge.config.roles import several_roles
 from edge.config.schema import Config
 from edge.config.secrets import resolve, secrets_of
 from edge.config.sources import DicomSource
@@ -43,7 +42,7 @@ def on_this_machine(config: Config, document: Document) -> list[Problem]:
     """Find what a sound configuration asks for and this machine does not have."""
     return [
         *_unknown_bundles(config, document),
-        *_several_roles(config, document),
+        *several_roles(config, document),
         *_absent_files(config, document),
         *_free_space(config, document),
         *_unwatched_sources(config, document),
@@ -134,35 +133,6 @@ def _distrust(bundle: str, places: Sequence[File], trust: Trust) -> str:
     except BundleRejectedError as refusal:
         return str(refusal)
     return ""
-
-
-def _several_roles(config: Config, document: Document) -> Iterator[Problem]:
-    """Find pipelines whose model wants several series: the daemon never guesses which of a study is which."""
-    for place, pipeline in enumerate(config.pipelines):
-        if not isinstance(pipeline, ImagingPipeline):
-            continue
-        roles = _roles_of(pipeline.bundle, config.bundles.roots)
-        if len(roles) > 1:
-            path: Path = ("pipelines", place, "bundle")
-            what = (
-                f"is '{pipeline.bundle}', whose model wants several series, {', '.join(roles)}, and nobody tells "
-                "the daemon which of a study is which; wanted a bundle for one series "
-                f"(edge analyze --series {roles[0]}=DIR … --bundle {pipeline.bundle} looks at them together)"
-            )
-            yield Problem(path, what, document.line_of(path))
-
-
-def _roles_of(bundle: str, roots: Sequence[File]) -> tuple[str, ...]:
-    """Return the roles that a bundle's model takes; () where it cannot be read, which others say."""
-    places = (File(root, bundle, *link, "manifest.yaml") for root in roots for link in ((), ("active",)))
-    manifest = next((place for place in places if place.is_file()), None)
-    if manifest is None:
-        return ()
-    try:
-        said = parse(manifest.read_text(), origin=str(manifest))
-    except (BundleRejectedError, OSError, UnicodeDecodeError):
-        return ()
-    return said.input.roles if isinstance(said, VolumeSegmentation) else ()
 
 
 def _unwatched_sources(config: Config, document: Document) -> Iterator[Problem]:

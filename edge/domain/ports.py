@@ -5,8 +5,9 @@ Every port has a contract suite in `tests/contract/`; an implementation is done 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import numpy as np
@@ -110,8 +111,15 @@ class Model(Protocol):
     def stamp(self) -> ModelStamp:
         """Which weights speak, and on what."""
 
-    def infer(self, volume: Volume, *, deadline_s: float) -> Segmentation:
+    def infer(
+        self, volume: Volume, *, deadline_s: float, others: Mapping[str, Volume] = MappingProxyType({})
+    ) -> Segmentation:
         """Segment a volume; trouble is an exception, never an empty answer.
+
+        Args:
+            volume: What the first channel is given; the answer lies on its grid.
+            deadline_s: For all of it.
+            others: What further channels are given, by role.
 
         Raises:
             PictureRejectedError: The volume is not something the model can honestly work on.
