@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.config import cameras, fields, pipelines, schema, sources, spectral, thermal
+from edge.config import bundles, cameras, fields, pipelines, schema, sources, spectral, thermal
 from edge.config.cameras import CameraSource
 from edge.config.fields import Secret
 from edge.config.load import Report, check, check_text, load
@@ -18,8 +18,9 @@ from edge.config.schema import Config
 from edge.config.secrets import read, read_text, resolve, secrets_of
 from edge.config.sources import FolderSource
 from edge.domain.errors import ConfigurationError, SecretError
+from tests.builders.bundles import write_bundle
 
-SECTIONS = (schema, sources, pipelines, cameras, thermal, spectral, fields)
+SECTIONS = (schema, bundles, sources, pipelines, cameras, thermal, spectral, fields)
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 
 GOOD = """
@@ -473,3 +474,42 @@ def test_every_secret_of_a_tree_is_found() -> None:
         ("mqtt", "password"),
         ("identity", "key"),
     ]
+
+
+# ── whose bundles are used ────────────────────────────────────────────────────────────────────────
+
+
+def bundles_of(tmp_path: Path, *lines: str) -> Report:
+    write_bundle(tmp_path / "models", name="brain-mr")
+    written = "{roots: [models], " + ", ".join(lines) + "}"
+    return check_text(GOOD.replace("{roots: [models]}", written), folder=tmp_path)
+
+
+def test_a_bundle_that_nobody_signed_is_warned_of_where_the_site_does_not_allow_it(tmp_path: Path) -> None:
+    report = bundles_of(tmp_path, "allow_unsigned: false")
+    assert [str(one) for one in report.errors] == []
+    assert "brain-mr: is not signed; wanted a signature by nobody: bundles.trust is empty" in str(
+        report.warnings[-1]
+    )
+
+
+def test_where_unsigned_bundles_are_allowed_there_is_no_warning_about_them(tmp_path: Path) -> None:
+    assert "signed" not in str(bundles_of(tmp_path, "allow_unsigned: true").warnings)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("ed25519:AAAA", "holds 3 bytes; wanted the 32"),
+        ("ed25519:%%", "is no base64"),
+        ("anything", "is no public key; wanted ed25519:BASE64, or PEM"),
+    ],
+)
+def test_a_public_key_that_is_none_is_refused(tmp_path: Path, key: str, message: str) -> None:
+    report = bundles_of(tmp_path, f"trust: [{{name: clinic, public_key: '{key}'}}]")
+    assert message in str(report.errors[0])
+
+
+def test_two_keys_of_one_name_are_refused(tmp_path: Path) -> None:
+    key = "{name: clinic, public_key: 'ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo='}"
+    assert "names must differ" in str(bundles_of(tmp_path, f"trust: [{key}, {key}]").errors[0])
