@@ -1,63 +1,41 @@
-"""Which form of a network runs here: each precision and runtime is measured, the fastest that agrees wins."""
+"""Which form of a network runs here: every one there is stands trial, the fastest that agrees is used."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from numpy.typing import NDArray
 
 from edge.bundles.store import Bundle
 from edge.domain.errors import BundleRejectedError, InferenceError
-from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
-from edge.inference import device
-from edge.inference.deadline import Deadline
-from edge.inference.golden import Exam
-from edge.inference.onnx_runtime import OnnxRuntimeSession
-from edge.inference.openvino_runtime import OpenVinoSession, takes_bf16
-from edge.inference.session import Session, wiring
-from edge.kit.files import write_durably
+from edge.inference.forms import CAREFUL_FIRST, REFERENCE, Form, forms_of
+from edge.inference.golden import Agreement, Exam
+from edge.inference.ranking import choose
+from edge.inference.session import Session
+from edge.inference.tables import Tables
+from edge.inference.trials import Breathe, Contender, Trial, nobody_waits, race
 from edge.kit.log import Log
 
-RUN_S = 300.0  # one golden run may take so long
-RUNS = 3  # counted at least, after one that is not
-RUNS_MAX, RUNS_S = 30, 0.3  # a quick network runs more often, while so much time has not passed
-HOPELESS = 3.0  # a first run so many times slower than the best is not repeated
-FAST_FIRST = ("int8", "bf16", "fp16", "fp32")
+HOPELESS = 2.5  # so many times slower than the best, warm: not in the race
+RACERS_MAX = 4  # their networks are open at the same time
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """One way to run a network: precision of the arithmetic, `onnxruntime` or `openvino`, `cpu` or `cuda`."""
-
-    precision: str
-    runtime: str
-    device: str
-
-    def __str__(self) -> str:
-        return f"{self.precision} with {self.runtime} on {self.device}"
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What one form did on this device.
+class Exams:
+    """What a network is asked before it is used.
 
     Attributes:
-        form: Which.
-        latency_ms: Median on the golden input; the first run where that was slow enough to tell.
-        agreement: With the golden answers, in the numbers of its task: `union_dice`, `score_error` …
-        refused: Why it is not used, or "".
+        golden: Must be answered at every start.
+        calibration: Further samples, asked when forms are measured; None where the bundle has none.
     """
 
-    form: Form
-    latency_ms: float = 0.0
-    agreement: Mapping[str, float] = field(default_factory=dict)
-    refused: str = ""
+    golden: Exam
+    calibration: Exam | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +47,26 @@ class Admitted:
     trials: tuple[Trial, ...]
 
 
-Opening = Callable[[Bundle, Form], Session]
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far measuring has come.
+
+    Attributes:
+        done: Steps that are behind it: each form is one, and the race of the fast ones.
+        steps: All of them.
+        doing: What it does now.
+    """
+
+    done: int
+    steps: int
+    doing: str
+
+
+Tell = Callable[[Progress], None]
+
+
+def tell_nobody(progress: Progress) -> None:
+    """Keep it to ourselves."""
 
 
 class Admission:
@@ -77,8 +74,9 @@ class Admission:
 
     Args:
         opening: Opens one form of a bundle's network where it will run.
+        turns: Makes a session wait for its turn, where that is the way of its device.
         threads: For one network on the CPU.
-        providers: What may be used: `cpu`, `cuda`.
+        providers: Devices that may be used.
         state_dir: Where results are remembered.
         clock: Measures.
     """
@@ -86,178 +84,220 @@ class Admission:
     def __init__(
         self,
         *,
-        opening: Opening,
+        opening: Callable[[Bundle, Form], Session],
+        turns: Callable[[Session, Form], Session],
         threads: int,
         providers: Collection[str],
         state_dir: Path,
         clock: Clock,
     ) -> None:
         self._open = opening
-        self._threads = threads
+        self._turns = turns
         self._providers = sorted(providers)
-        self._folder = state_dir / "admission"
+        self._tables = Tables(state_dir / "admission", threads=threads, providers=self._providers)
         self._clock = clock
         self._log = Log("engine")
 
-    def admit(self, bundle: Bundle, exam: Exam) -> Admitted:
-        """Return a warm session that has just passed the golden check.
+    def remembered(self, bundle: Bundle, exams: Exams) -> Admitted | None:
+        """Open the form that was best when all were measured; None where it is unknown, or fails today."""
+        trials = self._tables.recall(bundle)
+        if not trials:
+            return None
+        contender, trial, _ = self._try(bundle, trials[0].form, exams.golden, nobody_waits)
+        if contender is None:
+            self._log.warning("measuring again", bundle=bundle.manifest.name, because=trial.refused)
+            return None
+        return Admitted(
+            contender.session, trial.form, (replace(trials[0], cold_ms=trial.cold_ms), *trials[1:])
+        )
 
-        Args:
-            bundle: Whose files are in order.
-            exam: Its golden check.
+    def first_best(self, bundle: Bundle, exams: Exams) -> Admitted:
+        """Open the reference, or the most careful form that passes, without measuring the others.
 
         Raises:
             BundleRejectedError: None does; the message says what each did.
         """
-        trials = self._recall(bundle)
-        if trials:
-            session, trial = self._try(bundle, trials[0].form, exam, best_ms=0.0)
-            if session:
-                return Admitted(session, trial.form, trials)
-            self._log.warning("measuring again", bundle=bundle.manifest.name, because=trial.refused)
-        return self._measure(bundle, exam)
-
-    def _measure(self, bundle: Bundle, exam: Exam) -> Admitted:
-        best: tuple[Session, Trial] | None = None
-        trials: list[Trial] = []
-        for form in self._forms(bundle):
-            session, trial = self._try(bundle, form, exam, best_ms=best[1].latency_ms if best else None)
+        trials = []
+        forms = forms_of(bundle.manifest, self._providers)
+        for form in sorted(forms, key=lambda form: (form != REFERENCE, CAREFUL_FIRST.index(form.precision))):
+            contender, trial, _ = self._try(bundle, form, exams.golden, nobody_waits)
+            if contender is not None:
+                return Admitted(contender.session, form, (trial,))
             trials.append(trial)
-            self._log.info("measured", bundle=bundle.manifest.name, form=form, **_numbers(trial))
-            if session and (best is None or trial.latency_ms < best[1].latency_ms):
-                beaten, best = best, (session, trial)
-                session = beaten[0] if beaten else None
-            if session:
-                session.close()
-        if best is None:
-            each = "; ".join(f"{trial.form}: {trial.refused}" for trial in trials) or "no variant is for it"
-            raise BundleRejectedError(f"{bundle.manifest.name}: nothing passes on this device: {each}")
-        ranked = tuple(sorted(trials, key=lambda t: (t is not best[1], bool(t.refused), t.latency_ms)))
-        self._remember(bundle, ranked)
-        return Admitted(best[0], best[1].form, ranked)
+        raise _refused(bundle, trials)
 
-    def _forms(self, bundle: Bundle) -> Iterator[Form]:
-        """All that may run here, those that tend to be fast first: the slow ones are hopeless sooner."""
-        variants = sorted(bundle.manifest.variants, key=lambda variant: FAST_FIRST.index(variant.precision))
-        on_cpu = [v.precision for v in variants if "cpu" in v.devices and "cpu" in self._providers]
-        if "cuda" in self._providers and device.has_cuda():
-            yield from (Form(v.precision, "onnxruntime", "cuda") for v in variants if "gpu" in v.devices)
-        yield from (Form(precision, "openvino", "cpu") for precision in on_cpu)
-        if "fp32" in on_cpu and takes_bf16():
-            yield Form("bf16", "openvino", "cpu")
-        yield from (Form(precision, "onnxruntime", "cpu") for precision in on_cpu)
+    def measure(
+        self,
+        bundle: Bundle,
+        exams: Exams,
+        *,
+        tell: Tell = tell_nobody,
+        breathe: Breathe = nobody_waits,
+    ) -> Admitted:
+        """Try every form there is, and remember how each did.
 
-    def _try(
-        self, bundle: Bundle, form: Form, exam: Exam, *, best_ms: float | None
-    ) -> tuple[Session | None, Trial]:
-        """Open a form and run the golden input; with `best_ms` of 0 only once.
+        Args:
+            bundle: Whose files are in order.
+            exams: What each is asked.
+            tell: Is told how far this is.
+            breathe: Waits before each run; what it raises ends the measuring.
 
-        Returns:
-            The session, warm, or None where the trial says why it is refused.
+        Raises:
+            BundleRejectedError: None passes; the message says what each did.
         """
+        forms = forms_of(bundle.manifest, self._providers)
+        with closing(
+            _Trials(bundle, exams, lambda form: self._try(bundle, form, exams.golden, breathe))
+        ) as all_of:
+            if REFERENCE not in forms:
+                all_of.ask_reference()
+            for number, form in enumerate(forms):
+                tell(Progress(number, len(forms) + 1, str(form)))
+                all_of.add(form)
+            tell(Progress(len(forms), len(forms) + 1, "the fast ones side by side"))
+            admitted = all_of.finish()
+        for trial in admitted.trials:
+            self._log.info("measured", bundle=bundle.manifest.name, form=trial.form, **_numbers(trial))
+        self._tables.remember(bundle, admitted.trials)
+        tell(Progress(len(forms) + 1, len(forms) + 1, "done"))
+        return admitted
+
+    def _try(self, bundle: Bundle, form: Form, exam: Exam, breathe: Breathe) -> _Attempt:
+        """Open a form and ask the golden input; the contender is None where the trial says why not."""
         try:
-            session = self._open(bundle, form)
+            contender = Contender(
+                form,
+                opening=lambda: self._open(bundle, form),
+                turns=lambda session: self._turns(session, form),
+                clock=self._clock,
+                breathe=breathe,
+            )
         except BundleRejectedError as error:
-            return None, Trial(form, refused=str(error))
+            return None, Trial(form, refused=str(error)), []
         try:
-            trial = self._run(session, form, exam, best_ms)
+            answers, trial = contender.answer(exam)
         except InferenceError as error:
-            trial = Trial(form, refused=str(error))
+            answers, trial = [], Trial(form, refused=str(error))
         if trial.refused:
-            session.close()
-            return None, trial
-        return session, trial
+            contender.session.close()
+            return None, trial, answers
+        return contender, trial, answers
 
-    def _run(self, session: Session, form: Form, exam: Exam, best_ms: float | None) -> Trial:
-        first_ms, answers = self._time(session, exam)
-        alike = exam.agreement(answers)
-        is_enough = bool(alike.shortfall) or (best_ms is not None and first_ms > HOPELESS * best_ms)
-        latency_ms = first_ms if is_enough else self._median_ms(session, exam)
-        return Trial(form, latency_ms, alike.numbers, alike.shortfall)
 
-    def _median_ms(self, session: Session, exam: Exam) -> float:
-        taken_ms: list[float] = []
-        while len(taken_ms) < RUNS or (len(taken_ms) < RUNS_MAX and sum(taken_ms) < RUNS_S * 1000):
-            taken_ms.append(self._time(session, exam)[0])
-        return median(taken_ms)
+_Attempt = tuple[Contender | None, Trial, list[NDArray[Any]]]
 
-    def _time(self, session: Session, exam: Exam) -> tuple[float, list[NDArray[Any]]]:
-        started_ns = self._clock.monotonic_ns()
-        answers = exam.answers(session, Deadline(self._clock, RUN_S))
-        return (self._clock.monotonic_ns() - started_ns) / 1e6, answers
 
-    def _key(self, bundle: Bundle) -> dict[str, object]:
-        return {
-            "bundle": bundle.digest,
-            "device": device.describe(),
-            "threads": self._threads,
-            "providers": self._providers,
-        }
+class _Trials:
+    """The trial of all forms of one bundle; what is open at its end is closed with it."""
 
-    def _recall(self, bundle: Bundle) -> tuple[Trial, ...]:
-        """Return what was measured before, or () where there is nothing that can be relied on."""
+    def __init__(self, bundle: Bundle, exams: Exams, attempt: Callable[[Form], _Attempt]) -> None:
+        self._bundle = bundle
+        self._exams = exams
+        self._attempt = attempt
+        self._racing: list[tuple[Contender, Trial]] = []
+        self._trials: list[Trial] = []
+        self._log = Log("engine")
+        self._here: list[Exam] = []  # what fp32 on the CPU answers on this device is right in these
+
+    def ask_reference(self) -> None:
+        """Let the reference judge though it may not be used itself, where the bundle has it at all."""
+        contender, _, answers = self._attempt(REFERENCE)
+        if contender is not None:
+            try:
+                self._judge_by(contender, answers)
+            except InferenceError as error:
+                self._log.warning("no reference here", bundle=self._bundle.manifest.name, because=error)
+            contender.session.close()
+
+    def add(self, form: Form) -> None:
+        """Try one form; the reference comes first, where there is one."""
+        contender, trial, answers = self._attempt(form)
+        if contender is None:
+            self._trials.append(trial)
+            return
         try:
-            known = json.loads((self._folder / f"{bundle.manifest.name}.json").read_text())
-            if known["key"] != self._key(bundle):
-                return ()
-            return tuple(Trial(**{**trial, "form": Form(**trial["form"])}) for trial in known["trials"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return ()  # never measured, or half written: measuring again costs time only
+            if form == REFERENCE:
+                self._judge_by(contender, answers)
+            trial = self._compared(contender, trial, answers)
+            if not trial.refused:
+                contender.warm_up(self._exams.golden)
+        except InferenceError as error:
+            trial = replace(trial, refused=str(error))
+        if trial.refused:
+            contender.session.close()
+            self._trials.append(trial)
+            return
+        self._racing.append((contender, trial))
+        self._drop_hopeless()
 
-    def _remember(self, bundle: Bundle, trials: tuple[Trial, ...]) -> None:
-        known = {"key": self._key(bundle), "trials": [asdict(trial) for trial in trials]}
+    def finish(self) -> Admitted:
+        """Let the fast ones race, choose, and close all others."""
+        if not self._racing:
+            raise _refused(self._bundle, self._trials)
+        contenders = [contender for contender, _ in self._racing]
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_durably(self._folder / f"{bundle.manifest.name}.json", json.dumps(known, indent=1).encode())
-        except OSError as error:  # the next start measures again
-            self._log.warning("measurements not remembered", bundle=bundle.manifest.name, because=error)
+            rounds_ms = race(contenders, self._exams.golden)
+        except InferenceError as error:
+            raise BundleRejectedError(f"{self._bundle.manifest.name}: {error}") from error
+        forms = [contender.form for contender in contenders]
+        chosen = choose(forms, rounds_ms)
+        for contender, trial in self._racing:
+            why = "" if contender.form == chosen else f"{chosen} is faster, or as fast and more careful"
+            self._trials.append(replace(contender.timed(trial), beaten=why))
+            if contender.form != chosen:
+                contender.session.close()
+        ranked = sorted(self._trials, key=lambda t: (t.form != chosen, bool(t.refused), t.p50_ms))
+        winner = contenders[forms.index(chosen)].session
+        self._racing = []
+        return Admitted(winner, chosen, tuple(ranked))
+
+    def close(self) -> None:
+        """Free all that is open."""
+        for contender, _ in self._racing:
+            contender.session.close()
+
+    def _judge_by(self, reference: Contender, answers: list[NDArray[Any]]) -> None:
+        self._here = [self._exams.golden.against(answers)]
+        if self._exams.calibration is not None:
+            self._here.append(self._exams.calibration.against(reference.further(self._exams.calibration)))
+
+    def _compared(self, contender: Contender, trial: Trial, answers: list[NDArray[Any]]) -> Trial:
+        """Compare with what the reference answers on this device."""
+        if not self._here or contender.form == REFERENCE:
+            return trial
+        alike = [self._here[0].agreement(answers)]
+        alike += [exam.agreement(contender.further(exam)) for exam in self._here[1:]]
+        shortfalls = [one.shortfall for one in alike if one.shortfall]
+        refused = f"against {REFERENCE} here: {shortfalls[0]}" if shortfalls else ""
+        return replace(trial, agreement_here=_worst(alike), refused=refused)
+
+    def _drop_hopeless(self) -> None:
+        """Close what is far behind the best: it would make the race long, and its memory is needed."""
+        by_speed = sorted(self._racing, key=lambda one: one[0].best_ms)
+        best = by_speed[0][0]
+        for number, (contender, trial) in enumerate(by_speed):
+            if number >= RACERS_MAX or contender.best_ms > HOPELESS * best.best_ms:
+                self._racing.remove((contender, trial))
+                times = contender.best_ms / best.best_ms
+                self._trials.append(
+                    replace(contender.timed(trial), beaten=f"{best.form} is {times:.1f} times as fast")
+                )
+                contender.session.close()
 
 
-def open_session(bundle: Bundle, form: Form, *, threads: int, gives_way: bool = False) -> Session:
-    """Open one form of a bundle's network; its bytes are checked on the way.
-
-    Args:
-        bundle: Whose files are in order.
-        form: One that it has.
-        threads: On the CPU; with OpenVINO only what gives way may have more than one.
-        gives_way: Its threads leave the cores to live networks first.
-
-    Raises:
-        BundleRejectedError: The bundle has no such form, or the runtime does not take it.
-    """
-    stored = "fp32" if form.precision == "bf16" and form.runtime == "openvino" else form.precision
-    variant = next((v for v in bundle.manifest.variants if v.precision == stored), None)
-    if variant is None:
-        raise BundleRejectedError(f"{bundle.manifest.name}: has no variant in {stored}")
-    network, name = bundle.network(variant), f"{bundle.manifest.name}/{variant.file}"
-    addressed = wiring(bundle.manifest)
-    if form.runtime == "openvino":
-        hint = "bf16" if form.precision == "bf16" else "f32"
-        return OpenVinoSession(
-            network, name=name, wiring=addressed, hint=hint, threads=threads, gives_way=gives_way
-        )
-    return OnnxRuntimeSession(
-        network,
-        name=name,
-        wiring=addressed,
-        provider=form.device,
-        threads=threads,
-        gives_way=gives_way,
-    )
+def _worst(alike: Sequence[Agreement]) -> dict[str, float]:
+    """Take each number from where it is worst: an error where it is largest, all else where it is least."""
+    return {
+        name: (max if "error" in name else min)(one.numbers[name] for one in alike)
+        for name in alike[0].numbers
+    }
 
 
-def stamp_of(bundle: Bundle, form: Form, session: Session) -> ModelStamp:
-    """Say which weights speak, and on what."""
-    return ModelStamp(
-        model_id=bundle.manifest.name,
-        version=bundle.manifest.version,
-        sha256=bundle.digest,
-        precision=form.precision,
-        runtime=session.runtime,
-        provider=session.provider,
-    )
+def _refused(bundle: Bundle, trials: Sequence[Trial]) -> BundleRejectedError:
+    each = "; ".join(f"{trial.form}: {trial.refused}" for trial in trials) or "no variant is for it"
+    return BundleRejectedError(f"{bundle.manifest.name}: nothing passes on this device: {each}")
 
 
 def _numbers(trial: Trial) -> dict[str, object]:
     agreement = {name.replace(" ", "_"): round(number, 4) for name, number in trial.agreement.items()}
-    return {"latency_ms": round(trial.latency_ms, 2), **agreement, "refused": trial.refused or "no"}
+    return {"p50_ms": round(trial.p50_ms, 2), **agreement, "refused": trial.refused or "no"}

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from edge.bundles.store import Bundle, find
-from edge.domain.errors import BundleRejectedError, InferenceError
+from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
-from edge.inference.admission import RUN_S, Admission, Admitted, Form, Trial, open_session, stamp_of
-from edge.inference.deadline import Deadline
-from edge.inference.golden import Exam
-from edge.inference.lanes import Lanes, TurnTaking
-from edge.inference.session import Session
-from edge.inference.tasks import AnyModel, AnyPictureModel, AnySpectraModel, AnyVolumeModel, task_of
+from edge.inference.admission import Progress
+from edge.inference.behind import Behind
+from edge.inference.handle import Handle, PictureHandle, SpectraHandle, VolumeHandle
+from edge.inference.making import Made, Maker
+from edge.inference.state import ModelState
+from edge.inference.tasks import AnyPictureModel, AnyVolumeModel
+from edge.inference.trials import Trial
 from edge.kit.log import Log
 
-Kind = TypeVar("Kind", AnyVolumeModel, AnyPictureModel, AnySpectraModel)
+AnyHandle = VolumeHandle | PictureHandle | SpectraHandle
+Kind = TypeVar("Kind", VolumeHandle, PictureHandle, SpectraHandle)
 
 
 class Engine:
@@ -30,13 +34,18 @@ class Engine:
     of its own for each caller and runs at once, and imaging networks run in threads that give way; on a GPU
     they take turns, see `Lanes`.
 
+    A model that was handed out stays valid when another form or version takes its place: see `Handle`.
+
     Args:
         names: Bundles that are wanted.
         roots: Folders that hold bundles, searched in this order.
         threads: For one network of volumes on the CPU, at least 1.
         live_callers: So many may ask one live model at once; each has its own session, with one thread.
         live_burst_max: On a GPU: so many live runs in a row while imaging waits.
-        providers: What may be used: `cpu`, `cuda`.
+        providers: Devices that may be used: `cpu`, `cuda`, `tensorrt`, `gpu`, `npu`.
+        measures: What is not remembered is measured `first`, or `behind` models that answer meanwhile.
+        memory_mb: What open imaging networks may hold together, 0 for no limit.
+        keep_warm_s: A model that nobody asked for so long is run once, 0 for never.
         state_dir: Where measurements are remembered.
         clock: Measures, and times deadlines.
     """
@@ -50,30 +59,31 @@ class Engine:
         live_callers: int = 1,
         live_burst_max: int = 8,
         providers: Collection[str],
+        measures: Literal["first", "behind"] = "first",
+        memory_mb: float = 0,
+        keep_warm_s: float = 0,
         state_dir: Path,
         clock: Clock,
     ) -> None:
         self._names = tuple(names)
         self._roots = tuple(roots)
-        self._threads = threads
-        self._live_callers = live_callers
-        self._lanes = Lanes(live_burst_max=live_burst_max)
-        self._imaging = Admission(
-            opening=self._open_imaging,
+        self._measures = measures
+        self._maker = Maker(
             threads=threads,
+            live_callers=live_callers,
+            live_burst_max=live_burst_max,
             providers=providers,
             state_dir=state_dir,
+            memory_mb=memory_mb,
             clock=clock,
         )
-        self._live = Admission(
-            opening=self._open_live, threads=1, providers=providers, state_dir=state_dir, clock=clock
-        )
-        self._clock = clock
         self._log = Log("engine")
         self._bundles: dict[str, Bundle] = {}
-        self._models: dict[str, AnyModel] = {}
-        self._trials: dict[str, tuple[Trial, ...]] = {}
+        self._handles: dict[str, AnyHandle] = {}
+        self._states: dict[str, ModelState] = {}
         self._refusals: dict[str, str] = {}
+        self._listeners: list[Callable[[ModelState], None]] = []
+        self._behind = Behind(self._handles, keep_warm_s=keep_warm_s, clock=clock)
         self._rooms = ExitStack()
 
     def __enter__(self) -> Self:
@@ -81,61 +91,63 @@ class Engine:
             for name in self._names:
                 try:
                     self._bundles[name] = bundle = find(name, self._roots)
-                    model = self._model(bundle)
+                    made = self._make(bundle)
                 except BundleRejectedError as error:
                     self._refusals[name] = str(error)
                     self._log.error("bundle refused", bundle=name, because=error)
                 else:
-                    rooms.callback(model.close)
-                    self._models[name] = model
-                    form = self._trials[name][0].form
-                    self._log.info("bundle admitted", bundle=name, version=bundle.manifest.version, form=form)
+                    self._handles[name] = handle = _kind_of(made)(name)
+                    rooms.callback(handle.close, f"{name}: the engine is closed")
+                    self._put(made)
+                    if not made.is_measured:
+                        self._behind.do(lambda bundle=bundle: self._measure(bundle))  # type: ignore[misc]  # mypy: a default is no argument
+            rooms.enter_context(self._behind)
             self._rooms = rooms.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._models.clear()
         self._rooms.close()
+        self._handles.clear()
 
     @property
     def refusals(self) -> Mapping[str, str]:
         """Bundles that are not used, each with its reason."""
         return MappingProxyType(self._refusals)
 
-    def model(self, name: str) -> AnyVolumeModel:
-        """Return a model of volumes that is ready.
+    def model(self, name: str) -> VolumeHandle:
+        """Return a model of volumes that is ready, and stays valid when it is exchanged.
 
         Raises:
             BundleRejectedError: Its bundle was refused, never asked for, or has another task.
         """
-        return self._ready(name, AnyVolumeModel)
+        return self._ready(name, VolumeHandle)
 
-    def picture_model(self, name: str) -> AnyPictureModel:
-        """Return a model of pictures that is ready.
-
-        Raises:
-            BundleRejectedError: Its bundle was refused, never asked for, or has another task.
-        """
-        return self._ready(name, AnyPictureModel)
-
-    def spectra_model(self, name: str) -> AnySpectraModel:
-        """Return a model of spectra that is ready.
+    def picture_model(self, name: str) -> PictureHandle:
+        """Return a model of pictures that is ready, and stays valid when it is exchanged.
 
         Raises:
             BundleRejectedError: Its bundle was refused, never asked for, or has another task.
         """
-        return self._ready(name, AnySpectraModel)
+        return self._ready(name, PictureHandle)
+
+    def spectra_model(self, name: str) -> SpectraHandle:
+        """Return a model of spectra that is ready, and stays valid when it is exchanged.
+
+        Raises:
+            BundleRejectedError: Its bundle was refused, never asked for, or has another task.
+        """
+        return self._ready(name, SpectraHandle)
 
     def stamp(self, name: str) -> ModelStamp:
-        """Return which weights of a bundle speak, whatever its task.
+        """Return which weights of a bundle speak at this moment, whatever its task.
 
         Raises:
             BundleRejectedError: Its bundle was refused, or never asked for.
         """
-        self._check_known(name, self._models)
-        return self._models[name].stamp
+        self._check_known(name, self._handles)
+        return self._handles[name].stamp
 
     def trials(self, name: str) -> tuple[Trial, ...]:
         """Return what each form of a bundle did on this device, the chosen one first.
@@ -143,8 +155,20 @@ class Engine:
         Raises:
             BundleRejectedError: Its bundle was refused, or never asked for.
         """
-        self._check_known(name, self._trials)
-        return self._trials[name]
+        return self.state(name).trials
+
+    def state(self, name: str) -> ModelState:
+        """Return how a bundle's model is.
+
+        Raises:
+            BundleRejectedError: Its bundle was refused, or never asked for.
+        """
+        self._check_known(name, self._states)
+        return self._states[name]
+
+    def on_change(self, tell: Callable[[ModelState], None]) -> None:
+        """Tell somebody about each change of a model's state, from the thread that makes it."""
+        self._listeners.append(tell)
 
     def bundle(self, name: str) -> Bundle:
         """Return a bundle whose files are in order, though its network may have been refused.
@@ -155,54 +179,108 @@ class Engine:
         self._check_known(name, self._bundles)
         return self._bundles[name]
 
+    def swap(self, bundle: Bundle) -> Future[ModelStamp]:
+        """Let another version of a bundle take the place of the one at work.
+
+        It is admitted while the old one answers, and takes over between two items. Where it is refused, the
+        old one goes on, and the future holds the reason.
+
+        Args:
+            bundle: Whose files are in order; of a name the engine has a model for, and for the same inputs.
+
+        Returns:
+            The new stamp, once it speaks. A `BundleRejectedError` where it never will.
+        """
+        return self._behind.do(lambda: self._swap(bundle))
+
+    def settle(self, *, timeout_s: float) -> bool:
+        """Wait until nothing is measured or exchanged any more; return whether that came to pass in time."""
+        return self._behind.settle(timeout_s=timeout_s)
+
+    # ── what happens at the start, and behind the models ──
+
+    def _make(self, bundle: Bundle) -> Made:
+        return self._maker.at_its_best(bundle) if self._measures == "first" else self._maker.at_once(bundle)
+
+    def _put(self, made: Made) -> ModelStamp:
+        """Let a model answer from now on, and say so."""
+        name, stamp = made.active.bundle.manifest.name, made.active.stamp
+        before = self._states.get(name)
+        handle: Handle[Any] = self._handles[name]
+        handle.put(made.active)
+        self._bundles[name] = made.active.bundle
+        previous = before.stamp if before and before.stamp.sha256 != stamp.sha256 else None
+        older = before.previous if before else None
+        self._tell(
+            ModelState(
+                name=name,
+                stamp=stamp,
+                form=made.active.form,
+                trials=made.trials,
+                is_measured=made.is_measured,
+                previous=previous or older,
+            )
+        )
+        self._log.info("model at work", bundle=name, version=stamp.version, form=made.active.form)
+        return stamp
+
+    def _measure(self, bundle: Bundle) -> ModelStamp:
+        """Measure all forms of the bundle at work, and exchange its form where another is better."""
+        name = bundle.manifest.name
+        found = self._maker.measured(
+            bundle,
+            at_work=self._states[name].form,
+            tell=lambda progress: self._tell_progress(name, progress),
+            breathe=self._behind.breathe,
+        )
+        if isinstance(found, Made):
+            return self._put(found)
+        self._tell(self._states[name].knowing(found))
+        return self._states[name].stamp
+
+    def _swap(self, bundle: Bundle) -> ModelStamp:
+        name = bundle.manifest.name
+        self._check_known(name, self._handles)
+        try:
+            made = self._maker.at_its_best(
+                bundle,
+                tell=lambda progress: self._tell_progress(name, progress),
+                breathe=self._behind.breathe,
+            )
+            if type(self._handles[name]) is not _kind_of(made):
+                made.active.model.close()
+                task, seen = self._bundles[name].manifest.task, bundle.manifest.task
+                raise BundleRejectedError(f"{name}: the new one is for {seen}, the one at work for {task}")
+        except BundleRejectedError as error:
+            refusal = f"version {bundle.manifest.version}: {error}"
+            self._tell(replace(self._states[name], doing=None, refusal=refusal))
+            raise
+        return self._put(made)
+
+    def _tell_progress(self, name: str, progress: Progress) -> None:
+        doing = None if progress.done == progress.steps else progress
+        self._tell(replace(self._states[name], doing=doing))
+
+    def _tell(self, state: ModelState) -> None:
+        self._states[state.name] = state
+        for listener in self._listeners:
+            listener(state)
+
     def _ready(self, name: str, kind: type[Kind]) -> Kind:
-        self._check_known(name, self._models)
-        model = self._models[name]
-        if not isinstance(model, kind):
+        self._check_known(name, self._handles)
+        handle = self._handles[name]
+        if not isinstance(handle, kind):
             task = self._bundles[name].manifest.task
             raise BundleRejectedError(f"{name}: is for {task}, which is not what it is asked to do")
-        return model
+        return handle
 
     def _check_known(self, name: str, known: Mapping[str, object]) -> None:
         if name not in known:
             raise BundleRejectedError(self._refusals.get(name, f"{name}: not one of the engine's bundles"))
 
-    # ── from a bundle to a model ──
 
-    def _model(self, bundle: Bundle) -> AnyModel:
-        """Admit a bundle on the lane of its task.
-
-        Raises:
-            BundleRejectedError: Its golden input proves nothing, or no form of it passes here.
-        """
-        task = task_of(bundle, self._clock)
-        if task.lane == "live":
-            return task.build(*self._admit_live(bundle, task.exam))
-        admitted, stamp = self._admit(self._imaging, bundle, task.exam)
-        return task.build([admitted.session], stamp)
-
-    def _admit(self, admission: Admission, bundle: Bundle, exam: Exam) -> tuple[Admitted, ModelStamp]:
-        admitted = admission.admit(bundle, exam)
-        self._trials[bundle.manifest.name] = admitted.trials
-        return admitted, stamp_of(bundle, admitted.form, admitted.session)
-
-    def _admit_live(self, bundle: Bundle, exam: Exam) -> tuple[list[Session], ModelStamp]:
-        """Admit a network and open it once for each caller; on a GPU one session serves all, in turns."""
-        admitted, stamp = self._admit(self._live, bundle, exam)
-        sessions = [admitted.session]
-        while admitted.form.device == "cpu" and len(sessions) < self._live_callers:
-            further = self._open_live(bundle, admitted.form)
-            sessions.append(further)
-            try:
-                exam.answers(further, Deadline(self._clock, RUN_S))  # so that no caller meets a cold one
-            except InferenceError as error:
-                raise BundleRejectedError(f"{bundle.manifest.name}: {error}") from error
-        return sessions, stamp
-
-    def _open_live(self, bundle: Bundle, form: Form) -> Session:
-        session = open_session(bundle, form, threads=1)
-        return session if form.device == "cpu" else TurnTaking(session, self._lanes.live)
-
-    def _open_imaging(self, bundle: Bundle, form: Form) -> Session:
-        session = open_session(bundle, form, threads=self._threads, gives_way=True)
-        return session if form.device == "cpu" else TurnTaking(session, self._lanes.imaging)
+def _kind_of(made: Made) -> type[AnyHandle]:
+    """Return what a model is handed out as."""
+    if isinstance(made.active.model, AnyVolumeModel):
+        return VolumeHandle
+    return PictureHandle if isinstance(made.active.model, AnyPictureModel) else SpectraHandle

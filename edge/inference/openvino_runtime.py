@@ -1,4 +1,4 @@
-"""OpenVINO: one network, one warm request, on the CPU; the fastest there with int8 in 3-D."""
+"""OpenVINO: one network, one warm request, on the CPU, a GPU or an NPU; the fastest with int8 in 3-D."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the docu
 import openvino as ov  # noqa: E402
 
 CORE: Final = ov.Core()
-TYPES: Final = {"float32": "f32", "uint8": "u8"}
+TYPES: Final = {"float32": "f32", "float16": "f16", "uint8": "u8"}
 
 
 class OpenVinoSession:
@@ -33,7 +33,8 @@ class OpenVinoSession:
         network: The ONNX file's bytes.
         name: Names the network in errors.
         wiring: By which names and types the graph is addressed.
-        hint: Precision of the arithmetic where the graph says float: `f32` or `bf16`.
+        device: `cpu`, `gpu` or `npu`.
+        hint: Precision of the arithmetic where the graph says float: `f32`, `bf16` or `f16`.
         threads: On the CPU; only a network that gives way may have more than one.
         gives_way: Its threads, of which none is the caller's, leave the cores to others first.
 
@@ -42,7 +43,6 @@ class OpenVinoSession:
     """
 
     runtime: Final = f"openvino {ov.__version__.split('-')[0]}"
-    provider: Final = "CPU"
 
     def __init__(
         self,
@@ -50,22 +50,22 @@ class OpenVinoSession:
         *,
         name: str,
         wiring: Wiring,
+        device: str = "cpu",
         hint: str,
         threads: int,
         gives_way: bool = False,
     ) -> None:
         assert threads == 1 or gives_way, f"{name}: {threads} threads would not give way, nor later ones"
-        options = {
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": hint,
-            "ENABLE_CPU_PINNING": False,
-        }
+        options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+        if device == "cpu":
+            options |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
         self._name, self._wiring = name, wiring
+        self.provider = device.upper()
         try:
             graph = CORE.read_model(io.BytesIO(network))
-            compiled = (give_way if gives_way else at_once)(lambda: CORE.compile_model(graph, "CPU", options))
+            compiled = (give_way if gives_way else at_once)(
+                lambda: CORE.compile_model(graph, device.upper(), options)
+            )
             _check_names(compiled, name=name, wiring=wiring)
             self._request = compiled.create_infer_request()
         except RuntimeError as error:
@@ -98,6 +98,11 @@ class OpenVinoSession:
             self._request.wait()
         except RuntimeError:
             return  # says that it was cancelled, which is what we asked for
+
+
+def offered() -> frozenset[str]:
+    """Return the devices that are there, `cpu`, `gpu` and `npu`; of several alike the first is used."""
+    return frozenset(name.partition(".")[0].lower() for name in CORE.available_devices)
 
 
 def takes_bf16() -> bool:

@@ -24,7 +24,7 @@ from edge.bundles.store import Bundle, load
 from edge.domain.image import Segmentation, Volume
 from edge.findings.policy import judge
 from edge.formats import nifti
-from edge.inference.admission import Form, open_session
+from edge.inference.forms import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
 from edge.inference.session import Session

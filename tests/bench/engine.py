@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from edge.bundles.store import Bundle, find
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.image import Volume
-from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
+from edge.inference.forms import Form, open_session
 from edge.inference.openvino_runtime import CORE
 from edge.inference.session import Session
 from edge.inference.volume_network import look

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from edge.bundles.store import Bundle, find, load
 from edge.inference import background
-from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
+from edge.inference.forms import Form, open_session
 from edge.inference.lanes import TurnTaking
 from edge.inference.session import Session
 from edge.kit.clock import SystemClock

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.bundles.store import load
-from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
+from edge.inference.forms import Form, open_session
 from edge.kit.clock import SystemClock
 from tests.builders.picture_bundles import SIDE_PX
 

@@ -18,8 +18,8 @@ from edge.domain.finding import Verdict
 from edge.domain.image import Segmentation, Volume
 from edge.findings.policy import judge
 from edge.formats import nifti
-from edge.inference.admission import Form, open_session, stamp_of
 from edge.inference.deadline import Deadline
+from edge.inference.forms import Form, open_session, stamp_of
 from edge.inference.volumes import VolumeSegmenter
 from edge.kit.clock import SystemClock
 from tests.conftest import CORPUS

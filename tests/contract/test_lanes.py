@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from edge.bundles.store import load
-from edge.inference.admission import Form, open_session
 from edge.inference.background import NICENESS
 from edge.inference.deadline import Deadline
+from edge.inference.forms import Form, open_session
 from edge.inference.lanes import Lanes, TurnTaking
 from edge.kit.clock import SystemClock
 from tests.builders.bundles import network, write_bundle

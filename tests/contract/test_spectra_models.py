@@ -15,8 +15,8 @@ from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.store import load
 from edge.domain.errors import BundleRejectedError, DeadlineExceededError, PictureRejectedError
 from edge.domain.ports import SpectraModel
-from edge.inference.admission import Form, open_session
 from edge.inference.deadline import Deadline
+from edge.inference.forms import Form, open_session
 from edge.inference.spectra import read_out
 from edge.kit.clock import SystemClock
 from tests.builders.bundles import npz, unchecked
