@@ -98,14 +98,24 @@ class Assessor:
         return self._look(series, name, scan, assembled_ms, others=len(scans) - 1)
 
     def _look(self, series: Series, name: str, scan: Scan, assembled_ms: float, *, others: int) -> Result:
-        station = self._stations[name]
+        try:
+            with self._stations[name].held() as station:
+                return self._ask(series, name, scan, assembled_ms, station=station, others=others)
+        except EdgeError as trouble:
+            return self._refused(series, [name], trouble)
+
+    def _ask(
+        self, series: Series, name: str, scan: Scan, assembled_ms: float, *, station: Station, others: int
+    ) -> Result:
+        """Look with the model of this moment.
+
+        Raises:
+            EdgeError: It could not look.
+        """
         if station.model is None or station.policy is None:
             reason = f"bundle of pipeline {name} is not in use: {station.refusal}"
             return Result(findings=(self._unassessed(series, name, reason),), refusal=reason)
-        try:
-            segmentation = station.model.infer(scan.volumes[0], deadline_s=station.deadline_s)
-        except EdgeError as trouble:
-            return self._refused(series, [name], trouble)
+        segmentation = station.model.infer(scan.volumes[0], deadline_s=station.deadline_s)
         observations = judge(segmentation, station.policy)
         findings = tuple(
             replace(

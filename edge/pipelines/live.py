@@ -226,11 +226,7 @@ class Live:
         said = self._tracker.update(looked.observations, now_ns=captured_ns, answered_ns=now_ns)
         for onlooker in self._onlookers:
             onlooker.assessed(frame, looked)
-        timed = Looked(
-            observations=looked.observations,
-            latency_ms={"arrive": max(age_ms, 0.0), **looked.latency_ms},
-            notes=looked.notes,
-        )
+        timed = replace(looked, latency_ms={"arrive": max(age_ms, 0.0), **looked.latency_ms})
         self._say(said, frame, timed)
         return None
 
@@ -253,7 +249,8 @@ class Live:
     def _say(self, said: Sequence[Said], frame: Frame | None, looked: Looked) -> None:
         """Put findings into the outbox; wait where the disk is full."""
         for one in said:
-            finding = self._voice.finding(one, frame=frame, looked=looked, stamp=self._look.stamp)
+            stamp = looked.stamp or self._look.stamp
+            finding = self._voice.finding(one, frame=frame, looked=looked, stamp=stamp)
             captured_utc_ns = self._clock.utc_ns()
             if frame is not None:
                 captured_utc_ns -= max(0, self._clock.monotonic_ns() - frame.captured_at_ns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge.domain.finding import Observation
+from edge.domain.finding import ModelStamp, Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +17,10 @@ class Looked:
             every time, for silence is no answer.
         latency_ms: Per stage, in the order of the path.
         notes: What was done to the picture that a reader must know.
+        stamp: Which weights gave this answer; None where none did.
     """
 
     observations: tuple[Observation, ...]
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stamp: ModelStamp | None = None

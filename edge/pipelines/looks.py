@@ -52,17 +52,19 @@ class PictureLook:
             InferenceError: There is no model, or the frame is no colour picture, or the model failed.
             PictureRejectedError: The picture is not something the model can honestly work on.
         """
-        model, manifest = self._station.model, self._station.manifest
-        if model is None or manifest is None:
-            raise InferenceError(self._station.refusal)
-        if isinstance(frame.content, Thermogram):
-            raise InferenceError(f"a thermogram of {frame.source}, {manifest.name} takes colour pictures")
-        answer = model.look(frame.content, deadline_s=self._deadline_s)
-        return Looked(
-            observations=pictures.judge(answer, manifest, is_present=is_present),
-            latency_ms=answer.latency_ms,
-            notes=pictures.notes(manifest, shape_px=frame.content.shape_px),
-        )
+        with self._station.held() as station:
+            model, manifest = station.model, station.manifest
+            if model is None or manifest is None:
+                raise InferenceError(station.refusal)
+            if isinstance(frame.content, Thermogram):
+                raise InferenceError(f"a thermogram of {frame.source}, {manifest.name} takes colour pictures")
+            answer = model.look(frame.content, deadline_s=self._deadline_s)
+            return Looked(
+                observations=pictures.judge(answer, manifest, is_present=is_present),
+                latency_ms=answer.latency_ms,
+                notes=pictures.notes(manifest, shape_px=frame.content.shape_px),
+                stamp=model.stamp,
+            )
 
 
 class ThermalLook:

@@ -90,7 +90,7 @@ class FileAssessor:
             findings=tuple(
                 replace(
                     self._voice.finding(series, pipeline, observation),
-                    model=reading.stamp,
+                    model=looked.stamp or reading.stamp,
                     latency_ms=looked.latency_ms,
                     notes=looked.notes,
                 )

@@ -123,10 +123,14 @@ class EstimatesCube:
             InferenceError: There is no model, or it failed.
             PictureRejectedError: The cube is not in reflectance, or lacks wavelengths.
         """
+        with self._station.held() as station:
+            return self._read(instance, station)
+
+    def _read(self, instance: Instance, station: SpectraStation) -> Looked:
         clock = _Stopwatch()
-        model, manifest = self._station.model, self._station.manifest
+        model, manifest = station.model, station.manifest
         if model is None or manifest is None:
-            raise InferenceError(self._station.refusal)
+            raise InferenceError(station.refusal)
         found = _cube_of(instance, self._panel_reflectance, self._bytes_max)
         if found.unit != manifest.input.unit:
             raise PictureRejectedError(
@@ -144,7 +148,10 @@ class EstimatesCube:
         said = estimates.judge(answer, manifest.policy, manifest.output)
         self._told(whole, answer)
         return Looked(
-            observations=(said,), latency_ms={**clock.laps_ms, **answer.latency_ms}, notes=found.notes
+            observations=(said,),
+            latency_ms={**clock.laps_ms, **answer.latency_ms},
+            notes=found.notes,
+            stamp=model.stamp,
         )
 
 

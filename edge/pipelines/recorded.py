@@ -150,7 +150,7 @@ class Recorded:
         seen = looked or Looked(observations=())
         where = () if self._is_still else (f"{self._played.at_ns / _NS:.2f} s into the recording",)
         placed = replace(seen, notes=(*seen.notes, *where))
-        stamp = self._look.stamp
+        stamp = seen.stamp or self._look.stamp
         return [self._voice.finding(one, frame=frame, looked=placed, stamp=stamp) for one in said]
 
 

@@ -25,7 +25,7 @@ class Gatekeeper:
     """Tells a gate what the pipeline that guards a camera has seen."""
 
     def __init__(self, gate: Gate, *, bundle_sha256: str) -> None:
-        """Store the gate, and which weights speak."""
+        """Store the gate, and which weights speak where an answer does not say so."""
         self._gate = gate
         self._bundle_sha256 = bundle_sha256
 
@@ -35,7 +35,8 @@ class Gatekeeper:
         if len(scores) != 1:
             self._gate.shut(f"{len(scores)} scores for one picture, wanted one")
             return
-        self._gate.look(scores[0], bundle_sha256=self._bundle_sha256, captured_at_ns=frame.captured_at_ns)
+        spoke = looked.stamp.sha256 if looked.stamp else self._bundle_sha256
+        self._gate.look(scores[0], bundle_sha256=spoke, captured_at_ns=frame.captured_at_ns)
 
     def missed(self, reason: str) -> None:
         """Shut the gate."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -19,6 +19,7 @@ from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import Code
 from edge.domain.ports import Clock, Model, PictureModel, SpectraModel
 from edge.inference.engine import Engine
+from edge.inference.handle import PictureHandle, SpectraHandle, VolumeHandle
 
 A_SERIES = Code("SCT", "363679005", "Imaging")
 
@@ -59,6 +60,21 @@ class Station:
     subject: Code
     deadline_s: float
 
+    @contextmanager
+    def held(self) -> Iterator[Station]:
+        """Hold the model of this moment, and what belongs to it, for one series.
+
+        Raises:
+            InferenceError: There is no model any more.
+        """
+        if not isinstance(self.model, VolumeHandle):
+            yield self
+            return
+        with self.model.held() as active:
+            manifest = active.bundle.manifest
+            assert isinstance(manifest, VolumeSegmentation), f"{manifest.name}: another task took its place"
+            yield replace(self, model=active.model, policy=manifest.policy)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PictureStation:
@@ -74,6 +90,21 @@ class PictureStation:
     manifest: PictureManifest | None
     refusal: str
 
+    @contextmanager
+    def held(self) -> Iterator[PictureStation]:
+        """Hold the model of this moment, and what belongs to it, for one picture.
+
+        Raises:
+            InferenceError: There is no model any more.
+        """
+        if not isinstance(self.model, PictureHandle):
+            yield self
+            return
+        with self.model.held() as active:
+            manifest = active.bundle.manifest
+            assert isinstance(manifest, PictureBundle), f"{manifest.name}: another task took its place"
+            yield replace(self, model=active.model, manifest=manifest)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SpectraStation:
@@ -88,6 +119,21 @@ class SpectraStation:
     model: SpectraModel | None
     manifest: SpectraRegression | None
     refusal: str
+
+    @contextmanager
+    def held(self) -> Iterator[SpectraStation]:
+        """Hold the model of this moment, and what belongs to it, for one file.
+
+        Raises:
+            InferenceError: There is no model any more.
+        """
+        if not isinstance(self.model, SpectraHandle):
+            yield self
+            return
+        with self.model.held() as active:
+            manifest = active.bundle.manifest
+            assert isinstance(manifest, SpectraRegression), f"{manifest.name}: another task took its place"
+            yield replace(self, model=active.model, manifest=manifest)
 
 
 @contextmanager
