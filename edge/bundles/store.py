@@ -80,7 +80,7 @@ def folder_of(folder: Path) -> Path:
     """Return where the files of a bundle lie, given its folder or its place in a store."""
     if (folder / MANIFEST).is_file() or not (folder / ACTIVE).is_symlink():
         return folder
-    return folder / (folder / ACTIVE).readlink()
+    return folder / (folder / ACTIVE).readlink().name
 
 
 def load(folder: Path, trust: Trust = ANYBODY, *, name: str | None = None) -> Bundle:

@@ -26,7 +26,7 @@ def read_verified(folder: Path, file: str, *, sha256: str, bytes_max: int = FILE
     Raises:
         BundleRejectedError: The file is missing, too large, leads out of the folder, or holds other bytes.
     """
-    content = read_bounded(folder, file, bytes_max=bytes_max)
+    content = read_bounded(folder, file, bytes_max=bytes_max, because=", the manifest names it")
     seen = hashlib.sha256(content).hexdigest()
     if seen != sha256:
         raise BundleRejectedError(
@@ -35,8 +35,14 @@ def read_verified(folder: Path, file: str, *, sha256: str, bytes_max: int = FILE
     return content
 
 
-def read_bounded(folder: Path, file: str, *, bytes_max: int) -> bytes:
+def read_bounded(folder: Path, file: str, *, bytes_max: int, because: str = "") -> bytes:
     """Read a file of a bundle whole, if it is one of the folder's own and not too large.
+
+    Args:
+        folder: The bundle.
+        file: Plain name inside it.
+        bytes_max: A larger one is refused unread.
+        because: Why it should be there, for the message.
 
     Raises:
         BundleRejectedError: The file is missing, no plain file, too large, or leads out of the folder.
@@ -47,12 +53,12 @@ def read_bounded(folder: Path, file: str, *, bytes_max: int) -> bytes:
             raise BundleRejectedError(f"{path}: leads to {path.resolve()}, wanted a file inside {folder}")
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would make us wait for ever
-            raise BundleRejectedError(f"{path}: is no plain file, the manifest names it")
+            raise BundleRejectedError(f"{path}: is no plain file{because}")
         if status.st_size <= bytes_max:
             with path.open("rb") as opened:
                 content = opened.read(bytes_max + 1)
             if len(content) <= bytes_max:
                 return content
     except OSError as error:
-        raise BundleRejectedError(f"{path}: {error.strerror}, the manifest names it") from error
+        raise BundleRejectedError(f"{path}: {error.strerror}{because}") from error
     raise BundleRejectedError(f"{path}: has more than the {bytes_max} bytes that are allowed")
