@@ -87,8 +87,10 @@ def calling(*asks: Any) -> Iterator[list[float]]:
     callers = [threading.Thread(target=call, args=(ask,)) for ask in asks]
     for caller in callers:
         caller.start()
-    yield took_s
-    ends.set()
+    try:
+        yield took_s
+    finally:  # where the test fails, they would ask for ever
+        ends.set()
     for caller in callers:
         caller.join(60)
         assert not caller.is_alive()
