@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edge.domain.errors import FormatError
-from edge.domain.study import ClosedBecause, Instance, Series
+from edge.domain.study import ClosedBecause, Instance, Series, uid_of_content
 from edge.formats import dicom
 from edge.formats.dicom_scan import DEFLATED_LITTLE, PIXEL_DATA, UNDEFINED, scan_file
 from edge.formats.spectral_files import MODALITIES, SpectralFile
+from edge.sources.folder_files import Identity, dicom_identity
 
 SOURCE = "analyze"
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -31,22 +32,8 @@ def dicom_instance(file: Path) -> Instance:
     with file.open("rb") as opened:
         opened.seek(about.data_set_offset)
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Instance(
-        sop_uid=about.sop_uid,
-        sop_class_uid=about.sop_class_uid,
-        transfer_syntax_uid=about.transfer_syntax_uid,
-        series_uid=about.series_uid,
-        study_uid=about.study_uid,
-        modality=about.modality,
-        format="dicom",
-        path=file,
-        size_bytes=file.stat().st_size,
-        sha256=digest,
-        announced_instances=about.announced_instances,
-        source=SOURCE,
-        calling_ae=SOURCE,
-        association="",
-        received_at_ns=time.time_ns(),
+    return _instance(
+        dicom_identity(about), path=file, size_bytes=file.stat().st_size, sha256=digest, source=SOURCE
     )
 
 
@@ -70,36 +57,39 @@ def dicom_shortfall(file: Path) -> str:
 
 def nifti_instance(file: Path, modality: str) -> Instance:
     """Return a NIfTI file as an instance; it does not say what it shows."""
-    return _single(file, [file], modality=modality, format_name="nifti", source=SOURCE)
+    return _hashed(Identity("nifti", ".nii", modality=modality), file, [file], source=SOURCE)
 
 
 def spectral_instance(found: SpectralFile) -> Instance:
     """Return a cube or a spectrum as an instance; its source is its kind, by which it finds its readings."""
-    return _single(
-        found.lead, found.files, modality=MODALITIES[found.kind], format_name=found.kind, source=found.kind
-    )
+    identity = Identity(found.kind, f".{found.kind}", modality=MODALITIES[found.kind])
+    return _hashed(identity, found.lead, found.files, source=found.kind)
 
 
-def _single(path: Path, files: Iterable[Path], *, modality: str, format_name: str, source: str) -> Instance:
+def _hashed(identity: Identity, path: Path, files: Iterable[Path], *, source: str) -> Instance:
+    """Return the instance whose content are these files, one after the other."""
     digest, size_bytes = hashlib.sha256(), 0
     for file in files:
         with file.open("rb") as opened:
             while piece := opened.read(_PIECE_BYTES):
                 digest.update(piece)
                 size_bytes += len(piece)
-    name = digest.hexdigest()
+    return _instance(identity, path=path, size_bytes=size_bytes, sha256=digest.hexdigest(), source=source)
+
+
+def _instance(identity: Identity, *, path: Path, size_bytes: int, sha256: str, source: str) -> Instance:
     return Instance(
-        sop_uid=f"2.25.{int(name[:32], 16)}",
-        sop_class_uid="",
-        transfer_syntax_uid="",
-        series_uid="",
-        study_uid="",
-        modality=modality,
-        format=format_name,
+        sop_uid=identity.sop_uid or uid_of_content(sha256),
+        sop_class_uid=identity.sop_class_uid,
+        transfer_syntax_uid=identity.transfer_syntax_uid,
+        series_uid=identity.series_uid,
+        study_uid=identity.study_uid,
+        modality=identity.modality,
+        format=identity.format,
         path=path,
         size_bytes=size_bytes,
-        sha256=name,
-        announced_instances=None,
+        sha256=sha256,
+        announced_instances=identity.announced_instances,
         source=source,
         calling_ae=SOURCE,
         association="",

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def uid_of_content(sha256: str) -> str:
+    """Return the UID of a file that has none: the same content is the same object wherever it came in.
+
+    Args:
+        sha256: Of the file's content, 64 hex digits.
+
+    Returns:
+        A UID of the kind that is made from a UUID (DICOM PS3.5, B.2): `2.25.` and the first 128 bits.
+    """
+    return f"2.25.{int(sha256[:32], 16)}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """One object that a source has received but nobody has promised anything about yet.
 
     Attributes:
-        sop_uid: SOPInstanceUID; for a file that has none, `2.25.` and a number made from its SHA-256.
+        sop_uid: SOPInstanceUID; for a file that has none, `uid_of_content`.
         sop_class_uid: SOPClassUID, or "" where the format has none.
         transfer_syntax_uid: Of the data set, or "" where the format has none.
         series_uid: SeriesInstanceUID; "" where the object names none.

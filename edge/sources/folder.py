@@ -22,7 +22,7 @@ from edge.domain.errors import (
     StorageFullError,
 )
 from edge.domain.ports import Clock, Intake
-from edge.domain.study import Arrival
+from edge.domain.study import Arrival, uid_of_content
 from edge.kit.files import write_durably
 from edge.kit.log import Log
 from edge.kit.stage import Stage
@@ -225,7 +225,7 @@ class WatchedFolder:
             size_bytes, sha256 = self._contents.copy_in(path, copy, identity)
             intake.keep(
                 Arrival(
-                    sop_uid=identity.sop_uid or f"2.25.{int(sha256[:32], 16)}",
+                    sop_uid=identity.sop_uid or uid_of_content(sha256),
                     sop_class_uid=identity.sop_class_uid,
                     transfer_syntax_uid=identity.transfer_syntax_uid,
                     series_uid=identity.series_uid,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.domain.errors import FormatError
-from edge.formats.dicom import index
+from edge.formats.dicom import DicomIndex, index
 from edge.formats.dicom_scan import PIXEL_DATA, UNDEFINED, scan_file
 
 _CHUNK_BYTES = 1 << 20
@@ -80,7 +80,7 @@ class Identity:
         format: `dicom`, `nifti`, `cube` or `spectrum`.
         suffix: Of the file we keep: `.dcm`, `.nii`, `.nii.gz`, `.cube`, `.spectrum`.
         content_offset: Where what the digest is made of begins.
-        sop_uid: "" where the format has none; it is then made from the digest.
+        sop_uid: "" where the format has none; it is then `uid_of_content`.
     """
 
     format: str
@@ -159,6 +159,11 @@ def _identify_dicom(path: Path, *, is_patient: bool) -> Identity:
         raise FormatError("a DICOMDIR, which lists objects and is none")
     if not header.sop_uid:
         raise FormatError("a DICOM file without a SOPInstanceUID")
+    return dicom_identity(header)
+
+
+def dicom_identity(header: DicomIndex) -> Identity:
+    """Say who a DICOM object is, by its header."""
     return Identity(
         "dicom",
         ".dcm",
