@@ -131,7 +131,7 @@ def measure_speed(bundle: Bundle) -> None:
         ("int8", "openvino"),
     ):
         for threads in (1, 2):
-            session = open_session(bundle, Form(precision, runtime, "cpu"), threads=threads)
+            session = open_session(bundle, Form(precision, runtime, "cpu"), threads=threads, gives_way=True)
             spent = [_time_once(session, picture, bundle) for _ in range(SPEED_RUNS + 1)][1:]
             session.close()
             print(
@@ -165,7 +165,7 @@ def main() -> None:
     for precision in chosen.precision:
         folder = chosen.out / precision
         folder.mkdir(parents=True, exist_ok=True)
-        session = open_session(bundle, Form(precision, chosen.runtime, "cpu"), threads=2)
+        session = open_session(bundle, Form(precision, chosen.runtime, "cpu"), threads=2, gives_way=True)
         print(f"{precision} with {chosen.runtime}")
         for case in cases(chosen.corpus, chosen.references):
             if not chosen.only or case.name in chosen.only:
