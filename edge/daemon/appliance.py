@@ -21,6 +21,7 @@ from edge.daemon.live import Surroundings, open_live
 from edge.daemon.parts import (
     MEGABYTE,
     bundles_of,
+    exchange_of,
     identity_of,
     live_callers_of,
     patience_s,
@@ -29,6 +30,7 @@ from edge.daemon.parts import (
     rules_of,
     session_of,
     source_of,
+    tell_signature,
     wanted_of,
 )
 from edge.daemon.readings import readings_of
@@ -124,7 +126,9 @@ class Appliance:
         intake = self._open_path(rooms, journal, engine, identity)
         rooms.enter_context(self._thread("watchdog", lambda: self._watchdog.run(self._stopping)))
         self._open_live(rooms, journal, engine, identity, presence)
-        rooms.enter_context(Control(self._config.state.folder, answers={"snapshot": self._snapshot}))
+        exchange = exchange_of(self._config, engine, presence)
+        answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
+        rooms.enter_context(Control(self._config.state.folder, answers=answers))
         self._open_sources(rooms, intake, presence)
 
     def _open_way_out(self, rooms: ExitStack, journal: Journal) -> Presence:
@@ -150,7 +154,8 @@ class Appliance:
         engine = rooms.enter_context(
             opened_engine(
                 bundles_of(config),
-                roots=config.bundles.roots,
+                roots=config.bundles.places(config.state.folder),
+                trust=config.bundles.believed(),
                 threads=config.engine.threads,
                 live_callers=live_callers_of(config),
                 live_burst_max=config.engine.live_burst_max,
@@ -261,6 +266,7 @@ class Appliance:
             refusal = engine.refusals.get(bundle, "")
             active = None if refusal else engine.stamp(bundle)
             presence.model(bundle, active=active, why=refusal, latency_ms={})
+            tell_signature(presence, bundle, active)
             about = {"name": bundle, "refusal": refusal}
             if active is not None:
                 about["version"] = active.version

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from edge.bundles.signature import ANYBODY, Trust
 from edge.bundles.store import Bundle, find
 from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import ModelStamp
@@ -39,6 +40,7 @@ class Engine:
     Args:
         names: Bundles that are wanted.
         roots: Folders that hold bundles, searched in this order.
+        trust: Whose signatures on them are believed, and whether unsigned ones are used.
         threads: For one network of volumes on the CPU, at least 1.
         live_callers: So many may ask one live model at once; each has its own session, with one thread.
         live_burst_max: On a GPU: so many live runs in a row while imaging waits.
@@ -55,6 +57,7 @@ class Engine:
         names: Sequence[str],
         *,
         roots: Sequence[Path],
+        trust: Trust = ANYBODY,
         threads: int,
         live_callers: int = 1,
         live_burst_max: int = 8,
@@ -67,6 +70,7 @@ class Engine:
     ) -> None:
         self._names = tuple(names)
         self._roots = tuple(roots)
+        self._trust = trust
         self._measures = measures
         self._maker = Maker(
             threads=threads,
@@ -90,7 +94,7 @@ class Engine:
         with ExitStack() as rooms:
             for name in self._names:
                 try:
-                    self._bundles[name] = bundle = find(name, self._roots)
+                    self._bundles[name] = bundle = find(name, self._roots, self._trust)
                     made = self._make(bundle)
                 except BundleRejectedError as error:
                     self._refusals[name] = str(error)

@@ -141,6 +141,7 @@ def opened_engine(
     bundles: Sequence[str],
     *,
     roots: Sequence[Path],
+    trust: Trust = ANYBODY,
     threads: int,
     live_callers: int = 1,
     live_burst_max: int = 8,
@@ -153,6 +154,7 @@ def opened_engine(
     Args:
         bundles: Their names, in any order, doubles allowed.
         roots: Folders that hold bundles, searched in this order.
+        trust: Whose signatures on them are believed, and whether unsigned ones are used.
         threads: For one network of volumes on the CPU; 0: as many as there are cores.
         live_callers: So many may ask one live model at once.
         live_burst_max: On a GPU: so many live runs in a row while a volume waits.
@@ -163,6 +165,7 @@ def opened_engine(
     engine = Engine(
         sorted(set(bundles)),
         roots=roots,
+        trust=trust,
         threads=threads or len(os.sched_getaffinity(0)),
         live_callers=live_callers,
         live_burst_max=live_burst_max,

@@ -1,0 +1,92 @@
+"""Bundles that were installed while the daemon runs: each takes the place of the one at work, or is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final
+
+from edge.bundles.likeness import changed_parts
+from edge.bundles.signature import Trust
+from edge.bundles.store import find
+from edge.domain.errors import EdgeError
+from edge.domain.finding import ModelStamp
+from edge.inference.engine import Engine
+from edge.kit.log import Log
+
+UNDER_WAY: Final = "under way"
+AT_WORK: Final = "at work"
+AT_NEXT_START: Final = "at the next start"
+
+
+class Exchange:
+    """Answers `{"ask": "bundle", "name": …}`: brings the active version to work; asked again, says how far it is.
+
+    Args:
+        engine: Whose models are exchanged.
+        places: Where bundles lie, searched in this order.
+        trust: Whom the site believes.
+        tell: Is told of each version that came to work.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        places: Sequence[Path],
+        trust: Trust,
+        tell: Callable[[str, ModelStamp], None],
+    ) -> None:
+        self._engine = engine
+        self._places = tuple(places)
+        self._trust = trust
+        self._tell = tell
+        self._pending: dict[str, tuple[str, Future[ModelStamp]]] = {}
+        self._log = Log("exchange")
+
+    def answer(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Say how a bundle is, after having begun what there is to do.
+
+        Returns:
+            `state`: `under way`, `at work` or `at the next start`, the last with `why`.
+
+        Raises:
+            EdgeError: It is refused; the version that was at work still is.
+        """
+        name = str(asked.get("name", ""))
+        bundle = find(name, self._places, self._trust)
+        try:
+            at_work = self._engine.stamp(name)
+        except EdgeError as reason:
+            return {"state": AT_NEXT_START, "why": str(reason)}
+        if at_work.sha256 == bundle.digest:
+            self._pending.pop(name, None)
+            return {"state": AT_WORK, "version": at_work.version}
+        differing = changed_parts(self._engine.bundle(name).manifest, bundle.manifest)
+        if differing:
+            why = f"{name}: its {', '.join(differing)} differ from those of the version at work"
+            return {"state": AT_NEXT_START, "why": why}
+        digest, pending = self._pending.get(name, ("", None))
+        if pending is None or digest != bundle.digest:
+            self._pending[name] = (bundle.digest, self._begin(name, bundle.manifest.version))
+            return {"state": UNDER_WAY}
+        if not pending.done():
+            return {"state": UNDER_WAY}
+        del self._pending[name]
+        return {"state": AT_WORK, "version": pending.result().version}
+
+    def _begin(self, name: str, version: str) -> Future[ModelStamp]:
+        self._log.info("another version is tried", bundle=name, version=version)
+        pending = self._engine.swap(find(name, self._places, self._trust))
+        pending.add_done_callback(lambda done: self._came_to_work(name, done))
+        return pending
+
+    def _came_to_work(self, name: str, done: Future[ModelStamp]) -> None:
+        if done.cancelled():
+            return
+        refusal = done.exception()
+        if refusal is not None:
+            self._log.error("the new version is refused, the old one goes on", bundle=name, because=refusal)
+            return
+        self._tell(name, done.result())
