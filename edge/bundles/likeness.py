@@ -11,5 +11,5 @@ READ_AT_START: Final = ("task", "input", "output", "policy")
 
 
 def changed_parts(old: Manifest, new: Manifest) -> tuple[str, ...]:
-    """Return the parts that differ and that are read when the daemon starts; () where the two may be exchanged."""
+    """Return the parts that differ and are read when the daemon starts; () where the two may be exchanged."""
     return tuple(part for part in READ_AT_START if getattr(old, part) != getattr(new, part))

@@ -30,7 +30,6 @@ from edge.daemon.parts import (
     rules_of,
     session_of,
     source_of,
-    tell_signature,
     wanted_of,
 )
 from edge.daemon.readings import readings_of
@@ -266,7 +265,6 @@ class Appliance:
             refusal = engine.refusals.get(bundle, "")
             active = None if refusal else engine.stamp(bundle)
             presence.model(bundle, active=active, why=refusal, latency_ms={})
-            tell_signature(presence, bundle, active)
             about = {"name": bundle, "refusal": refusal}
             if active is not None:
                 about["version"] = active.version

@@ -1,8 +1,8 @@
-"""Bundles that were installed while the daemon runs: each takes the place of the one at work, or is refused."""
+"""Bundles installed while the daemon runs: each takes the place of the one at work, or is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from edge.bundles.signature import Trust
 from edge.bundles.store import find
 from edge.domain.errors import EdgeError
 from edge.domain.finding import ModelStamp
+from edge.domain.ports import Alerts
 from edge.inference.engine import Engine
 from edge.kit.log import Log
 
@@ -21,13 +22,13 @@ AT_NEXT_START: Final = "at the next start"
 
 
 class Exchange:
-    """Answers `{"ask": "bundle", "name": …}`: brings the active version to work; asked again, says how far it is.
+    """Answers `{"ask": "bundle", "name": …}`: brings the active version to work, and says how far that is.
 
     Args:
         engine: Whose models are exchanged.
         places: Where bundles lie, searched in this order.
         trust: Whom the site believes.
-        tell: Is told of each version that came to work.
+        alerts: Are raised while a version at work is unsigned.
     """
 
     def __init__(
@@ -36,14 +37,20 @@ class Exchange:
         *,
         places: Sequence[Path],
         trust: Trust,
-        tell: Callable[[str, ModelStamp], None],
+        alerts: Alerts,
     ) -> None:
         self._engine = engine
         self._places = tuple(places)
         self._trust = trust
-        self._tell = tell
+        self._alerts = alerts
         self._pending: dict[str, tuple[str, Future[ModelStamp]]] = {}
         self._log = Log("exchange")
+
+    def tell_signatures(self, names: Sequence[str]) -> None:
+        """Warn of each bundle at work that is unsigned, and take back what was said of all others."""
+        for name in dict.fromkeys(names):
+            is_refused = name in self._engine.refusals
+            self._tell_signature(name, None if is_refused else self._engine.stamp(name))
 
     def answer(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say how a bundle is, after having begun what there is to do.
@@ -89,4 +96,13 @@ class Exchange:
         if refusal is not None:
             self._log.error("the new version is refused, the old one goes on", bundle=name, because=refusal)
             return
-        self._tell(name, done.result())
+        self._tell_signature(name, done.result())
+
+    def _tell_signature(self, name: str, at_work: ModelStamp | None) -> None:
+        alert = f"unsigned-bundle-{name}"
+        if at_work is None or at_work.signed_by:
+            self._alerts.clear_alert(alert)
+            return
+        what = f"{name} {at_work.version} is at work, and no key of bundles.trust has signed it"
+        self._alerts.raise_alert(alert, f"{what}; this site allows that", severity="warning")
+        self._log.warning("an unsigned bundle is at work", bundle=name, version=at_work.version)

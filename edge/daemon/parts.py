@@ -16,14 +16,12 @@ from edge.config.sources import DicomSource, FolderLikeSource, FolderSource, Stu
 from edge.config.spectral import HyperspectralSource, SpectrumSource
 from edge.daemon.exchange import Exchange
 from edge.domain import ports
-from edge.domain.finding import ModelStamp
 from edge.domain.ports import Alerts, Clock
 from edge.findings.identity import KeyedHash, load_or_create_key
 from edge.findings.mqtt_json import SCHEMA
 from edge.inference.engine import Engine
 from edge.kit.backoff import Backoff
 from edge.kit.journal import Journal
-from edge.kit.log import Log
 from edge.kit.mqtt import MqttSession, Tls
 from edge.kit.stage import Stage
 from edge.kit.topics import device_prefix
@@ -141,24 +139,11 @@ def bundles_of(config: Config) -> list[str]:
 
 
 def exchange_of(config: Config, engine: Engine, alerts: Alerts) -> Exchange:
-    """Return what brings installed bundles to work while the daemon runs."""
-    return Exchange(
-        engine,
-        places=config.bundles.places(config.state.folder),
-        trust=config.bundles.believed(),
-        tell=lambda name, stamp: tell_signature(alerts, name, stamp),
-    )
-
-
-def tell_signature(alerts: Alerts, bundle: str, active: ModelStamp | None) -> None:
-    """Warn where a bundle at work is unsigned, and take that back where it is not."""
-    alert = f"unsigned-bundle-{bundle}"
-    if active is None or active.signed_by:
-        alerts.clear_alert(alert)
-        return
-    text = f"{bundle} {active.version} is at work, and no key of bundles.trust has signed it; this site allows that"
-    alerts.raise_alert(alert, text, severity="warning")
-    Log("engine").warning("an unsigned bundle is at work", bundle=bundle, version=active.version)
+    """Return what brings installed bundles to work while the daemon runs; unsigned ones are warned of now."""
+    places, trust = config.bundles.places(config.state.folder), config.bundles.believed()
+    exchange = Exchange(engine, places=places, trust=trust, alerts=alerts)
+    exchange.tell_signatures(bundles_of(config))
+    return exchange
 
 
 def live_callers_of(config: Config) -> int:
