@@ -63,9 +63,9 @@ def _turn(order: list[int], signs: tuple[float, ...], angles: tuple[float, ...])
     return turned
 
 
-def grids(*, side_max: int = 12) -> st.SearchStrategy[Volume]:
+def grids(*, side_min: int = 3, side_max: int = 12) -> st.SearchStrategy[Volume]:
     """Grids of any shape, spacing, order of axes, angle and place; their voxels are 0."""
-    sides = st.tuples(*[st.integers(3, side_max)] * 3)
+    sides = st.tuples(*[st.integers(side_min, side_max)] * 3)
     spacings = st.tuples(*[st.floats(0.4, 6.0)] * 3)
     origins = st.tuples(*[st.floats(-200, 200)] * 3)
     return st.builds(
