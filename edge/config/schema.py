@@ -86,9 +86,23 @@ class Engine(Section):
         le=64,
         description="On a GPU: so many live pictures in a row while a volume waits for its turn.",
     )
-    provider: Literal["auto", "cpu", "cuda"] = Field(
+    provider: Literal["auto", "cpu", "cuda", "tensorrt", "gpu", "npu"] = Field(
         default="auto",
         description="`auto` measures what this device has and takes the fastest that answers alike.",
+    )
+    memory_mb: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Memory in MB that networks for volumes may hold together; the least used one is closed "
+        "until it is needed. 0: no limit.",
+    )
+    keep_warm_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="A network that nobody asked for so many seconds is run once, while nothing waits, so "
+        "that the next study meets a warm one. 0: never.",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import FrameType
@@ -18,6 +18,7 @@ from typing import Any
 from edge.config.schema import Config
 from edge.config.sources import StudySource
 from edge.daemon.live import Surroundings, open_live
+from edge.daemon.models import ModelVoice
 from edge.daemon.parts import (
     MEGABYTE,
     bundles_of,
@@ -94,7 +95,7 @@ class Appliance:
         self._watchdog = Watchdog(clock)
         self._books: list[Callable[[], StageHealth]] = []
         self._sources: list[Callable[[], Mapping[str, Any]]] = []
-        self._models: list[Mapping[str, str]] = []
+        self._models: Callable[[], Sequence[Mapping[str, str]]] = lambda: ()
         self._albums: dict[str, Album] = {}
         self._latency = Recent()
         self._live_latency = Recent()
@@ -159,11 +160,16 @@ class Appliance:
                 live_callers=live_callers_of(config),
                 live_burst_max=config.engine.live_burst_max,
                 provider=config.engine.provider,
+                measures="behind",
+                memory_mb=config.engine.memory_mb,
+                keep_warm_s=config.engine.keep_warm_s,
                 state_folder=config.state.folder,
                 clock=self._clock,
             )
         )
-        self._tell_models(presence, engine)
+        voice = ModelVoice(list(dict.fromkeys(bundles_of(config))), engine=engine, presence=presence)
+        voice.speak()
+        self._models = voice.about
         return engine
 
     def _open_path(self, rooms: ExitStack, journal: Journal, engine: Engine, identity: KeyedHash) -> Intake:
@@ -260,19 +266,6 @@ class Appliance:
 
     # ── what it says about itself ─────────────────────────────────────────────────────────────────────────
 
-    def _tell_models(self, presence: Presence, engine: Engine) -> None:
-        for bundle in dict.fromkeys(bundles_of(self._config)):
-            refusal = engine.refusals.get(bundle, "")
-            active = None if refusal else engine.stamp(bundle)
-            presence.model(bundle, active=active, why=refusal, latency_ms={})
-            about = {"name": bundle, "refusal": refusal}
-            if active is not None:
-                about["version"] = active.version
-                about["precision"] = active.precision
-                about["runtime"] = active.runtime
-                about["provider"] = active.provider
-            self._models.append(about)
-
     def _vitals(self) -> Vitals:
         free = free_bytes(self._config.state.folder)
         return Vitals(stages=self._health(), free_bytes=free, latency_ms=self._latency.percentiles())
@@ -286,7 +279,7 @@ class Appliance:
                 "session": presence.session,
                 "broker": session.connected,
                 "sources": [about() for about in self._sources],
-                "models": self._models,
+                "models": self._models(),
                 "delivery_ms": self._latency.percentiles(),
                 "live_delivery_ms": self._live_latency.percentiles(),
                 "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,

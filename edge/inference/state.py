@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edge.domain.finding import ModelStamp
 from edge.inference.admission import Progress
@@ -38,3 +39,22 @@ class ModelState:
     def knowing(self, trials: tuple[Trial, ...]) -> ModelState:
         """Return it with all forms measured."""
         return replace(self, trials=trials, is_measured=True, doing=None)
+
+
+def row(trial: Trial, *, is_chosen: bool) -> dict[str, Any]:
+    """Return how one form did, as JSON holds it."""
+    form = trial.form
+    return {
+        "precision": form.precision,
+        "runtime": form.runtime,
+        "device": form.device,
+        "verdict": "chosen" if is_chosen else "refused" if trial.refused else "beaten",
+        "why": trial.refused or trial.beaten,
+        "cold_ms": round(trial.cold_ms, 1),
+        "p50_ms": round(trial.p50_ms, 3),
+        "p99_ms": round(trial.p99_ms, 3),
+        "runs": trial.runs,
+        "memory_mb": round(trial.memory_mb, 1),
+        "agreement": {name: round(number, 5) for name, number in trial.agreement.items()},
+        "agreement_here": {name: round(number, 5) for name, number in trial.agreement_here.items()},
+    }

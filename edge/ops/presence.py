@@ -132,7 +132,16 @@ class Presence:
         self._retained.keep(self._message(f"source/{name}/state", SOURCE_SCHEMA, document, retain=True))
 
     def model(
-        self, bundle: str, *, active: ModelStamp | None, why: str = "", latency_ms: Mapping[str, float]
+        self,
+        bundle: str,
+        *,
+        active: ModelStamp | None,
+        why: str = "",
+        latency_ms: Mapping[str, float],
+        previous: ModelStamp | None = None,
+        forms: Sequence[Mapping[str, Any]] = (),
+        measuring: Mapping[str, Any] | None = None,
+        refused: str = "",
     ) -> None:
         """Say which weights of a bundle are at work, or why none are.
 
@@ -140,7 +149,11 @@ class Presence:
             bundle: Its name.
             active: What speaks, or None where the bundle was refused.
             why: It was refused.
-            latency_ms: `p50` and `p99` of its recent answers, or nothing.
+            latency_ms: `p50` and `p99` of its network on the golden input, or nothing.
+            previous: What spoke before the last exchange.
+            forms: How each form of the network did on this device, the one at work first.
+            measuring: How far measuring is, or None where nothing is measured.
+            refused: Why the version that should have taken its place last does not.
         """
         assert active is not None or why, f"model {bundle}: a refusal needs a reason"
         document = {
@@ -149,6 +162,10 @@ class Presence:
             "why": why,
             "active": None if active is None else asdict(active),
             "latency_ms": _rounded(latency_ms),
+            "previous": None if previous is None else asdict(previous),
+            "forms": list(forms),
+            "measuring": measuring,
+            "refused": refused,
         }
         self._retained.keep(self._message(f"model/{bundle}/state", MODEL_SCHEMA, document, retain=True))
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 from edge.bundles.manifest import Manifest
 from edge.bundles.picture_tasks import PictureManifest
 from edge.bundles.pictures import PictureBundle
+from edge.bundles.signature import ANYBODY, Trust
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.volume_policy import Policy
 from edge.bundles.volume_segmentation import VolumeSegmentation
@@ -19,6 +20,7 @@ from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import Code
 from edge.domain.ports import Clock, Model, PictureModel, SpectraModel
 from edge.inference.engine import Engine
+from edge.inference.forms import DEVICES
 from edge.inference.handle import PictureHandle, SpectraHandle, VolumeHandle
 
 A_SERIES = Code("SCT", "363679005", "Imaging")
@@ -145,7 +147,10 @@ def opened_engine(
     threads: int,
     live_callers: int = 1,
     live_burst_max: int = 8,
-    provider: Literal["auto", "cpu", "cuda"],
+    provider: Literal["auto", "cpu", "cuda", "tensorrt", "gpu", "npu"],
+    measures: Literal["first", "behind"] = "first",
+    memory_mb: float = 0,
+    keep_warm_s: float = 0,
     state_folder: Path,
     clock: Clock,
 ) -> Iterator[Engine]:
@@ -159,6 +164,9 @@ def opened_engine(
         live_callers: So many may ask one live model at once.
         live_burst_max: On a GPU: so many live runs in a row while a volume waits.
         provider: `auto` lets the admission measure what is there.
+        measures: What is not remembered is measured `first`, or `behind` models that answer meanwhile.
+        memory_mb: What open networks of volumes may hold together, 0 for no limit.
+        keep_warm_s: A model that nobody asked for so long is run once, 0 for never.
         state_folder: Where the admission remembers what it measured.
         clock: Time.
     """
@@ -169,7 +177,10 @@ def opened_engine(
         threads=threads or len(os.sched_getaffinity(0)),
         live_callers=live_callers,
         live_burst_max=live_burst_max,
-        providers=("cpu", "cuda") if provider == "auto" else (provider,),
+        providers=DEVICES if provider == "auto" else (provider,),
+        measures=measures,
+        memory_mb=memory_mb,
+        keep_warm_s=keep_warm_s,
         state_dir=state_folder,
         clock=clock,
     )

@@ -260,7 +260,7 @@ def test_words_stay_words() -> None:
         ("outbox:", "outbox: is empty"),
         ("outbox: [1]", "outbox: is a list of 1"),
         ("log_level: info", "log_level: is 'info'; allowed: DEBUG, INFO, WARNING, ERROR"),
-        ("engine: {provider: gpu}", "engine.provider: is 'gpu'; allowed: auto, cpu, cuda"),
+        ("engine: {provider: tpu}", "engine.provider: is 'tpu'; allowed: auto, cpu, cuda"),
         ("state: {folder: 3}", "state.folder: is 3; allowed: a path"),
         ("state: {reserve_mb: !!python/object:os.system 3}", "the tag tag:yaml.org,2002:python"),
         ("? [a, b]\n: 3", "a key that is a list or a mapping"),

@@ -1,0 +1,67 @@
+"""What the appliance says about its models: on the broker at each change, and in the status file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from edge.inference.engine import Engine
+from edge.inference.state import ModelState, row
+from edge.ops.presence import Presence
+
+
+class ModelVoice:
+    """Speaks for every configured bundle.
+
+    Args:
+        bundles: Their names.
+        engine: Open.
+        presence: Tells the broker.
+    """
+
+    def __init__(self, bundles: Sequence[str], *, engine: Engine, presence: Presence) -> None:
+        self._bundles = tuple(bundles)
+        self._engine = engine
+        self._presence = presence
+
+    def speak(self) -> None:
+        """Tell how each model is, and from now on each change."""
+        self._engine.on_change(self.tell)
+        for bundle in self._bundles:
+            refusal = self._engine.refusals.get(bundle, "")
+            if refusal:
+                self._presence.model(bundle, active=None, why=refusal, latency_ms={})
+            else:
+                self.tell(self._engine.state(bundle))
+
+    def tell(self, state: ModelState) -> None:
+        """Tell how one model is."""
+        at_work = state.trials[0]
+        is_timed = at_work.runs > 0
+        self._presence.model(
+            state.name,
+            active=state.stamp,
+            latency_ms={"p50": at_work.p50_ms, "p99": at_work.p99_ms} if is_timed else {},
+            previous=state.previous,
+            forms=[row(trial, is_chosen=trial is at_work) for trial in state.trials],
+            measuring=asdict(state.doing) if state.doing else None,
+            refused=state.refusal,
+        )
+
+    def about(self) -> list[dict[str, str]]:
+        """Return what the status file holds about each."""
+        return [self._about(bundle) for bundle in self._bundles]
+
+    def _about(self, bundle: str) -> dict[str, str]:
+        refusal = self._engine.refusals.get(bundle, "")
+        if refusal:
+            return {"name": bundle, "refusal": refusal}
+        stamp = self._engine.state(bundle).stamp
+        return {
+            "name": bundle,
+            "refusal": "",
+            "version": stamp.version,
+            "precision": stamp.precision,
+            "runtime": stamp.runtime,
+            "provider": stamp.provider,
+        }
