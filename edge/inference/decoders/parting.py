@@ -93,7 +93,7 @@ def counted(things: Things) -> Things:
 def filled(things: Things) -> Things:
     """Return things with the background that they enclose; where it touches two, or the rim, it stays."""
     numbered, count = pieces(things == 0, neighbours=4)
-    if count < 2:
+    if count == 0:
         return things
     lowest = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
     highest = np.zeros(count + 1, np.int32)
