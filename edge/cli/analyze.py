@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from edge.cli import analyze_measured, analyze_thermal, analyze_video
+from edge.cli import analyze_measured, analyze_pictures, analyze_thermal, analyze_video
 from edge.cli.analyze_models import Models, Needs, opened_models
 from edge.cli.desk import Answer, Desk, was_assessed
 from edge.cli.inputs import Inputs, Knowledge, read_inputs
@@ -104,7 +104,12 @@ def run(paths: Sequence[Path], asked: Asked) -> int:
     """
     err = Console(stderr=True, highlight=False)
     to_stderr(level="ERROR")
-    known = Knowledge(modality=asked.modality, site=asked.thermal.site(), hints=Hints(kind=asked.measures))
+    known = Knowledge(
+        modality=asked.modality,
+        site=asked.thermal.site(),
+        hints=Hints(kind=asked.measures),
+        names_a_bundle=asked.bundle is not None,
+    )
     with err.status("reading files"):
         inputs = read_inputs(paths, known)
     skipped = [f"{inputs.skipped} files in folders are no pictures, skipped"] if inputs.skipped else []
@@ -112,7 +117,7 @@ def run(paths: Sequence[Path], asked: Asked) -> int:
     for line in (*inputs.notes, *skipped, *unreadable):
         err.print(line, markup=False, soft_wrap=True)
     answers: list[Answer] = []
-    if inputs.series or inputs.measured or inputs.thermal or inputs.videos:
+    if inputs.series or inputs.measured or inputs.thermal or inputs.videos or inputs.pictures:
         with err.status("loading models") as status:
             desk = Desk(out=asked.out, err=err, show=status.update)
             for answer in _answers(inputs, asked, known, desk):
@@ -128,7 +133,11 @@ def run(paths: Sequence[Path], asked: Asked) -> int:
 def _answers(inputs: Inputs, asked: Asked, known: Knowledge, desk: Desk) -> Iterator[Answer]:
     """Look at everything, kind by kind, and write what was asked for as soon as it is known."""
     cubes = [series for series in inputs.measured if series.instances[0].format == "cube"]
-    needs = Needs(volumes=bool(inputs.series), pictures=bool(inputs.videos), spectra=bool(cubes))
+    needs = Needs(
+        volumes=bool(inputs.series),
+        pictures=bool(inputs.videos or inputs.pictures),
+        spectra=bool(cubes),
+    )
     with opened_models(needs, bundle=asked.bundle, roots=asked.roots, say=desk.say) as models:
         # A bundle that was named speaks for cubes alone; whatever needs no bundle is measured anyhow.
         measures_cubes = asked.bundle is None or not models.spectra
@@ -137,6 +146,7 @@ def _answers(inputs: Inputs, asked: Asked, known: Knowledge, desk: Desk) -> Iter
             analyze_measured.assess(
                 inputs.measured, models, desk, hints=known.hints, measures_cubes=measures_cubes
             ),
+            analyze_pictures.assess(inputs.pictures, models, desk, pace=PACE),
             analyze_thermal.assess(inputs.thermal, models, desk, site=known.site, pace=PACE),
             analyze_video.assess(inputs.videos, models, desk, pace=PACE, has_frames=asked.has_frames),
         )

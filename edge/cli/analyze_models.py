@@ -40,7 +40,7 @@ class Needs:
 
     Attributes:
         volumes: DICOM or NIfTI.
-        pictures: Videos.
+        pictures: Videos, and still pictures.
         spectra: Cubes.
     """
 
@@ -55,7 +55,7 @@ class Models:
 
     Attributes:
         volumes: The path of series.
-        pictures: Stations for videos, by bundle.
+        pictures: Stations for videos and still pictures, by bundle.
         spectra: Stations for cubes, by bundle.
         lacks_pictures: Why there is none for videos, where there is none.
         identity: Makes subjects, with a key of this one run.

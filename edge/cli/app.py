@@ -120,12 +120,12 @@ def analyze(
         SpectrumKind | None, typer.Option(help="What spectra show that do not say so.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array of findings on stdout.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for masks (NIfTI) and pictures (PNG).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for masks (NIfTI, PNG) and pictures.")] = None,
     frames: Annotated[
         bool, typer.Option("--frames", help="Put frames of videos into those pictures, too.")
     ] = False,
 ) -> None:
-    """Assess DICOM, NIfTI, videos, thermal pictures, cubes and spectra as the daemon would, without one.
+    """Assess DICOM, NIfTI, videos, pictures, thermal files, cubes, spectra as the daemon would, without one.
 
     Exit 2: something is unreadable. 0: something was assessed. 3: nothing was.
     """

@@ -1,4 +1,4 @@
-"""What the operator named on the command line: series, videos, thermal pictures, cubes and spectra."""
+"""What the operator named on the command line: series, videos, pictures, thermal pictures, cubes, spectra."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.cli.kinds import HEAD_BYTES, Kind, is_meant, kind_of, names_wavelength
 from edge.cli.paths import files_of, missing
 from edge.domain.errors import FormatError, UnsupportedError
 from edge.domain.study import Instance, Series
-from edge.formats import nifti, spectral_files, spectrum_files, thermal_files
+from edge.formats import nifti, spectral_files, spectrum_files, stills, thermal_files
 from edge.formats.cube_names import ENVI_ENDS, NPZ_ENDS, TIFF_ENDS, header_of
 from edge.formats.spectrum_points import FILE_BYTES_MAX, Hints
 from edge.preprocess.thermal_site import SiteCalibration
@@ -26,8 +26,9 @@ from edge.sources.video_files import AboutVideo
 
 AIR_HU_MAX = -300.0
 NEEDS_SCALE = "--kelvin-per-count says what a count is"
+OR_PICTURE = "; --bundle NAME looks at it as a picture"
 NEEDS_KIND = "--measures raman, infrared or reflectance says it"
-NOT_RECOGNISED = "not recognised: neither DICOM, NIfTI, video, thermal picture, cube nor spectrum"
+NOT_RECOGNISED = "not recognised: neither DICOM, NIfTI, video, picture, thermal picture, cube nor spectrum"
 LIST_ENDS = ("wavelengths.txt", "wavelengths.csv", ".wavelengths")
 
 
@@ -39,11 +40,14 @@ class Knowledge:
         modality: What NIfTI files show; None: judged by their values.
         site: What goes before what thermal files say.
         hints: What spectra are.
+        names_a_bundle: Somebody is to look at pictures: also at those that nobody named, and at grey ones of
+            16 bits, which could be counts of a thermal camera.
     """
 
     modality: str | None
     site: SiteCalibration
     hints: Hints
+    names_a_bundle: bool = False
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Inputs:
         series: DICOM and NIfTI, in the order of the command line.
         measured: Cubes and spectra, each a series of one file.
         thermal: Files of thermal cameras.
+        pictures: Still pictures.
         videos: Videos, and what they say of themselves.
         unreadable: What is missing, garbage or cut off, with the reason.
         skipped: How many files in folders are no pictures.
@@ -63,6 +68,7 @@ class Inputs:
     series: list[Series] = field(default_factory=list)
     measured: list[Series] = field(default_factory=list)
     thermal: list[Path] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
     videos: list[tuple[Path, AboutVideo]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     skipped: int = 0
@@ -87,6 +93,10 @@ def read_inputs(paths: Sequence[Path], known: Knowledge) -> Inputs:
         reader.inputs.notes.append(
             f"{reader.unnamed} files of two columns do not say what was measured, skipped; {NEEDS_KIND}"
         )
+    if reader.unasked:
+        reader.inputs.notes.append(
+            f"{reader.unasked} still pictures in folders, skipped; --bundle NAME says who looks at them"
+        )
     return reader.inputs
 
 
@@ -98,6 +108,7 @@ class _Reader:
         self.volumes: list[Instance] = []
         self.measurements: list[Instance] = []
         self.unnamed = 0
+        self.unasked = 0
         self._known = known
         self._seen: set[Path] = set()
         self._found = 0
@@ -105,10 +116,14 @@ class _Reader:
     def take(self, path: Path) -> None:
         """Take a path of the command line."""
         before = self._found + len(self.inputs.unreadable)
+        unasked = self.unasked
         for file in files_of(path):
             self._file(file, is_named=file == path)
         if self._found + len(self.inputs.unreadable) == before:
-            self.inputs.unreadable.append(f"{path}: no picture in this folder")
+            why = "only still pictures, and no --bundle says who looks at them"
+            self.inputs.unreadable.append(
+                f"{path}: {why if self.unasked > unasked else 'no picture in this folder'}"
+            )
 
     def _file(self, file: Path, *, is_named: bool) -> None:
         kind: Kind | None = None
@@ -150,9 +165,10 @@ class _Reader:
             case "video":
                 if self._once(file):
                     self.inputs.videos.append((file, video_files.about(file)))
+            case "picture":
+                return self._picture(file, is_named=is_named)
             case "thermal":
-                if self._once(file):
-                    self._thermal(file)
+                return self._thermal(file, is_named=is_named)
             case "spectrum":
                 return self._spectrum(file, is_named=is_named)
             case _:
@@ -179,17 +195,35 @@ class _Reader:
         self.inputs.notes.append(f"{file}: taken as {modality}; --modality says otherwise")
         return modality
 
-    def _thermal(self, file: Path) -> None:
+    def _picture(self, file: Path, *, is_named: bool) -> bool:
+        """Take a still picture; in a folder only where somebody named a bundle."""
+        if not (is_named or self._known.names_a_bundle):
+            self.unasked += 1
+            return False
+        stills.about(file)
+        if self._once(file):
+            self.inputs.pictures.append(file)
+        return True
+
+    def _thermal(self, file: Path, *, is_named: bool) -> bool:
         """Read the first picture: whether it is one, and whether anybody says what its counts mean."""
-        first = next(thermal_files.read(file), None)
+        try:
+            first = next(thermal_files.read(file), None)
+        except UnsupportedError:
+            if file.suffix.lower() not in stills.ENDS:
+                raise
+            return self._picture(file, is_named=is_named)  # of colours, or of 8 bits
         if first is None:
             raise FormatError("holds no thermogram")
         if first.scale is None and self._known.site.scale is None:
+            if self._known.names_a_bundle:
+                return self._picture(file, is_named=is_named)
             is_tiff = file.name.lower().endswith(TIFF_ENDS)
             beside = "; a cube needs a list of wavelengths beside it" if is_tiff else ""
-            self._unreadable(file, f"16-bit counts without a scale; {NEEDS_SCALE}{beside}")
-        else:
+            self._unreadable(file, f"16-bit counts without a scale; {NEEDS_SCALE}{beside}{OR_PICTURE}")
+        elif self._once(file):
             self.inputs.thermal.append(file)
+        return True
 
     def _cube(self, file: Path, *, is_named: bool) -> bool:
         if not is_named and file.name.lower().endswith(NPZ_ENDS) and not names_wavelengths(file):

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from edge.domain.errors import FormatError, UnsupportedError
-from edge.formats import thermal_files
+from edge.formats import still_headers, thermal_files
 from edge.formats.cube_names import list_beside
 from edge.formats.spectral_files import SPECTRUM_ENDS
 from edge.sources import video_files
 
-Kind = Literal["dicom", "nifti", "video", "thermal", "cube", "spectrum"]
+Kind = Literal["dicom", "nifti", "video", "picture", "thermal", "cube", "spectrum"]
 
 NIFTI_ENDS = (".nii", ".nii.gz")
 DICOM_ENDS = (".dcm", ".dicom", ".ima")
@@ -26,7 +26,8 @@ CLAIMS = (*NIFTI_ENDS, *DICOM_ENDS, *THERMAL_ENDS, *SPECTRUM_CLAIMS, *VIDEO_CLAI
 HEAD_BYTES = 65_536
 _PREAMBLE = slice(128, 132)
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_JPEG = b"\xff\xd8\xff"
+_JPEG = still_headers.JPEG
+_FLIR = b"FLIR\0"
 _OTHER_THERMAL = (b"AFF\0", b"FPF ", b"AIO")
 
 
@@ -50,6 +51,10 @@ def _by_content(file: Path, head: bytes) -> Kind | None:
         return "video"
     if head.startswith(_TIFF):
         return "cube" if list_beside(file) is not None else "thermal"
+    if head.startswith(_JPEG):
+        return "thermal" if _FLIR in head else "picture"
+    if still_headers.kind_of(head[:16]) is not None:
+        return "thermal" if _is_grey_of_16_bits(head) else "picture"
     if thermal_files.is_thermal(head[:16]) or head.startswith(_OTHER_THERMAL):
         return "thermal"
     if head.startswith(b"ENVI") or (head.startswith(b"PK\x03\x04") and _is_npz(file)):
@@ -58,6 +63,11 @@ def _by_content(file: Path, head: bytes) -> Kind | None:
         return "video"
     first = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].splitlines()[:1]
     return "spectrum" if first and first[0].startswith(b"##") and b"=" in first[0] else None
+
+
+def _is_grey_of_16_bits(head: bytes) -> bool:
+    """Whether a PNG may be counts of a thermal camera; its header says so."""
+    return head.startswith(still_headers.PNG) and head[24:26] == b"\x10\x00"
 
 
 def _by_name(name: str) -> Kind | None:
@@ -88,12 +98,12 @@ def is_meant(file: Path, kind: Kind | None, head: bytes, trouble: FormatError) -
         case "video":
             return not is_else
         case "thermal":
-            return b"FLIR\0" in head if head.startswith(_JPEG) else not is_else
+            return not is_else
         case "cube":
             return head.startswith((b"ENVI", *_TIFF)) or names_wavelengths(file)
         case "spectrum":
             return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"##TITLE", b"##title"))
-        case "nifti":
+        case "nifti" | "picture":
             return True
         case _:
             return False

@@ -63,6 +63,7 @@ class PictureLook:
                 observations=pictures.judge(answer, manifest, is_present=is_present),
                 latency_ms=answer.latency_ms,
                 notes=pictures.notes(manifest, shape_px=frame.content.shape_px),
+                answer=answer,
                 stamp=model.stamp,
             )
 
