@@ -63,3 +63,58 @@ def new(
     answers = Answers(classes=command.class_names(classes), licence=licence, threshold=threshold)
     code = command.run(network, name=name, task=task, out=out, answers=answers, is_asked=not yes)
     raise typer.Exit(code)
+
+
+@app.command()
+def golden(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle.", show_default=False)],
+    samples: Annotated[
+        list[Path] | None, typer.Option("--from", help="Pictures, volumes or spectra; repeatable.")
+    ] = None,
+) -> None:
+    """Write the golden check: inputs, what the fp32 network answers, and the hashes of all files.
+
+    Without --from inputs are drawn: smooth noise and blobs. Answers that prove nothing are refused.
+    """
+    from edge.cli import bundle_golden as command
+
+    raise typer.Exit(command.run(folder, samples or ()))
+
+
+@app.command()
+def quantize(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle.", show_default=False)],
+    samples: Annotated[
+        list[Path], typer.Option(help="Pictures, volumes or spectra: files and folders; repeatable.")
+    ],
+    most: Annotated[int, typer.Option("--max", min=4, max=4096, help="Samples used at most.")] = 64,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Also a variant in half precision, for GPUs.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on where a search was killed, or forget it.")
+    ] = True,
+    state: Annotated[Path | None, typer.Option(help="Folder that remembers what was measured.")] = None,
+) -> None:
+    """Search an int8 variant that is faster than fp32 and as right, on ONNX Runtime or OpenVINO.
+
+    Exit 0: one was put into the bundle. 1: none pays, and nothing was written but quantization.json.
+    """
+    from edge.cli import bundle_quantize as command
+
+    code = command.run(folder, samples, most=most, wants_fp16=fp16, is_fresh=not resume, state=state)
+    raise typer.Exit(code)
+
+
+@app.command()
+def tune(
+    name: Annotated[str, typer.Argument(metavar="NAME|DIR", help="The bundle.", show_default=False)],
+    bundles: Annotated[list[Path] | None, typer.Option(help="Folder that holds bundles; repeatable.")] = None,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="For volumes on the CPU; 0: all cores.")] = 0,
+    state: Annotated[Path | None, typer.Option(help="State folder of a daemon that shall know it.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Measure every form of a bundle on this machine; say which is used, and why."""
+    from edge.cli import bundle_tune as command
+    from edge.cli.validate import roots_here
+
+    roots = tuple(bundles or roots_here())
+    raise typer.Exit(command.run(name, roots=roots, threads=threads, state=state, as_json=json))

@@ -26,6 +26,15 @@ VERSIONS: Final[Mapping[Runtime, str]] = {
 }
 RUN_S: Final = 600.0
 ROUNDS_MIN, ROUNDS_MAX, ROUNDS_S = 3, 40, 1.5
+LIKENESSES: Final = (
+    "union_dice",
+    "label_dice",
+    "things_f1",
+    "f1",
+    "box_iou",
+    "cosine",
+    "same_validity",
+)
 SAME_DB: Final = 120.0  # two answers that do not differ at all
 
 
@@ -171,8 +180,8 @@ class Bench:
 
 
 def _worse(name: str, numbers: Sequence[float]) -> float:
-    """Errors are worse the higher they are, everything else the lower."""
-    return max(numbers) if "error" in name else min(numbers)
+    """Likenesses are worse the lower they are, errors the higher."""
+    return min(numbers) if name in LIKENESSES else max(numbers)
 
 
 def _likeness_db(right: NDArray[Any], seen: NDArray[Any]) -> float:

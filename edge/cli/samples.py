@@ -1,0 +1,157 @@
+"""Samples for building a bundle: pictures, volumes or spectra from files, whatever its task is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundles.manifest import Manifest
+from edge.bundles.pictures import PictureBundle
+from edge.bundles.spectra_regression import SpectraRegression
+from edge.bundles.volume_segmentation import VolumeSegmentation
+from edge.cli.inputs import Knowledge, read_inputs
+from edge.cli.paths import files_of, missing
+from edge.domain.errors import ConfigurationError, EdgeError, FormatError
+from edge.domain.frame import Picture
+from edge.domain.image import Volume
+from edge.formats.cube_files import read_cube
+from edge.formats.spectrum_points import Hints
+from edge.preprocess.cube_bands import resample
+from edge.preprocess.cube_pixels import is_whole
+from edge.preprocess.thermal_site import SiteCalibration
+from edge.sources.recorded_pictures import read_pictures
+from edge.studies.pixels import build
+from edge.workshop.questions import Sample
+
+SPECTRA_OF_A_CUBE = 512  # spread over it
+FRAMES_PER_S = 1.0
+
+
+def read_samples(paths: Sequence[Path], manifest: Manifest, *, most: int) -> tuple[list[Sample], list[str]]:
+    """Read what a bundle's network may be given.
+
+    Args:
+        paths: Files and folders. For a network of several series each folder holds cases, a folder each, in
+            which a file or folder is named after each role: `T1.nii.gz`, `FLAIR`.
+        manifest: Of the bundle.
+        most: So many at most, spread over all there are.
+
+    Returns:
+        The samples, and a line for each file that is none.
+
+    Raises:
+        ConfigurationError: There is nothing of the kind.
+    """
+    trouble = missing(paths)
+    if trouble:
+        raise ConfigurationError("; ".join(trouble))
+    notes: list[str] = []
+    match manifest:
+        case PictureBundle():
+            found: list[Sample] = list(_pictures(_spread(_files(paths), most), notes))
+        case VolumeSegmentation() if len(manifest.input.roles) > 1:
+            found = [_case(case, manifest) for case in _spread(_cases(paths), most)]
+        case VolumeSegmentation():
+            found = list(_volumes(paths, manifest, notes, most))
+        case SpectraRegression():
+            found = list(_spectra(_files(paths), manifest, notes))
+    if not found:
+        because = f" ({notes[0]})" if notes else ""
+        raise ConfigurationError(f"{', '.join(map(str, paths))}: nothing for {manifest.task}{because}")
+    return found[:most], notes
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    return [file for path in paths for file in files_of(path)]
+
+
+def _spread(files: Sequence[Path], most: int) -> list[Path]:
+    """Take every n-th, so that a folder of many kinds gives some of each."""
+    step = max(1, -(-len(files) // most))
+    return list(files[::step])
+
+
+def _pictures(files: Sequence[Path], notes: list[str]) -> Iterator[Picture]:
+    for file in files:
+        try:
+            yield from (picture for _, picture in islice(read_pictures(file, per_second=FRAMES_PER_S), 64))
+        except FormatError as trouble:
+            notes.append(f"not a picture: {trouble}")
+
+
+def _volumes(
+    paths: Sequence[Path], manifest: VolumeSegmentation, notes: list[str], most: int
+) -> Iterator[list[Volume]]:
+    kinds = {kind.modality: kind.unit for kind in manifest.input.accepts}
+    only = next(iter(kinds)) if len(kinds) == 1 else None
+    inputs = read_inputs(paths, Knowledge(modality=only, site=SiteCalibration(), hints=Hints(kind=None)))
+    notes += [f"unreadable: {line}" for line in inputs.unreadable]
+    step = max(1, -(-len(inputs.series) // most))
+    for series in inputs.series[::step]:
+        try:
+            yield [build(series)[0].volumes[0]]
+        except EdgeError as trouble:
+            notes.append(f"not a volume: {trouble}")
+
+
+def _cases(paths: Sequence[Path]) -> list[Path]:
+    return [folder for path in paths if path.is_dir() for folder in sorted(path.iterdir()) if folder.is_dir()]
+
+
+def _case(folder: Path, manifest: VolumeSegmentation) -> list[Volume]:
+    """Read one case of several series, each named after its role.
+
+    Raises:
+        ConfigurationError: A role is missing, or holds more than one series.
+    """
+    volumes = []
+    for channel in manifest.input.channels:
+        named = [
+            path for path in folder.iterdir() if path.name.partition(".")[0].lower() == channel.role.lower()
+        ]
+        if len(named) != 1:
+            raise ConfigurationError(
+                f"{folder}: wanted one file or folder named {channel.role}, seen {len(named)}"
+            )
+        known = Knowledge(
+            modality=channel.accepts[0].modality, site=SiteCalibration(), hints=Hints(kind=None)
+        )
+        series = read_inputs(named, known).series
+        if len(series) != 1:
+            raise ConfigurationError(f"{named[0]}: holds {len(series)} series, wanted one")
+        volumes.append(build(series[0])[0].volumes[0])
+    return volumes
+
+
+def _spectra(
+    files: Sequence[Path], manifest: SpectraRegression, notes: list[str]
+) -> Iterator[NDArray[np.float32]]:
+    """Read cubes, and `.npy` files that hold (n, bands) values at the manifest's wavelengths."""
+    wanted_nm = np.array(manifest.input.wavelengths_nm, np.float64)
+    for file in files:
+        try:
+            if file.suffix == ".npy":
+                yield _rows(file, bands=len(wanted_nm))
+                continue
+            cube = read_cube(file)
+            if cube.unit != manifest.input.unit:
+                raise FormatError(f"{file.name}: in {cube.unit}, wanted {manifest.input.unit}")
+            banded = resample(cube, wavelengths_nm=wanted_nm)
+            rows = banded.values[is_whole(banded.values)]
+            yield np.ascontiguousarray(rows[:: max(1, len(rows) // SPECTRA_OF_A_CUBE)], np.float32)
+        except (EdgeError, OSError) as trouble:
+            notes.append(f"no spectra: {trouble}")
+
+
+def _rows(file: Path, *, bands: int) -> NDArray[np.float32]:
+    try:
+        rows = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError) as trouble:
+        raise FormatError(f"{file.name}: no array: {trouble}") from trouble
+    if rows.ndim != 2 or rows.shape[1] != bands:
+        raise FormatError(f"{file.name}: {rows.shape}, wanted (n, {bands})")
+    return np.asarray(rows, np.float32)

@@ -1,0 +1,308 @@
+"""Quantizes a bundle: calibrates on samples, searches what pays, and keeps only what is faster and right."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from edge.bundles.manifest import Manifest, parse
+from edge.bundles.seal import seal
+from edge.bundles.store import Bundle, load
+from edge.bundles.verify import MANIFEST
+from edge.domain.errors import BundleRejectedError, InferenceError, StorageFullError
+from edge.domain.ports import Clock
+from edge.inference.deadline import Deadline
+from edge.inference.golden import Exam
+from edge.inference.session import wiring
+from edge.inference.tasks import task_of
+from edge.kit.files import write_durably
+from edge.workshop import questions
+from edge.workshop.bench import RUN_S, RUNTIMES, VERSIONS, Bench, Recording, Runtime, Verdict, opened
+from edge.workshop.calibration import layers, measured, prepared
+from edge.workshop.layer_search import LayerSearch, Outcome, Told
+from edge.workshop.ledger import Ledger
+from edge.workshop.manifest_edit import with_entry
+from edge.workshop.precision import to_fp16
+from edge.workshop.questions import Item, Sample
+from edge.workshop.text_parts import quoted
+
+REPORT: Final = "quantization.json"
+INT8, FP16 = "model.int8.onnx", "model.fp16.onnx"
+SAMPLES_MIN: Final = 4
+HELD_OUT: Final = 4  # every fourth sample is not calibrated on
+HELD_OUT_MAX: Final = 16
+GAIN_MIN: Final = 1.05  # less is within what a busy machine makes of the same network
+FORMAT: Final = "edge.quantization/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """What was tried, and what was kept.
+
+    Attributes:
+        outcomes: Of the recipes, those that pass and are fast first.
+        layers: How many there are that may become int8.
+        kept: The recipe that is in the bundle now, or None.
+        runtime: Where it gains most.
+        fp16: How near half precision comes, or None where it was not asked for.
+        calibrated: How many samples ranges were taken of.
+        held_out: How many others agreement was measured on.
+        digest: Of the bundle, now.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    layers: int
+    kept: Outcome | None
+    runtime: Runtime | None
+    fp16: Verdict | None
+    calibrated: int
+    held_out: int
+    digest: str
+
+
+def quantize(
+    folder: Path,
+    samples: Sequence[Sample],
+    *,
+    state_dir: Path,
+    clock: Clock,
+    told: Told,
+    wants_fp16: bool = False,
+    is_fresh: bool = False,
+) -> Quantized:
+    """Search an int8 variant of a bundle that pays, and put it there; nothing is written where none does.
+
+    Args:
+        folder: The bundle, sealed, with its golden check.
+        samples: Of the kind of its task, at least 4; every fourth is held out.
+        state_dir: Keeps what was measured, so that a search that was killed goes on.
+        clock: Measures.
+        told: Hears what is done.
+        wants_fp16: Also make a variant in half precision, for GPUs.
+        is_fresh: Forget what was measured before.
+
+    Raises:
+        BundleRejectedError: The bundle is not in order, or the samples are too few or prove nothing.
+        StorageFullError: Something cannot be written.
+    """
+    bundle = load(folder)
+    manifest = bundle.manifest
+    reference = _reference(bundle)
+    given = questions.items(manifest, samples)
+    if len(given) < SAMPLES_MIN:
+        raise BundleRejectedError(
+            f"{folder}: {len(given)} inputs for {manifest.task}, wanted {SAMPLES_MIN} or more"
+        )
+    calibrating = [item for place, item in enumerate(given) if place % HELD_OUT]
+    held_out = given[::HELD_OUT][:HELD_OUT_MAX]
+    ledger = Ledger(state_dir / f"{manifest.name}-{_key(reference, manifest, given)}")
+    if is_fresh:
+        ledger.forget()
+    asking = _Asking(reference, manifest, clock)
+    exams = [task_of(bundle, clock).exam, asking.known(held_out)]
+    bench = Bench(reference, wiring=wiring(manifest), exams=exams, clock=clock)
+    model = prepared(reference)
+    feeds = _by_digest(asking.feeds(calibrating))
+
+    def noted(key: str, row: Mapping[str, Any]) -> None:
+        ledger.note(f"ranges {key}", row)
+        told("calibration", sum(one.startswith("ranges ") for one in ledger.noted()), len(feeds))
+
+    known = {key: row for key in feeds if (row := ledger.recall(f"ranges {key}")) is not None}
+    told("calibration", len(known), len(feeds))
+    rows = measured(model, feeds, known=known, told=noted)
+    search = LayerSearch(
+        model, list(rows.values()), bench=bench, feeds=asking.feeds(held_out), ledger=ledger, told=told
+    )
+    outcomes = sorted(search.run(), key=_rank)
+    runtime = _pays_on(outcomes[0])
+    kept = None if runtime is None else outcomes[0]
+    result = Quantized(
+        outcomes=tuple(outcomes),
+        layers=len(layers(model)),
+        kept=kept,
+        runtime=runtime,
+        fp16=_half(reference, bench) if wants_fp16 else None,
+        calibrated=len(calibrating),
+        held_out=len(held_out),
+        digest=bundle.digest,
+    )
+    networks = {} if kept is None else {INT8: search.network(kept.recipe)}
+    if result.fp16 is not None and not result.fp16.shortfall:
+        networks[FP16] = to_fp16(reference)
+    return _written(bundle, result, networks)
+
+
+def _pays_on(outcome: Outcome) -> Runtime | None:
+    """Return where a recipe is right and faster than fp32 there, the quickest first; None: nowhere."""
+    paying = [one for one in RUNTIMES if outcome.passes(one) and outcome.gain(one) >= GAIN_MIN]
+    return min(paying, key=lambda one: outcome.latency_ms[one][0], default=None)
+
+
+def _rank(outcome: Outcome) -> tuple[bool, float]:
+    runtime = _pays_on(outcome)
+    latencies = [mine for mine, _ in outcome.latency_ms.values()]
+    at_best = min(latencies, default=float("inf")) if runtime is None else outcome.latency_ms[runtime][0]
+    return runtime is None, float(at_best)
+
+
+def _reference(bundle: Bundle) -> bytes:
+    variant = next((one for one in bundle.manifest.variants if one.precision == "fp32"), None)
+    if variant is None:
+        raise BundleRejectedError(f"{bundle.path}: has no variant in fp32 to compare with")
+    return bundle.network(variant)
+
+
+def _key(reference: bytes, manifest: Manifest, given: Sequence[Item]) -> str:
+    """Name a search: another network, other steps, bounds or samples are another one."""
+    said = manifest.model_dump(mode="json", include={"input", "preprocessing", "output", "golden"})
+    seen = hashlib.sha256(reference)
+    seen.update(json.dumps([said, [questions.digest(item) for item in given]], sort_keys=True).encode())
+    return seen.hexdigest()[:12]
+
+
+def _by_digest(feeds: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {questions.digest(feed): feed for feed in feeds}
+
+
+class _Asking:
+    """Asks the fp32 network on the CPU: what is right, and what the engine really gives to a network."""
+
+    def __init__(self, reference: bytes, manifest: Manifest, clock: Clock) -> None:
+        self._reference = reference
+        self._manifest = manifest
+        self._clock = clock
+
+    def known(self, given: Sequence[Item]) -> Exam:
+        """Return an exam of these inputs with the answers of fp32.
+
+        Raises:
+            BundleRejectedError: The answers prove nothing.
+        """
+        exam, answers, _ = self._asked(given)
+        reason = questions.nothing_proven(self._manifest, answers)
+        if reason:
+            raise BundleRejectedError(
+                f"{self._manifest.name}: of the {len(given)} samples that were held out {reason}, which "
+                "proves nothing: give others, or more"
+            )
+        return exam.against(answers)
+
+    def feeds(self, given: Sequence[Item]) -> list[NDArray[Any]]:
+        """Return what the network is given for these inputs, after all steps of the engine."""
+        return self._asked(given)[2]
+
+    def _asked(self, given: Sequence[Item]) -> tuple[Exam, list[NDArray[Any]], list[NDArray[Any]]]:
+        manifest = self._manifest
+        session = opened(self._reference, "onnxruntime", wiring=wiring(manifest), name=manifest.name)
+        recording = Recording(session)
+        try:
+            exam = questions.exam(manifest, given, self._clock)
+            answers = exam.answers(recording, Deadline(self._clock, RUN_S))
+        except InferenceError as error:
+            raise BundleRejectedError(f"{manifest.name}: {error}") from error
+        finally:
+            recording.close()
+        return exam, answers, recording.given
+
+
+def _half(reference: bytes, bench: Bench) -> Verdict:
+    """Make half precision, and compare it on the CPU; whether it is faster a GPU says at admission."""
+    try:
+        return bench.judge(to_fp16(reference), "onnxruntime")
+    except BundleRejectedError as error:
+        return Verdict(shortfall=str(error))
+
+
+# ── what is written ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _written(bundle: Bundle, result: Quantized, networks: Mapping[str, bytes]) -> Quantized:
+    """Put networks, report, variants and agreement into the bundle; the manifest last: it stays whole."""
+    folder = bundle.path
+    text = (folder / MANIFEST).read_text(encoding="utf-8")
+    if result.kept is not None and result.runtime is not None:
+        text = _with_variant(text, "int8", INT8, networks[INT8], "cpu")
+        text = _with_accuracy(text, "int8", result.kept.verdicts[result.runtime], result.held_out)
+    if FP16 in networks and result.fp16 is not None:
+        text = _with_variant(text, "fp16", FP16, networks[FP16], "gpu")
+        text = _with_accuracy(text, "fp16", result.fp16, result.held_out)
+    parse(text, origin=str(folder / MANIFEST))
+    try:
+        for file, network in networks.items():
+            write_durably(folder / file, network)
+        write_durably(folder / REPORT, report(result).encode())
+        if networks:
+            write_durably(folder / MANIFEST, text.encode())
+    except OSError as error:
+        raise StorageFullError(f"{folder}: {error.strerror}") from error
+    return replace(result, digest=seal(folder / MANIFEST)) if networks else result
+
+
+def _with_variant(text: str, precision: str, file: str, network: bytes, device: str) -> str:
+    entry = {
+        "precision": precision,
+        "file": file,
+        "sha256": f'"{hashlib.sha256(network).hexdigest()}"',
+        "devices": f"[{device}]",
+    }
+    return with_entry(text, ("variants",), entry, instead_of=lambda one: one.get("precision") == precision)
+
+
+def _with_accuracy(text: str, precision: str, verdict: Verdict, held_out: int) -> str:
+    data = f"{precision} against fp32, golden inputs and {held_out} held-out samples"
+
+    for name, number in verdict.numbers.items():
+        entry = {"data": quoted(data), "metric": quoted(name), "value": f"{number:.6f}"}
+        text = with_entry(text, ("accuracy",), entry, instead_of=partial(_is_old, precision, name))
+    return text
+
+
+def _is_old(precision: str, metric: str, entry: Mapping[str, Any]) -> bool:
+    is_ours = str(entry.get("data", "")).startswith(f"{precision} against fp32")
+    return is_ours and entry.get("metric") == metric
+
+
+def report(result: Quantized) -> str:
+    """Return everything that was measured, as JSON."""
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "runtimes": dict(VERSIONS),
+            "threads": 1,
+            "calibration_samples": result.calibrated,
+            "held_out_samples": result.held_out,
+            "layers": result.layers,
+            "kept": None if result.kept is None else result.kept.recipe.words,
+            "fp16": None if result.fp16 is None else _verdict(result.fp16),
+            "candidates": [
+                {
+                    "words": one.recipe.words,
+                    "reach": one.recipe.reach,
+                    "ranges": one.recipe.rule,
+                    "layers_in_fp32": sorted(one.recipe.kept),
+                    "latency_ms": {name: _pair(pair) for name, pair in one.latency_ms.items()},
+                    "agreement": {name: _verdict(verdict) for name, verdict in one.verdicts.items()},
+                }
+                for one in result.outcomes
+            ],
+        },
+        indent=1,
+        ensure_ascii=False,
+    )
+
+
+def _pair(pair: tuple[float, float]) -> dict[str, float]:
+    return {"int8": round(pair[0], 4), "fp32": round(pair[1], 4)}
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    numbers = {name: round(float(number), 6) for name, number in verdict.numbers.items()}
+    return {"numbers": numbers, "shortfall": verdict.shortfall}
