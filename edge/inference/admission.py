@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from edge.inference.trials import Breathe, Contender, Trial, nobody_waits, race
 from edge.kit.log import Log
 
 HOPELESS = 2.5  # so many times slower than the best, warm: not in the race
-RACERS_MAX = 4  # their networks are open at the same time
+RACERS_MAX = 5  # their networks are open at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,24 +233,31 @@ class _Trials:
 
     def finish(self) -> Admitted:
         """Let the fast ones race, choose, and close all others."""
-        if not self._racing:
-            raise _refused(self._bundle, self._trials)
-        contenders = [contender for contender, _ in self._racing]
-        try:
-            rounds_ms = race(contenders, self._exams.golden)
-        except InferenceError as error:
-            raise BundleRejectedError(f"{self._bundle.manifest.name}: {error}") from error
-        forms = [contender.form for contender in contenders]
-        chosen = choose(forms, rounds_ms)
-        for contender, trial in self._racing:
-            why = "" if contender.form == chosen else f"{chosen} is faster, or as fast and more careful"
+        rounds_ms = self._raced()
+        forms = [contender.form for contender, _ in self._racing]
+        chosen = forms.index(choose(forms, rounds_ms))
+        typical_ms = [median(one) for one in zip(*rounds_ms, strict=True)]
+        racing, self._racing = self._racing, []
+        for number, (contender, trial) in enumerate(racing):
+            times = typical_ms[number] / typical_ms[chosen]
+            why = "" if number == chosen else _beaten(times, by=forms[chosen])
             self._trials.append(replace(contender.timed(trial), beaten=why))
-            if contender.form != chosen:
+            if number != chosen:
                 contender.session.close()
-        ranked = sorted(self._trials, key=lambda t: (t.form != chosen, bool(t.refused), t.p50_ms))
-        winner = contenders[forms.index(chosen)].session
-        self._racing = []
-        return Admitted(winner, chosen, tuple(ranked))
+        self._trials.sort(key=lambda trial: (trial.form != forms[chosen], bool(trial.refused), trial.p50_ms))
+        return Admitted(racing[chosen][0].session, forms[chosen], tuple(self._trials))
+
+    def _raced(self) -> list[list[float]]:
+        """Return the times of all rounds; a form that fails in one is refused, and the rest runs again."""
+        while self._racing:
+            try:
+                return race([contender for contender, _ in self._racing], self._exams.golden)
+            except InferenceError as error:
+                fallen = next(n for n, (contender, _) in enumerate(self._racing) if contender.has_failed)
+                contender, trial = self._racing.pop(fallen)
+                contender.session.close()
+                self._trials.append(replace(trial, refused=str(error)))
+        raise _refused(self._bundle, self._trials)
 
     def close(self) -> None:
         """Free all that is open."""
@@ -278,11 +286,15 @@ class _Trials:
         for number, (contender, trial) in enumerate(by_speed):
             if number >= RACERS_MAX or contender.best_ms > HOPELESS * best.best_ms:
                 self._racing.remove((contender, trial))
-                times = contender.best_ms / best.best_ms
-                self._trials.append(
-                    replace(contender.timed(trial), beaten=f"{best.form} is {times:.1f} times as fast")
-                )
+                why = _beaten(contender.best_ms / best.best_ms, by=best.form)
+                self._trials.append(replace(contender.timed(trial), beaten=why))
                 contender.session.close()
+
+
+def _beaten(times: float, *, by: Form) -> str:
+    return (
+        f"{times:.2f} × the time of {by}" if times > 1 else f"not clearly faster than {by}, and less careful"
+    )
 
 
 def _worst(alike: Sequence[Agreement]) -> dict[str, float]:

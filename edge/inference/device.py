@@ -17,7 +17,9 @@ def describe() -> str:
     gpus = [value for path in _gpus() for value in _values(path, "Model")]
     driver = _values(DRIVER, "NVRM version")
     cores = f"{len(cpu)} x {cpu[0] if cpu else 'unknown CPU'}"
-    return "; ".join([cores, *gpus, *driver, *there(), OnnxRuntimeSession.runtime, OpenVinoSession.runtime])
+    return "; ".join(
+        [cores, *gpus, *driver, " and ".join(there()), OnnxRuntimeSession.runtime, OpenVinoSession.runtime]
+    )
 
 
 def there() -> tuple[str, ...]:

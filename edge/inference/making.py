@@ -138,6 +138,18 @@ class Maker:
             return admitted.trials
         return self._made(bundle, admitted, is_measured=True)
 
+    def trials(self, bundle: Bundle, *, tell: Tell = tell_nobody) -> tuple[Trial, ...]:
+        """Measure every form, and make no model; the chosen form comes first.
+
+        Raises:
+            BundleRejectedError: Its golden input proves nothing, or no form of it passes here.
+        """
+        exams = exams_of(bundle, self._clock)
+        admission = self._admissions[task_of(bundle, self._clock).lane]
+        admitted = admission.measure(bundle, exams, tell=tell)
+        admitted.session.close()
+        return admitted.trials
+
     def _made(self, bundle: Bundle, admitted: Admitted, *, is_measured: bool) -> Made:
         task, form = task_of(bundle, self._clock), admitted.form
         seats = self._live_callers if task.lane == "live" and form.device == "cpu" else 1

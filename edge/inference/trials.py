@@ -150,6 +150,7 @@ class Contender:
         self._watch = Stopwatch(self.session, clock)
         self._asked = Breathing(turns(self._watch), self._watch, breathe)
         self._warm_ms: list[list[float]] = []
+        self.has_failed = False
 
     def answer(self, exam: Exam) -> tuple[list[NDArray[Any]], Trial]:
         """Ask the golden input for the first time.
@@ -194,7 +195,9 @@ class Contender:
             InferenceError: The runtime failed, or an answer is not what was promised.
         """
         self._watch.taken_ms.clear()
+        self.has_failed = True  # until it has not
         exam.answers(self._asked, Deadline(self._clock, RUN_S))
+        self.has_failed = False
         self._warm_ms.append(list(self._watch.taken_ms))
         return sum(self._watch.taken_ms)
 
