@@ -123,7 +123,7 @@ def opened_for(names: Sequence[str], roots: Sequence[Path]) -> Iterator[Engine]:
     """
     roots = roots or roots_here()
     with opened_engine(
-        names, roots=roots, threads=0, provider="auto", state_folder=memory(), clock=SystemClock()
+        names, roots=roots, threads=0, provider="auto", state_folder=memory_folder(), clock=SystemClock()
     ) as engine:
         yield engine
 
@@ -169,7 +169,7 @@ def roots_here() -> tuple[Path, ...]:
     return (beside if beside.is_dir() else Path("/usr/share/edge/models"),)
 
 
-def memory() -> Path:
+def memory_folder() -> Path:
     """Return where the engine remembers what it measured on this machine; a passing folder if need be."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "edge")
     try:

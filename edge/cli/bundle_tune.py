@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from edge.bundles.store import MANIFEST, Bundle, find, load
-from edge.cli.analyze_models import memory
+from edge.cli.analyze_models import memory_folder
 from edge.inference import device
 from edge.inference.admission import Progress as Step
 from edge.inference.forms import DEVICES, REFERENCE
@@ -44,7 +44,7 @@ def run(name: str, *, roots: Sequence[Path], threads: int, state: Path | None, a
     to_stderr(level="ERROR")
     bundle = load(Path(name)) if (Path(name) / MANIFEST).is_file() else find(name, roots)
     threads = threads or len(os.sched_getaffinity(0))
-    trials = _measured(bundle, threads, state or memory())
+    trials = _measured(bundle, threads, state or memory_folder())
     if as_json:
         typer.echo(json.dumps(_document(bundle, trials), indent=1))
         return 0
