@@ -172,6 +172,25 @@ class Changing:
             raise StorageFullError(f"{final}: cannot be written: {error.strerror}") from error
         return final
 
+    def active(self, name: str) -> Path | None:
+        """Return the folder of the version in use, if there is one."""
+        folder = active_in(self._root / name)
+        return None if folder is None else self._root / name / folder
+
+    def withdraw(self, name: str) -> None:
+        """Take the only version of a bundle out of use.
+
+        Raises:
+            StorageFullError: The store cannot be written.
+        """
+        place = self._root / name
+        try:
+            (place / ACTIVE).unlink(missing_ok=True)
+            sync_folder(place)
+        except OSError as error:
+            raise StorageFullError(f"{place}: cannot be written: {error.strerror}") from error
+        write_history(place, [])
+
     def activate(self, folder: Path) -> None:
         """Bring a version into use, in one step, and remember which one was before.
 

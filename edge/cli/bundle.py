@@ -118,3 +118,145 @@ def tune(
 
     roots = tuple(bundles or roots_here())
     raise typer.Exit(command.run(name, roots=roots, threads=threads, state=state, as_json=json))
+# ── who vouches for a bundle, and what a device has ──
+
+ConfigOption = Annotated[
+    Path | None, typer.Option(envvar="EDGE_CONFIG", help="The daemon's YAML file: store, trust, state.")
+]
+StoreOption = Annotated[Path | None, typer.Option(help="Folder of installed bundles; else that of CONFIG.")]
+TrustOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=FILE", help="A public key to believe; repeatable.")
+]
+UnsignedOption = Annotated[
+    bool | None, typer.Option("--allow-unsigned/--signed-only", help="Whether unsigned ones pass.")
+]
+
+
+@app.command()
+def check(
+    place: Annotated[str, typer.Argument(metavar="DIR|FILE|NAME", help="The bundle.", show_default=False)],
+    bundles: Annotated[list[Path] | None, typer.Option(help="Folder that holds bundles; repeatable.")] = None,
+    config: ConfigOption = None,
+    trust: TrustOption = None,
+    unsigned: UnsignedOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Look at everything in a bundle, run its golden input on each runtime that is here, and report.
+
+    Exit 0: it may be used. 1: it may not, and each reason is a line.
+    """
+    from edge.cli import bundle_check as command
+    from edge.cli.bundle_site import site_of
+
+    is_allowed = config is None and not trust if unsigned is None else unsigned
+    site = site_of(config, store=None, keys=trust, allows_unsigned=is_allowed if config is None else unsigned)
+    raise typer.Exit(command.run(place, tuple(bundles or site.places), site.trust, as_json=as_json))
+
+
+@app.command()
+def keygen(
+    name: Annotated[str, typer.Argument(help="By which sites know the key.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for NAME.key and NAME.pub.")] = Path(),
+) -> None:
+    """Make a pair of Ed25519 keys; what a site writes into its configuration is printed."""
+    from edge.cli import bundle_trust as command
+
+    raise typer.Exit(command.keygen(name, out))
+
+
+@app.command()
+def seal(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle.", show_default=False)],
+) -> None:
+    """Write the hashes of a bundle's files into its manifest; all else in it stays."""
+    from edge.cli import bundle_trust as command
+
+    raise typer.Exit(command.seal(folder))
+
+
+@app.command()
+def sign(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle.", show_default=False)],
+    key: Annotated[Path, typer.Option(help="The private key, mode 0600.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="Of the key; else that of its file.")] = None,
+) -> None:
+    """Sign a bundle whose files are in order; it has one signature, and an old one is replaced."""
+    from edge.cli import bundle_trust as command
+
+    raise typer.Exit(command.sign(folder, key, name))
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path], typer.Argument(metavar="DIR|FILE…", help="Bundles.", show_default=False)],
+    config: ConfigOption = None,
+    trust: TrustOption = None,
+) -> None:
+    """Say whether bundles are whole and whose signature they carry; exit 1 where one is not believed."""
+    from edge.cli import bundle_trust as command
+    from edge.cli.bundle_site import site_of
+
+    site = site_of(config, store=None, keys=trust, allows_unsigned=False)
+    raise typer.Exit(command.verify(paths, site.trust))
+
+
+@app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder, or the file to write.")] = Path(),
+) -> None:
+    """Write a bundle into one file, NAME-VERSION.edgebundle; the same bundle gives the same bytes."""
+    from edge.cli import bundle_store as command
+
+    raise typer.Exit(command.pack(folder, out))
+
+
+@app.command()
+def install(
+    package: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A bundle.", show_default=False)],
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    trust: TrustOption = None,
+    unsigned: UnsignedOption = None,
+) -> None:
+    """Bring a bundle into use on this device, once it has proved itself here; a daemon that runs takes it.
+
+    Exit 0: it is in use, or will be at the next start. 1: it is refused, and nothing has changed.
+    """
+    from edge.cli import bundle_store as command
+    from edge.cli.bundle_site import site_of
+
+    site = site_of(config, store=store, keys=trust, allows_unsigned=unsigned)
+    raise typer.Exit(command.install(package, site))
+
+
+@app.command(name="list")
+def list_installed(
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    trust: TrustOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """List what is installed: versions, which is in use, and who signed it."""
+    from edge.cli import bundle_store as command
+    from edge.cli.bundle_site import site_of
+
+    site = site_of(config, store=store, keys=trust, allows_unsigned=None if config else True)
+    raise typer.Exit(command.listed(site, as_json=as_json))
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="Of the bundle.", show_default=False)],
+    to: Annotated[str | None, typer.Option(help="A certain version; else the one before.")] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    trust: TrustOption = None,
+    unsigned: UnsignedOption = None,
+) -> None:
+    """Bring back the version that was in use before; a daemon that runs takes it."""
+    from edge.cli import bundle_store as command
+    from edge.cli.bundle_site import site_of
+
+    site = site_of(config, store=store, keys=trust, allows_unsigned=unsigned)
+    raise typer.Exit(command.rollback(name, site, to=to))

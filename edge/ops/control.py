@@ -104,19 +104,24 @@ class Control:
         return {"ok": False, "why": why} if why else {"ok": True, **answer}
 
 
-def ask(folder: Path, question: Mapping[str, Any]) -> Mapping[str, Any]:
+def ask(folder: Path, question: Mapping[str, Any], *, patience_s: float = PATIENCE_S) -> Mapping[str, Any]:
     """Ask the daemon that keeps its state in a folder.
+
+    Args:
+        folder: Of its state.
+        question: With `ask`, which names the kind.
+        patience_s: To wait for the answer, in s.
 
     Raises:
         ConfigurationError: There is none, or it does not answer.
     """
     path = folder / FILE
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(PATIENCE_S)
+        line.settimeout(patience_s)
         try:
             line.connect(str(path))
             line.sendall(json.dumps(question).encode() + b"\n")
-            answer: Mapping[str, Any] = json.loads(_line(line, ANSWER_BYTES_MAX))
+            answer: Mapping[str, Any] = json.loads(_line(line, ANSWER_BYTES_MAX, patience_s))
         except OSError as trouble:
             raise ConfigurationError(f"{path}: {trouble}; wanted a daemon that runs") from trouble
         except ValueError as trouble:
@@ -124,13 +129,13 @@ def ask(folder: Path, question: Mapping[str, Any]) -> Mapping[str, Any]:
     return answer
 
 
-def _line(line: socket.socket, bytes_max: int) -> bytes:
+def _line(line: socket.socket, bytes_max: int, patience_s: float = PATIENCE_S) -> bytes:
     """Read up to the end of a line.
 
     Raises:
-        OSError: The other side is gone, or takes longer than `PATIENCE_S` for all of it.
+        OSError: The other side is gone, or takes longer than `patience_s` for all of it.
     """
-    until_s = time.monotonic() + PATIENCE_S
+    until_s = time.monotonic() + patience_s
     parts: list[bytes] = []
     total = 0
     while total <= bytes_max and not (parts and parts[-1].endswith(b"\n")):
