@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jsonschema
 import pytest
 
 from edge.bundles.store import load
-from edge.findings.json_schema import schema
 from edge.simulate.encoding import VideoForm
 from edge.simulate.footage import Recording, plain
 from edge.simulate.rtsp import RtspServer
@@ -25,6 +23,7 @@ from tests.builders.heads import ball_series
 from tests.builders.picture_bundles import write_picture_bundle
 from tests.end_to_end.appliance import Appliance
 from tests.end_to_end.receiver import Receiver
+from tests.fulfils import assert_fulfils_schema
 from tests.peers.broker import Mosquitto
 from tests.waiting import until
 
@@ -116,7 +115,7 @@ def test_what_a_camera_shows_is_said_when_it_changes(
     camera.show(footage(220))
     finding = until_seen(receiver, ("begin", "PRESENT"))
     assert seen(receiver)[-3:] == [("begin", "ABSENT"), ("end", "ABSENT"), ("begin", "PRESENT")]
-    jsonschema.validate(finding, schema())
+    assert_fulfils_schema(finding)
     assert finding["stream"]["source"] == "or"
     assert finding["stream"]["timed_by"] == "stream"
     assert finding["model"]["id"] == "brightness"

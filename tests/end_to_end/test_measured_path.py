@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 
-from edge.findings.json_schema import schema
 from edge.simulate.spectral import TissueScene, write_cube, write_raman
 from tests.builders.bundles import write_bundle
 from tests.builders.cubes import ramp, write_envi
 from tests.end_to_end.appliance import Appliance
 from tests.end_to_end.receiver import Receiver
+from tests.fulfils import assert_fulfils_schema
 from tests.peers.broker import Mosquitto
 from tests.waiting import until
 
@@ -55,7 +54,7 @@ def of(receiver: Receiver, pipeline: str, count: int = 1) -> list[dict[str, Any]
 
     until(lambda: len(found()) >= count, within_s=60, what=f"{count} findings of {pipeline}")
     for finding in found():
-        jsonschema.validate(finding, schema())
+        assert_fulfils_schema(finding)
     return found()
 
 

@@ -11,16 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from pydicom import dcmread
 
-from edge.findings.json_schema import schema
 from tests.builders.bundles import write_bundle
 from tests.builders.heads import ball_series
 from tests.end_to_end.appliance import Appliance
 from tests.end_to_end.kept import data_set_of, kept_files
 from tests.end_to_end.receiver import Receiver
+from tests.fulfils import assert_fulfils_schema
 from tests.peers.broker import Mosquitto
 from tests.waiting import until
 
@@ -90,7 +89,7 @@ def test_every_message_fulfils_the_schema_and_names_no_patient(
     storescu(box, files)
     storescu(box, files[:4])  # the same bytes again: no second finding
     (finding,) = findings_of(receiver, 1)
-    jsonschema.validate(finding, schema())
+    assert_fulfils_schema(finding)
     said = json.dumps(finding) + box.said()
     header = dcmread(files[0])
     for secret in ("TEST", str(header.StudyInstanceUID), str(header.SeriesInstanceUID)):

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
-from edge.findings.json_schema import schema
+from tests.fulfils import assert_fulfils_schema
 from tests.peers.command import edge
 
 
@@ -51,5 +49,5 @@ def analyzed(*words: object, bundles: Path) -> Analyzed:
     assert "Traceback" not in done.stderr, done.stderr
     findings: list[dict[str, Any]] = json.loads(done.stdout)
     for finding in findings:
-        jsonschema.validate(finding, schema())
+        assert_fulfils_schema(finding)
     return Analyzed(done.returncode, findings, done.stderr)

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jsonschema
 import nibabel
 import numpy as np
 import pydicom.data
 import pytest
 
-from edge.findings.json_schema import schema
 from edge.formats import nifti
 from tests.builders.bundles import write_bundle
 from tests.builders.volumes import volume
+from tests.fulfils import assert_fulfils_schema
 from tests.peers.command import edge
 
 WHEEL = Path(pydicom.data.__file__).parent / "test_files"
@@ -39,7 +38,7 @@ def analyzed(place: Path, *words: object) -> tuple[int, list[dict[str, Any]], st
     done = edge("analyze", *words, "--bundles", place / "bundles", "--json", home=place)
     findings: list[dict[str, Any]] = json.loads(done.stdout)
     for finding in findings:
-        jsonschema.validate(finding, schema())
+        assert_fulfils_schema(finding)
     assert "Traceback" not in done.stderr
     return done.returncode, findings, done.stderr
 

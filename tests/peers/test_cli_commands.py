@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from edge.config.schema import Config
-from edge.findings.json_schema import schema
 from edge.findings.mqtt_json import encode
 from tests.builders.findings import finding
+from tests.fulfils import assert_fulfils_schema
 from tests.peers.broker import Mosquitto
 from tests.peers.command import edge, start
 from tests.peers.listener import Listener
@@ -235,7 +235,7 @@ def test_json_is_one_finding_a_line(broker: Mosquitto) -> None:
     payload = encode(finding(), site="north", device="or-3")
     out, err, _ = watched(broker, "--json", payloads=[b"noise", payload], last="edge.finding/1")
     (line,) = out.splitlines()
-    jsonschema.validate(json.loads(line), schema())
+    assert_fulfils_schema(json.loads(line))
     assert "bytes that are no JSON" in err
 
 

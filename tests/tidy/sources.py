@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -27,10 +28,11 @@ def tracked(*patterns: str) -> list[Path]:
     return [ROOT / name for name in listed if (ROOT / name).is_file()]
 
 
-def modules(folder: str) -> Iterator[tuple[str, ast.Module]]:
-    """Yield the path and the syntax tree of every module below a folder."""
-    for path in tracked(f"{folder}/**.py"):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+@cache
+def modules(folder: str) -> tuple[tuple[str, ast.Module], ...]:
+    """Return the path and the syntax tree of every module below a folder; read once."""
+    paths = tracked(f"{folder}/**.py")
+    return tuple((str(path.relative_to(ROOT)), ast.parse(path.read_text())) for path in paths)
 
 
 def calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
