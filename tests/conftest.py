@@ -2,24 +2,72 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fakes.clock import FakeClock
 
 CORPUS = Path(os.environ.get("EDGE_CORPUS", Path(__file__).parents[1] / ".." / "shared" / "corpus")).resolve()
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C end the programs that tests start, also where the tests themselves run in the background.
+
+    A shell without job control starts what it puts into the background with SIGINT ignored, and the
+    children of such a process inherit that. And let no example of Hypothesis fail because the machine is
+    busy: the limit of a test is pytest-timeout's.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test marked `alone` begin when no other worker runs one, and keep the others out until it ends.
+
+    Before the clock of its time limit starts: waiting is no fault of a test.
+    """
+    with ExitStack() as room:
+        if hasattr(item.config, "workerinput"):  # one of several workers of pytest-xdist
+            shared = Path(item.config.getoption("basetemp")).parent
+            how = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+            with locked(shared / "turn", fcntl.LOCK_EX):  # nobody gets past who waits for an empty room
+                room.enter_context(locked(shared / "room", how))
+        yield
+
+
+@contextmanager
+def locked(path: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a file."""
+    with path.open("a") as held:
+        fcntl.flock(held, how)
+        yield
+        fcntl.flock(held, fcntl.LOCK_UN)  # also for a child that was forked meanwhile
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs the corpus where there is none, and say so."""
+    """Begin with the longest, for the end to be shared; skip what needs the corpus where there is none."""
+    items.sort(key=lambda item: (item.get_closest_marker("alone") is None, -limit_s(item)))
     if CORPUS.is_dir():
         return
     absent = pytest.mark.skip(reason=f"no corpus at {CORPUS}: set EDGE_CORPUS")
     for item in items:
         if item.get_closest_marker("corpus"):
             item.add_marker(absent)
+
+
+def limit_s(item: pytest.Item) -> float:
+    """Return the time a test asks for; 0 where it is content with what all get."""
+    asked = item.get_closest_marker("timeout")
+    return float(asked.args[0]) if asked else 0.0
 
 
 @pytest.hookimpl(hookwrapper=True)

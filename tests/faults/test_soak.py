@@ -94,10 +94,11 @@ def balances(stage: Mapping[str, Any]) -> bool:
 @pytest.mark.parametrize(
     ("minutes", "head_every_s", "settled_s", "slope_max"),
     [
-        pytest.param(0.4, 12.0, 12.0, 100.0, id="in short"),  # too short for a slope that means much
+        pytest.param(0.25, 7.0, 0.0, np.inf, id="in short"),  # too short for a slope: memory is still taken
         pytest.param(10.0, 30.0, 120.0, 1.0, id="ten minutes", marks=pytest.mark.proof),
     ],
 )
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 def test_cameras_heat_and_heads_share_a_box_and_nothing_is_lost_that_may_not_be(
     tmp_path: Path,
