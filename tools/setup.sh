@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Set up a checkout: Debian packages where they may be installed, then a virtual environment from a lock.
-# usage: tools/setup.sh VENV LOCK [--peers]     (--peers also installs what only the tests talk to)
+# Set up a checkout: Debian packages where they may be installed, beside them a virtual environment from locks.
+# usage: tools/setup.sh [--peers] VENV LOCK...     (--peers also installs what only the tests talk to)
 set -euo pipefail
-venv=$1 lock=$2 peers=${3:-}
+peers=
+if [ "$1" = --peers ]; then peers=yes; shift; fi
+venv=$1
+shift
 python=${PYTHON:-python3}
 
 as_root() {
@@ -30,7 +33,7 @@ elements = "videotestsrc", "x264enc", "x265enc", "jpegenc", "rtph264pay", "alawe
 raise SystemExit(not all(map(Gst.ElementFactory.find, elements)))
 EOF
 fi
-if [ ${#missing[@]} -gt 0 ]; then
+install_missing() {
   echo "installing Debian packages: ${missing[*]}"
   if command -v apt-get >/dev/null 2>&1 && as_root true; then
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq || true
@@ -39,10 +42,14 @@ if [ ${#missing[@]} -gt 0 ]; then
   else
     echo "may not install Debian packages here; going on without ${missing[*]}" >&2
   fi
-fi
+}
+if [ ${#missing[@]} -gt 0 ]; then install_missing & fi
+"$python" -c 'import ensurepip' 2>/dev/null || wait  # python3-venv is on its way
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-echo "installing Python packages of $lock into $venv"
+echo "installing Python packages of $* into $venv"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-"$venv/bin/pip" install -q --require-hashes -r "$lock"
+# A lock names everything, so nothing is looked for beyond it; nilearn has a lock without what it asks for.
+"$venv/bin/pip" install -q --no-deps --require-hashes "${@/#/--requirement=}"
 "$venv/bin/pip" install -q --no-deps -e .
+wait
