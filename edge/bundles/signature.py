@@ -235,9 +235,12 @@ def _read(folder: Path) -> SignatureFile:
 
 def _bytes(path: Path, signature: SignatureFile) -> bytes:
     try:
-        return base64.b64decode(signature.value, validate=True)
+        value = base64.b64decode(signature.value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise BundleRejectedError(f"{path}: value: no base64: {error}") from error
+    if base64.b64encode(value).decode() != signature.value:  # bits at its end that mean nothing
+        raise BundleRejectedError(f"{path}: value: is not as base64 writes it")
+    return value
 
 
 def _private_key(path: Path) -> Ed25519PrivateKey:

@@ -148,8 +148,9 @@ def check(
     from edge.cli import bundle_check as command
     from edge.cli.bundle_site import site_of
 
-    is_allowed = config is None and not trust if unsigned is None else unsigned
-    site = site_of(config, store=None, keys=trust, allows_unsigned=is_allowed if config is None else unsigned)
+    believes_nobody = None if config or trust else True  # a person at a desk, who asks what it is worth
+    is_allowed = believes_nobody if unsigned is None else unsigned
+    site = site_of(config, store=None, keys=trust, allows_unsigned=is_allowed)
     raise typer.Exit(command.run(place, tuple(bundles or site.places), site.trust, as_json=as_json))
 
 
@@ -258,5 +259,7 @@ def rollback(
     from edge.cli import bundle_store as command
     from edge.cli.bundle_site import site_of
 
-    site = site_of(config, store=store, keys=trust, allows_unsigned=unsigned)
+    believes_nobody = None if config or trust else True  # then it was decided at the install
+    is_allowed = believes_nobody if unsigned is None else unsigned
+    site = site_of(config, store=store, keys=trust, allows_unsigned=is_allowed)
     raise typer.Exit(command.rollback(name, site, to=to))

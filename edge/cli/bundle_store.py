@@ -48,7 +48,7 @@ def install(package: Path, site: Site) -> int:
     """Bring a bundle into use on this device, once it has proved itself here.
 
     Returns:
-        0 when it is in use, or will be at the next start of the daemon; 1 when it was refused: nothing changed.
+        0 when it is in use, or will be at the next start; 1 when it was refused, and nothing has changed.
 
     Raises:
         ConfigurationError: No store is named.
@@ -145,7 +145,11 @@ def _packaged(path: Path) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="edge-install-") as passing:
-        yield write_package(path, Path(passing))
+        packed = write_package(path, Path(passing))
+        try:
+            yield packed
+        except BundleRejectedError as refusal:  # the package was there for this moment only
+            raise BundleRejectedError(str(refusal).replace(str(packed), str(path))) from refusal
 
 
 def _admitted(bundle: Bundle, site: Site) -> Trial:
