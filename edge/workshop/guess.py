@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain.errors import BundleRejectedError
-from edge.workshop.guess_detectors import boxes, detector
-from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, exclusive
+from edge.workshop.guess_detectors import boxes, centres, detector
+from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, Seen, exclusive
 from edge.workshop.network import Network, Port, class_names, run_once, whole_numbers
 
 PICTURE_SIDES: Final = (256, 224, 320, 512, 640)  # tried in this order where a side is free
+TO_BE_WRITTEN: Final = ("picture-detection", "picture-keypoints", "picture-segmentation")
 VOLUME_SIDES: Final = (32, 64, 96)
 
 
@@ -45,7 +46,7 @@ def guess(network: Network, *, task: str | None = None) -> Guess:
     found = _by_shapes(network, given, seen, task)
     if task is not None and found.task != task:
         raise BundleRejectedError(
-            f"{network.given}; {_said(seen[0][1])}: looks like {found.task}, not like {task}"
+            f"{network.given}; {_said(seen.answers)}: looks like {found.task}, not like {task}"
         )
     return found
 
@@ -100,34 +101,41 @@ def _planes(
 # ── trying it ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tried(network: Network, given: Given) -> list[tuple[tuple[int, ...], Arrays]]:
-    """Run the network on noise, at its own size or, where that is free, at the first two it takes."""
+def _tried(network: Network, given: Given) -> Seen:
+    """Run the network on noise, at its size or the first it takes; then on other inputs."""
     if given.layout == "NC":
-        return [((), run_once(network, _noise(network.given.dtype, (4, given.channels))))]
-    if all(given.sides):
-        return [(given.sides, _run(network, given, given.sides))]
+        return Seen((), run_once(network, _noise(network.given.dtype, (4, given.channels))))
     named = whole_numbers(network.metadata, "imgsz")
     usual = VOLUME_SIDES if len(given.sides) == 3 else (*(named[:1]), *PICTURE_SIDES)
-    tried: list[tuple[tuple[int, ...], Arrays]] = []
     trouble = ""
-    for side in usual:
+    for side in usual if not all(given.sides) else (0,):
         sides = tuple(fixed or side for fixed in given.sides)
         try:
-            tried.append((sides, _run(network, given, sides)))
+            answers = _run(network, given, sides)
         except BundleRejectedError as error:
             trouble = trouble or str(error)
             continue
-        if len(tried) == 2:
-            break
-    if not tried:
-        raise BundleRejectedError(f"no size was taken of {', '.join(map(str, usual))}: {trouble}")
-    return tried
+        return Seen(sides, answers, _more(network, given, sides, answers))
+    raise BundleRejectedError(trouble)
+
+
+def _more(network: Network, given: Given, sides: tuple[int, ...], first: Arrays) -> tuple[Arrays, ...]:
+    """Run it on black, on white, and on bytes: what is a probability on noise alone may be none."""
+    noise = _noise(network.given.dtype, _shape(given, sides))
+    white = 255 if noise.dtype == np.uint8 else 1
+    tries = (np.zeros_like(noise), np.full_like(noise, white), noise if white == 255 else noise * 255)
+    answers = (run_once(network, one) for one in tries)
+    shapes = {name: one.shape for name, one in first.items()}
+    return tuple(one for one in answers if {name: array.shape for name, array in one.items()} == shapes)
 
 
 def _run(network: Network, given: Given, sides: tuple[int, ...]) -> Arrays:
-    first = given.layout[1] == "C"
-    shape = (1, given.channels, *sides) if first else (1, *sides, given.channels)
-    return run_once(network, _noise(network.given.dtype, shape))
+    return run_once(network, _noise(network.given.dtype, _shape(given, sides)))
+
+
+def _shape(given: Given, sides: tuple[int, ...]) -> tuple[int, ...]:
+    is_first = given.layout[1] == "C"
+    return (1, given.channels, *sides) if is_first else (1, *sides, given.channels)
 
 
 def _noise(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -167,15 +175,12 @@ def _keeps(answers: Arrays, sides: tuple[int, ...]) -> bool:
 # ── the answers ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _by_shapes(
-    network: Network, given: Given, seen: list[tuple[tuple[int, ...], Arrays]], task: str | None
-) -> Guess:
-    sides, answers = seen[0]
+def _by_shapes(network: Network, given: Given, seen: Seen, task: str | None) -> Guess:
     names = class_names(network.metadata)
     multiple = _multiple(network, given) if given.sides and not all(given.sides) else 1
     if not all(given.sides):
         multiple = max(multiple, *whole_numbers(network.metadata, "stride"), 1)
-    basis = {
+    basis: Any = {
         "layout": given.layout,
         "channels": given.channels,
         "sides": given.sides,
@@ -185,18 +190,27 @@ def _by_shapes(
         "exporter": network.metadata.get("author", ""),
         "side_usual": max(whole_numbers(network.metadata, "imgsz"), default=0),
     }
-    rules = (_spectra,) if given.layout == "NC" else (_volume,) if len(sides) == 3 else PICTURE_RULES
+    rules = (_spectra,) if given.layout == "NC" else (_volume,) if len(seen.sides) == 3 else PICTURE_RULES
     for rule in rules:
-        found = rule(network, sides, answers, basis, task)
+        found = rule(network, seen, basis, task)
         if found is not None:
             return replace(found, because=(given.because, *found.because))
+    if task in TO_BE_WRITTEN:
+        wanted = "how its outputs are read: docs/bundle-format.md has the decoders"
+        because = (given.because, _said(seen.answers))
+        return Guess(task=task, decoder="", outputs={}, classes=0, because=because, unsure=(wanted,), **basis)
     raise BundleRejectedError(
-        f"{network.given}; {_said(answers)}: fits no task that is known here; "
-        "export it with boxes, scores and labels, or with one map"
+        f"{network.given}; {_said(seen.answers)}: fits no task that is known here; "
+        "export it with boxes, scores and labels, or with one map; or --task says what it does"
     )
 
 
-def _spectra(_network: Network, _sides: Any, answers: Arrays, basis: Any, _task: str | None) -> Guess | None:
+def _is_probability(values: NDArray[Any]) -> bool:
+    return bool(values.min() >= -ONE_STEP and values.max() <= 1 + ONE_STEP)
+
+
+def _spectra(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
+    answers = seen.answers
     named = list(answers)
     rows = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 4}
     if not rows or set(rows) != set(named):
@@ -218,7 +232,8 @@ def _spectra(_network: Network, _sides: Any, answers: Arrays, basis: Any, _task:
     )
 
 
-def _volume(_network: Network, sides: Any, answers: Arrays, basis: Any, _task: str | None) -> Guess | None:
+def _volume(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
+    sides, answers = seen.sides, seen.answers
     for name, one in answers.items():
         if one.shape[1:] == sides and one.dtype == np.uint8:
             return Guess(
@@ -234,8 +249,8 @@ def _volume(_network: Network, sides: Any, answers: Arrays, basis: Any, _task: s
         last = one.ndim == 5 and one.shape[1:4] == sides
         if first or last:
             count = one.shape[1] if first else one.shape[-1]
-            decoder, why = exclusive(one, axis=1 if first else -1)
-            is_probability = bool(one.min() >= 0 and one.max() <= 1)
+            decoder, why = exclusive(seen.values(name), axis=1 if first else -1)
+            is_probability = _is_probability(seen.values(name))
             decoders = ("probabilities", "sigmoid_in_graph") if is_probability else ("logits", "sigmoid")
             return Guess(
                 task="volume-segmentation",
@@ -249,7 +264,8 @@ def _volume(_network: Network, sides: Any, answers: Arrays, basis: Any, _task: s
     return None
 
 
-def _mask(_network: Network, sides: Any, answers: Arrays, basis: Any, task: str | None) -> Guess | None:
+def _mask(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess | None:
+    sides, answers = seen.sides, seen.answers
     for name, one in answers.items():
         if one.ndim == 3 and one.shape[1:] == sides and one.dtype == np.uint8:
             return Guess(
@@ -285,7 +301,7 @@ def _mask(_network: Network, sides: Any, answers: Arrays, basis: Any, task: str 
                 facts={"stride": stride, "layout": layout},
                 **basis,
             )
-        decoder, why = exclusive(one, axis=1 if layout == "NCHW" else -1)
+        decoder, why = exclusive(seen.values(name), axis=1 if layout == "NCHW" else -1)
         background = decoder == "softmax"
         return Guess(
             task="picture-segmentation",
@@ -295,7 +311,7 @@ def _mask(_network: Network, sides: Any, answers: Arrays, basis: Any, task: str 
             because=(f"output {name} has {count} numbers for each {stride} x {stride} pixels; {why}",),
             unsure=("the first channel was taken for background",) * background,
             facts={
-                "is_probability": bool(one.min() >= 0 and one.max() <= 1),
+                "is_probability": _is_probability(seen.values(name)),
                 "layout": layout,
                 "stride": stride,
             },
@@ -304,14 +320,15 @@ def _mask(_network: Network, sides: Any, answers: Arrays, basis: Any, task: str 
     return None
 
 
-def _vector(_network: Network, _sides: Any, answers: Arrays, basis: Any, task: str | None) -> Guess | None:
+def _vector(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess | None:
+    answers = seen.answers
     vectors = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 1}
     if not vectors:
         return None
     name, one = next(iter(vectors.items()))
     count, named = one.shape[1], basis["names"]
-    decoder, why = exclusive(one, axis=1)
-    inside = bool(one.min() >= 0 and one.max() <= 1)
+    decoder, why = exclusive(seen.values(name), axis=1)
+    inside = _is_probability(seen.values(name))
     unsure = []
     if task in ("picture-regression", "picture-embedding"):
         pass
@@ -338,4 +355,4 @@ def _vector(_network: Network, _sides: Any, answers: Arrays, basis: Any, task: s
     )
 
 
-PICTURE_RULES: Final = (detector, boxes, _mask, _vector)
+PICTURE_RULES: Final = (detector, boxes, centres, _mask, _vector)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain.errors import BundleRejectedError
-from edge.workshop.guessed import ONE_STEP, Arrays, Guess
+from edge.workshop.guessed import ONE_STEP, Guess, Seen
 from edge.workshop.network import Network, whole_numbers
 
 STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (8, 16), (16, 32), (8,), (16,), (32,))
@@ -23,10 +23,9 @@ def cells(sides: tuple[int, ...], strides: Sequence[int]) -> int:
     return sum((sides[0] // stride) * (sides[1] // stride) for stride in strides)
 
 
-def detector(
-    network: Network, sides: tuple[int, ...], answers: Arrays, basis: Any, _task: str | None
-) -> Guess | None:
+def detector(network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
     """Recognise a single output with a row, or a column, for each cell of its grids."""
+    sides, answers = seen.sides, seen.answers
     meta = network.metadata.get("task", "")
     if meta in ("segment", "obb"):
         raise BundleRejectedError(
@@ -121,10 +120,9 @@ def _rows(name: str, one: NDArray[Any], basis: Any) -> Guess:
     )
 
 
-def boxes(
-    _network: Network, _sides: tuple[int, ...], answers: Arrays, basis: Any, _task: str | None
-) -> Guess | None:
+def boxes(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
     """Recognise graphs that end in boxes and scores, by the names of their outputs and a last axis of 4."""
+    answers = seen.answers
     lower = {name.lower(): name for name in answers}
 
     def first(*words: str) -> str | None:
@@ -140,10 +138,41 @@ def boxes(
     if scores.ndim == 3 and label is None:
         facts["scores_are"] = {"logits": "sigmoid"}.get(_form(scores), "probabilities")
         classes = len(basis["names"]) or scores.shape[2]
-        seen = [f"outputs {box} and {score}: {scores.shape[1]} boxes with {scores.shape[2]} scores each"]
-        return _found("candidates", named, classes, seen, ("how scores and boxes are coded",), facts, basis)
-    seen = [f"outputs {', '.join(named.values())} are things with their boxes, already suppressed"]
-    return _found("boxes", named, len(basis["names"]), seen, ("the order of the four numbers",), facts, basis)
+        because = [f"outputs {box} and {score}: {scores.shape[1]} boxes with {scores.shape[2]} scores each"]
+        return _found(
+            "candidates", named, classes, because, ("how scores and boxes are coded",), facts, basis
+        )
+    because = [f"outputs {', '.join(named.values())} are things with their boxes, already suppressed"]
+    return _found(
+        "boxes", named, len(basis["names"]), because, ("the order of the four numbers",), facts, basis
+    )
+
+
+def centres(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
+    """Recognise maps of centres (CenterNet, CenterFace): one of heat, others of what lies there."""
+    maps = {name: one for name, one in seen.answers.items() if one.ndim == 4}
+    if len(maps) < 2 or len(maps) < len(seen.answers) or len({one.shape[2:] for one in maps.values()}) > 1:
+        return None
+    lower = {name.lower(): name for name in maps}
+
+    def first(words: Sequence[str], channels: int) -> str | None:
+        fitting = [name for name in lower if maps[lower[name]].shape[1] == channels]
+        return next((lower[name] for word in words for name in fitting if word in name), None)
+
+    pairs = [name for name, one in maps.items() if one.shape[1] == 2]
+    heat = next((name for name in maps if any(word in name.lower() for word in ("heat", "hm", "cls"))), None)
+    heat = heat or next((name for name in maps if name not in pairs), None)
+    size = first(("size", "wh", "scale"), 2) or next(iter(pairs), None)
+    if heat is None or size is None or heat == size:
+        return None
+    offset = first(("off", "reg"), 2) or next((name for name in pairs if name not in (heat, size)), None)
+    stride = seen.sides[0] // maps[heat].shape[2]
+    facts = {"stride_px": stride, "scores_are": _form(seen.values(heat))}
+    named = {"heat": heat, "size": size, "offset": offset}
+    because = [f"outputs {', '.join(maps)} are maps, a cell for {stride} pixels: centres and what lies there"]
+    unsure = ("how sizes are coded, and which of the maps of two channels is which",)
+    outputs = {role: name for role, name in named.items() if name is not None}
+    return _found("centres", outputs, maps[heat].shape[1], because, unsure, facts, basis)
 
 
 def _follows(columns: NDArray[Any], sides: tuple[int, ...], strides: Sequence[int]) -> list[bool]:

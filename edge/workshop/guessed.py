@@ -54,6 +54,25 @@ class Guess:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a network answered when it was tried.
+
+    Attributes:
+        sides: Of the input it was tried with.
+        answers: About noise.
+        others: About inputs of other brightness, of the same size: all black, all white, bytes.
+    """
+
+    sides: tuple[int, ...]
+    answers: Arrays
+    others: tuple[Arrays, ...] = ()
+
+    def values(self, name: str) -> NDArray[Any]:
+        """Return all that one output ever answered, one trial after the other along the first axis."""
+        return np.concatenate([one[name] for one in (self.answers, *self.others)])
+
+
 def exclusive(one: NDArray[Any], *, axis: int) -> tuple[str, str]:
     """Tell by the numbers whether classes exclude each other."""
     low, high = float(one.min()), float(one.max())

@@ -14,9 +14,7 @@ from edge.workshop.text_parts import code, edit, flow, known, named, quoted
 UNSEALED: Final = "0" * 64  # `edge bundle golden` writes the true one
 SIDE_MAX_PX: Final = 1024
 ULTRALYTICS: Final = "Ultralytics"
-SCORE_SAID: Final = (
-    "the score from which on it is there, 0 to 1: choose it on pictures that were not trained on"
-)
+SCORE_SAID: Final = "it is there from this score on, 0 to 1"
 IMAGENET: Final = "{step: normalize, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"
 FINDINGS_MAX: Final = 3  # with more, one place is filled in and not one for each
 GOLDEN: Final = {
@@ -101,6 +99,9 @@ def _steps(guess: Guess, answers: Answers, *, dtype: str) -> Iterator[str]:
 
 
 def _output(guess: Guess, answers: Answers, classes: Sequence[str]) -> Iterator[str]:
+    if not guess.decoder:
+        yield f"  decoder: {edit('which of the task, with its keys: see docs/bundle-format.md')}"
+        return
     yield f"  decoder: {guess.decoder}"
     match guess.task:
         case "picture-detection":
@@ -132,6 +133,15 @@ def _detector(guess: Guess, answers: Answers) -> Iterator[str]:
             for key, value in guess.facts.items():
                 if key in ("layout", "decoded", "form", "unit", "scores_are", "strides_px"):
                     yield f"  {key}: {value}"
+        case "centres":
+            for role in ("heat", "size", "offset"):
+                if role in outputs:
+                    yield f"  {role}: {quoted(outputs[role])}"
+            yield f"  stride_px: {guess.facts['stride_px']}"
+            yield f"  scores_are: {guess.facts['scores_are']}"
+            yield f"  size_form: {edit('linear (CenterNet) or log (CenterFace)')}"
+            yield f"  axes: {edit('xy or yx: which comes first in sizes and offsets')}"
+            yield f"  cell_offset: {edit('0 (CenterNet) or 0.5 (CenterFace)')}"
         case "candidates":
             yield f"  boxes: {quoted(outputs['boxes'])}"
             yield f"  scores: {quoted(outputs['scores'])}"
