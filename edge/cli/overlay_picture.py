@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.cli.overlay import FAINT, INK, PALETTE, PAPER
+from edge.cli.rows import number
 from edge.domain.answer import PictureMask
 from edge.domain.finding import Observation
 
@@ -129,7 +130,7 @@ def _told(one: Observation) -> str:
     name = one.segment or one.code.meaning
     score = "" if one.score is None else f" {one.score:.2f}"
     numbers = ", ".join(
-        f"{(each.of or each.code).meaning} {each.value:.4g} {each.unit}".removesuffix(" 1")
+        f"{(each.of or each.code).meaning} {number(each.value)} {each.unit}".removesuffix(" 1")
         for each in one.measurements
     )
     return "; ".join(part for part in (f"{name}: {one.verdict.value}{score}", numbers, one.reason) if part)

@@ -55,13 +55,27 @@ def printable(text: object) -> str:
 
 
 def _what(finding: Document) -> str:
-    """Say it in one line: the code with its numbers, the reason, the notes."""
+    """Say it in one line: the code with its score, place and numbers, the reason, the notes."""
     numbers = ", ".join(
-        f"{name} {measured['value']:.4g} {measured['unit']}".removesuffix(" 1")
+        f"{name} {number(measured['value'])} {measured['unit']}".removesuffix(" 1")
         for name, measured in zip(_names(finding), finding["measurements"], strict=True)
     )
-    seen = ": ".join(part for part in (finding["code"]["meaning"], numbers) if part)
+    score = "" if finding["score"] is None else f"score {finding['score']:.2f}"
+    facts = ", ".join(part for part in (score, _place(finding["box_px"]), numbers) if part)
+    seen = ": ".join(part for part in (finding["code"]["meaning"], facts) if part)
     return "; ".join(part for part in (seen, finding["reason"], *finding["notes"]) if part)
+
+
+def number(value: float) -> str:
+    """Return a number as people read it: four digits, and never a power of ten where it is large."""
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+
+
+def _place(box_px: Sequence[float] | None) -> str:
+    if box_px is None:
+        return ""
+    left, top, wide, high = (round(side) for side in box_px)
+    return f"{wide} × {high} px at {left}, {top}"
 
 
 def _names(finding: Document) -> list[str]:
