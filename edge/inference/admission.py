@@ -229,17 +229,19 @@ class _Trials:
             self._trials.append(trial)
             return
         self._racing.append((contender, trial))
-        self._drop_hopeless()
+        try:
+            self._drop_hopeless()
+        except InferenceError as error:
+            self._refuse_fallen(error)
 
     def finish(self) -> Admitted:
         """Let the fast ones race, choose, and close all others."""
         rounds_ms = self._raced()
         forms = [contender.form for contender, _ in self._racing]
         chosen = forms.index(choose(forms, rounds_ms))
-        typical_ms = [median(one) for one in zip(*rounds_ms, strict=True)]
         racing, self._racing = self._racing, []
         for number, (contender, trial) in enumerate(racing):
-            times = typical_ms[number] / typical_ms[chosen]
+            times = median(round_ms[number] / round_ms[chosen] for round_ms in rounds_ms)
             why = "" if number == chosen else _beaten(times, by=forms[chosen])
             self._trials.append(replace(contender.timed(trial), beaten=why))
             if number != chosen:
@@ -253,11 +255,14 @@ class _Trials:
             try:
                 return race([contender for contender, _ in self._racing], self._exams.golden)
             except InferenceError as error:
-                fallen = next(n for n, (contender, _) in enumerate(self._racing) if contender.has_failed)
-                contender, trial = self._racing.pop(fallen)
-                contender.session.close()
-                self._trials.append(replace(trial, refused=str(error)))
+                self._refuse_fallen(error)
         raise _refused(self._bundle, self._trials)
+
+    def _refuse_fallen(self, error: InferenceError) -> None:
+        fallen = next(n for n, (contender, _) in enumerate(self._racing) if contender.has_failed)
+        contender, trial = self._racing.pop(fallen)
+        contender.session.close()
+        self._trials.append(replace(trial, refused=str(error)))
 
     def close(self) -> None:
         """Free all that is open."""
@@ -284,11 +289,19 @@ class _Trials:
         by_speed = sorted(self._racing, key=lambda one: one[0].best_ms)
         best = by_speed[0][0]
         for number, (contender, trial) in enumerate(by_speed):
-            if number >= RACERS_MAX or contender.best_ms > HOPELESS * best.best_ms:
+            if number >= RACERS_MAX or self._is_hopeless(contender, best):
                 self._racing.remove((contender, trial))
                 why = _beaten(contender.best_ms / best.best_ms, by=best.form)
                 self._trials.append(replace(contender.timed(trial), beaten=why))
                 contender.session.close()
+
+    def _is_hopeless(self, contender: Contender, best: Contender) -> bool:
+        """Ask both once more where it looks so: one of them may have met a busy moment."""
+        if contender.best_ms <= HOPELESS * best.best_ms:
+            return False
+        best.time(self._exams.golden)
+        contender.time(self._exams.golden)
+        return contender.best_ms > HOPELESS * best.best_ms
 
 
 def _beaten(times: float, *, by: Form) -> str:

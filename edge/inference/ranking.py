@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import geometric_mean, median
 
 from edge.inference.forms import CAREFUL_FIRST, Form
 
@@ -22,14 +22,15 @@ def choose(forms: Sequence[Form], rounds_ms: Sequence[Sequence[float]]) -> Form:
         forms: That passed, at least one.
         rounds_ms: For each round how long each of `forms` took, in their order; at least one round.
     """
-    typical_ms = [median(round_ms[n] for round_ms in rounds_ms) for n in range(len(forms))]
-    fastest = min(range(len(forms)), key=typical_ms.__getitem__)
+    each = range(len(forms))
+    typical = [median(round_ms[n] / geometric_mean(round_ms) for round_ms in rounds_ms) for n in each]
+    fastest = min(each, key=typical.__getitem__)
     near = [
         n
-        for n in range(len(forms))
+        for n in each
         if n == fastest or not _clearly_beats([round_ms[n] / round_ms[fastest] for round_ms in rounds_ms])
     ]
-    return forms[min(near, key=lambda n: (CAREFUL_FIRST.index(forms[n].precision), typical_ms[n]))]
+    return forms[min(near, key=lambda n: (CAREFUL_FIRST.index(forms[n].precision), typical[n]))]
 
 
 def _clearly_beats(ratios: Sequence[float]) -> bool:
