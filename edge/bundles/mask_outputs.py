@@ -178,6 +178,3 @@ class SigmoidOutput(LabelsPixels):
         if len(self.thresholds) != len(self.labels):
             raise ValueError(f"thresholds: seen {len(self.thresholds)}, wanted {len(self.labels)}")
         return self
-
-
-MaskOutput = Annotated[LabelMapOutput | LogitsOutput | SigmoidOutput, Field(discriminator="decoder")]

@@ -9,7 +9,8 @@ from pydantic import model_validator as check_all
 
 from edge.bundles.detection_outputs import PointEntry, Stride, YoloV5Output, YoloV8Output, YoloxOutput
 from edge.bundles.detection_priors import AnchorsOutput, BoxesOutput, CandidatesOutput, CentresOutput
-from edge.bundles.mask_outputs import LabelMapOutput, LogitsOutput, MaskOutput, SigmoidOutput
+from edge.bundles.instance_outputs import InstancesOutput
+from edge.bundles.mask_outputs import LabelMapOutput, LogitsOutput, SigmoidOutput
 from edge.bundles.parts import CodeEntry, Part, Share, Words, check_names_differ
 
 # ── points of the one thing that a picture shows ───────────────────────────────────────────────────────────
@@ -165,12 +166,16 @@ Detector = (
     YoloxOutput | YoloV8Output | YoloV5Output | AnchorsOutput | CentresOutput | CandidatesOutput | BoxesOutput
 )
 DetectionOutput = Annotated[Detector, Field(discriminator="decoder")]
+MaskOutput = Annotated[
+    LabelMapOutput | LogitsOutput | SigmoidOutput | InstancesOutput, Field(discriminator="decoder")
+]
 KeypointsOutput = Annotated[HeatmapsOutput | CoordinatesOutput | SimccOutput, Field(discriminator="decoder")]
 OutputPart = (
     Detector
     | LabelMapOutput
     | LogitsOutput
     | SigmoidOutput
+    | InstancesOutput
     | HeatmapsOutput
     | CoordinatesOutput
     | SimccOutput
@@ -187,6 +192,7 @@ __all__ = [
     "DetectionOutput",
     "Detector",
     "HeatmapsOutput",
+    "InstancesOutput",
     "KeypointsOutput",
     "LabelMapOutput",
     "LinearOutput",

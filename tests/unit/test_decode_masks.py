@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage
 
-from edge.bundles.picture_outputs import MaskOutput
+from edge.bundles.picture_outputs import LabelMapOutput, LogitsOutput, SigmoidOutput
 from edge.domain.answer import PictureMask
 from edge.domain.errors import InferenceError
 from edge.domain.geometry import Geometry
@@ -28,7 +28,7 @@ Array = NDArray[np.float32]
 
 
 def part(**said: Any) -> MaskPart:
-    of: TypeAdapter[MaskPart] = TypeAdapter(MaskOutput)
+    of: TypeAdapter[MaskPart] = TypeAdapter(LabelMapOutput | LogitsOutput | SigmoidOutput)
     return of.validate_json(json.dumps({"name": "out", "labels": CLASSES[:2]} | said))
 
 

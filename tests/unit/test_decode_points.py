@@ -192,7 +192,11 @@ def test_boxes_and_points_return_to_the_source(
     seen = geometry.to_input(wanted).astype(np.float32)
     count = len(seen)
     raw = RawThings(
-        seen, np.zeros(count, np.int64), np.ones(count, np.float32), seen.reshape(count, 2, 2).copy()
+        seen,
+        np.zeros(count, np.int64),
+        np.ones(count, np.float32),
+        seen.reshape(count, 2, 2).copy(),
+        np.arange(count),
     )
     found = things_in_source(raw, geometry)
     assert np.abs(found.boxes - wanted).max(initial=0) < 0.01
@@ -206,6 +210,7 @@ def test_boxes_are_cut_to_the_picture_and_those_in_the_border_are_dropped() -> N
         np.array([0, 1]),
         np.array([0.9, 0.8], np.float32),
         np.empty((2, 0, 2), np.float32),
+        np.arange(2),
     )
     found = things_in_source(raw, geometry)
     assert found.boxes.tolist() == [[0, 0, 50, 35]]

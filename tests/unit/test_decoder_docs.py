@@ -33,6 +33,7 @@ GROUPS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "labels": (picture_outputs.LabelMapOutput, mask_outputs.LabelsPixels),
     "logits": (picture_outputs.LogitsOutput, mask_outputs.LabelsPixels),
     "sigmoid": (picture_outputs.SigmoidOutput, mask_outputs.LabelsPixels),
+    "instances": (picture_outputs.InstancesOutput, None),
     "components": (mask_outputs.Components, None),
     "boundary": (mask_outputs.Boundary, None),
     "distance": (mask_outputs.Distance, None),

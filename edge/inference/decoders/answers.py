@@ -14,6 +14,7 @@ from edge.bundles.picture_outputs import (
     CoordinatesOutput,
     Detector,
     HeatmapsOutput,
+    InstancesOutput,
     LabelMapOutput,
     LinearOutput,
     LogitsOutput,
@@ -31,7 +32,8 @@ from edge.inference.decoders.anchored import decode_yolov5
 from edge.inference.decoders.boxes import decode_boxes, decode_candidates
 from edge.inference.decoders.centres import decode_centres
 from edge.inference.decoders.grids import decode_yolov8, decode_yolox
-from edge.inference.decoders.masks import MaskPart, decode_mask
+from edge.inference.decoders.instances import decode_instances
+from edge.inference.decoders.masks import MaskPart, RawMask, decode_mask
 from edge.inference.decoders.numbers import decode_linear, decode_vector
 from edge.inference.decoders.points import decode_coordinates, decode_heatmaps, decode_simcc
 from edge.inference.decoders.priors import decode_anchors
@@ -59,7 +61,9 @@ def answer(outputs: Outputs, part: OutputPart, *, geometry: Geometry) -> Answer:
     """
     match part:
         case LabelMapOutput() | LogitsOutput() | SigmoidOutput():
-            return _mask(outputs, part, geometry)
+            return _mask(decode_mask(outputs, part, geometry=geometry), part)
+        case InstancesOutput():
+            return _mask(decode_instances(outputs, part, geometry=geometry), part)
         case HeatmapsOutput() | CoordinatesOutput() | SimccOutput():
             return _keypoints(outputs, part, geometry)
         case LinearOutput(quantities=quantities):
@@ -134,7 +138,6 @@ def _keypoints(outputs: Outputs, part: PointsPart, geometry: Geometry) -> Keypoi
     )
 
 
-def _mask(outputs: Outputs, part: MaskPart, geometry: Geometry) -> PictureMask:
-    mask = decode_mask(outputs, part, geometry=geometry)
+def _mask(mask: RawMask, part: MaskPart | InstancesOutput) -> PictureMask:
     names = tuple(one.name for one in part.labels)
     return PictureMask(names=names, labels=mask.labels, things=mask.things)

@@ -82,7 +82,11 @@ def decode_boxes(outputs: Outputs, part: BoxesOutput, *, input_shape_px: Shape) 
     real = np.flatnonzero((chosen[:, 2] > chosen[:, 0]) & (chosen[:, 3] > chosen[:, 1]))[: part.things_max]
     found, scale = found[real], unit_px(part.unit, input_shape_px)
     return RawThings(
-        boxes[found] * np.tile(scale, 2), classes[real], scores[found].clip(0, 1), points[found] * scale
+        boxes[found] * np.tile(scale, 2),
+        classes[real],
+        scores[found].clip(0, 1),
+        points[found] * scale,
+        found,
     )
 
 

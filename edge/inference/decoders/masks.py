@@ -127,10 +127,10 @@ def decode_mask(outputs: Outputs, part: MaskPart, *, geometry: Geometry) -> RawM
     """
     planes = read_planes(outputs, part, input_shape_px=geometry.input_shape_px)
     stride = part.stride_px
-    source = _placement(geometry)
+    source = source_in_input(geometry)
     if not isinstance(part, LabelMapOutput) and part.decided_at == "source":
         labels, things = planes.decide(source.coarser(stride), Scale(*source.pixels_per_step, stride))
-        return _trimmed(labels, things, source, geometry)
+        return trimmed(labels, things, source, geometry)
     rows, columns = geometry.shown
     shown = Placement(
         shape=(rows.stop - rows.start, columns.stop - columns.start),
@@ -140,10 +140,10 @@ def decode_mask(outputs: Outputs, part: MaskPart, *, geometry: Geometry) -> RawM
     labels, things = planes.decide(shown.coarser(stride), Scale(1.0, 1.0, stride))
     top, left = source.start
     onto = replace(source, start=(top - rows.start, left - columns.start))
-    return _trimmed(onto.nearest(labels), onto.nearest(things), source, geometry)
+    return trimmed(onto.nearest(labels), onto.nearest(things), source, geometry)
 
 
-def _placement(geometry: Geometry) -> Placement:
+def source_in_input(geometry: Geometry) -> Placement:
     """Return where the pixels of the source lie among those of the input."""
     height, width = geometry.source_shape_px
     return Placement(
@@ -153,7 +153,7 @@ def _placement(geometry: Geometry) -> Placement:
     )
 
 
-def _trimmed(labels: Labels, things: Things, source: Placement, geometry: Geometry) -> RawMask:
+def trimmed(labels: Labels, things: Things, source: Placement, geometry: Geometry) -> RawMask:
     """Return a mask without what the input does not show, its things numbered without gaps."""
     rows, columns = source.outside(geometry.input_shape_px)
     for array in (labels, things):

@@ -29,18 +29,21 @@ class RawThings:
         classes: (things,) int64, read-only.
         scores: (things,) float32, read-only, 0 to 1, falling.
         points: (things, points, 2) float32, read-only: x and y.
+        rows: (things,) intp, read-only: in which row of the output each was found.
     """
 
     boxes: Numbers
     classes: NDArray[np.int64]
     scores: Numbers
     points: Numbers
+    rows: Rows
 
     def __post_init__(self) -> None:
         assert self.boxes.shape == (len(self.scores), 4), "each thing has a box"
         assert self.classes.shape == self.scores.shape, "each thing has a class"
         assert self.points.shape[::2] == (len(self.scores), 2), "each thing has its points"
-        for array in (self.boxes, self.classes, self.scores, self.points):
+        assert self.rows.shape == self.scores.shape, "each thing has a row"
+        for array in (self.boxes, self.classes, self.scores, self.points, self.rows):
             array.flags.writeable = False
 
 

@@ -18,7 +18,9 @@ def things_in_source(raw: RawThings, geometry: Geometry) -> RawThings:
     boxes = boxes.clip(0, [width, height] * 2)
     kept = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
     points = _carried(raw.points.reshape(-1, 2), geometry).reshape(raw.points.shape)
-    return RawThings(boxes[kept].astype(np.float32), raw.classes[kept], raw.scores[kept], points[kept])
+    return RawThings(
+        boxes[kept].astype(np.float32), raw.classes[kept], raw.scores[kept], points[kept], raw.rows[kept]
+    )
 
 
 def points_in_source(raw: RawPoints, geometry: Geometry) -> RawPoints:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundles.detection_outputs import FindsThings, Overlapping
+from edge.bundles.detection_outputs import Overlapping
 from edge.inference.decoders.raw import (
     Numbers,
     RawThings,
@@ -140,7 +140,9 @@ def things(picked: Picked, boxes: Numbers, points: Numbers, part: Overlapping) -
     """
     real = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
     kept = real[suppressed(boxes[real], picked.classes[real], part)][: part.things_max]
-    return RawThings(boxes[kept], picked.classes[kept], picked.scores[kept].clip(0, 1), points[kept])
+    return RawThings(
+        boxes[kept], picked.classes[kept], picked.scores[kept].clip(0, 1), points[kept], picked.rows[kept]
+    )
 
 
 def suppressed(boxes: Numbers, classes: NDArray[np.int64], part: Overlapping) -> Rows:
@@ -158,13 +160,3 @@ def suppressed(boxes: Numbers, classes: NDArray[np.int64], part: Overlapping) ->
         groups: Any = classes
         kept = cv2.dnn.NMSBoxesBatched(sides, ranks, groups, 0.0, part.iou_max)
     return np.sort(np.asarray(kept, np.intp).ravel())
-
-
-def nothing(part: FindsThings) -> RawThings:
-    """Return the answer of a network that has looked and found none."""
-    return RawThings(
-        np.empty((0, 4), np.float32),
-        np.empty(0, np.int64),
-        np.empty(0, np.float32),
-        np.empty((0, len(part.points), 2), np.float32),
-    )
