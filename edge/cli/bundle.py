@@ -118,6 +118,8 @@ def tune(
 
     roots = tuple(bundles or roots_here())
     raise typer.Exit(command.run(name, roots=roots, threads=threads, state=state, as_json=json))
+
+
 # ── who vouches for a bundle, and what a device has ──
 
 ConfigOption = Annotated[
@@ -263,3 +265,21 @@ def rollback(
     is_allowed = believes_nobody if unsigned is None else unsigned
     site = site_of(config, store=store, keys=trust, allows_unsigned=is_allowed)
     raise typer.Exit(command.rollback(name, site, to=to))
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="SOURCE", help="MONAI bundle (folder, zip) or ONNX file.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder that will hold the bundle.")] = Path("models"),
+    name: Annotated[str | None, typer.Option(help="Of the bundle; else as the source is called.")] = None,
+) -> None:
+    """Make a bundle of a MONAI bundle with an ONNX file, or of an ONNX file with a manifest.yaml beside it.
+
+    What cannot be known or has no counterpart is marked EDIT: and told. Exit 0: nothing is. 1: something is.
+    """
+    from edge.cli import bundle_import as command
+
+    raise typer.Exit(command.run(source, name=name, out=out))
