@@ -18,7 +18,8 @@ from edge.kit.log import Log
 WAITING_MAX = 16
 REST = 1.0  # after a run of so many seconds the next waits as long: at most half of a core is taken
 REST_MAX_S = 1.0
-LOOK_S, LOOKS_MAX = 0.002, 1000  # until nobody asks anything, or 2 s have passed
+LOOK_S = 0.002  # until nobody asks anything
+PATIENCE, PATIENCE_MIN_S = 2.0, 0.02  # or so many times as long as a run takes have passed: some never rest
 GLANCE = 0.25  # a model that should be warm is looked after so many times in the time it may rest
 
 Done = TypeVar("Done")
@@ -76,13 +77,14 @@ class Behind:
         return not wait(set(self._waiting), timeout=timeout_s).not_done
 
     def breathe(self, took_s: float) -> None:
-        """Let others go first: rest as long as the last run took, then wait for a moment when nobody asks.
+        """Let others go first: rest as long as the last run took, then look for a moment when nobody asks.
 
         Raises:
             CancelledError: We are stopping.
         """
         self._stopping.wait(min(REST * took_s, REST_MAX_S))
-        for _ in range(LOOKS_MAX):
+        patience_s = min(max(PATIENCE * took_s, PATIENCE_MIN_S), REST_MAX_S)
+        for _ in range(round(patience_s / LOOK_S)):
             if self._stopping.is_set() or self._is_idle():
                 break
             self._stopping.wait(LOOK_S)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -91,6 +92,7 @@ class Engine:
         self._rooms = ExitStack()
 
     def __enter__(self) -> Self:
+        unmeasured: list[Bundle] = []
         with ExitStack() as rooms:
             for name in self._names:
                 try:
@@ -103,9 +105,10 @@ class Engine:
                     self._handles[name] = handle = _kind_of(made)(name)
                     rooms.callback(handle.close, f"{name}: the engine is closed")
                     self._put(made)
-                    if not made.is_measured:
-                        self._behind.do(lambda bundle=bundle: self._measure(bundle))  # type: ignore[misc]  # mypy: a default is no argument
+                    unmeasured += [] if made.is_measured else [bundle]
             rooms.enter_context(self._behind)
+            for bundle in unmeasured:
+                self._behind.do(partial(self._measure, bundle))
             self._rooms = rooms.pop_all()
         return self
 

@@ -19,7 +19,7 @@ from edge.inference.session import Answers, Session
 
 RUN_S = 300.0  # all of a golden input may take so long
 WARM_PASSES_MAX, WARM_S = 3, 0.02  # a first look, warm, before the rounds; a quick network gets more of it
-ROUNDS_MIN, ROUNDS_MAX, ROUNDS_S = 5, 40, 0.15  # and not more rounds once each had so many seconds
+ROUNDS_MIN, ROUNDS_MAX, ROUNDS_S = 5, 20, 0.15  # and not more rounds once each had so many seconds
 
 Breathe = Callable[[float], None]
 
