@@ -104,20 +104,20 @@ class Control:
         return {"ok": False, "why": why} if why else {"ok": True, **answer}
 
 
-def ask(folder: Path, question: Mapping[str, Any], *, patience_s: float = PATIENCE_S) -> Mapping[str, Any]:
+def ask(folder: Path, question: Mapping[str, Any], *, patience_s: float | None = None) -> Mapping[str, Any]:
     """Ask the daemon that keeps its state in a folder.
 
     Args:
         folder: Of its state.
         question: With `ask`, which names the kind.
-        patience_s: To wait for the answer, in s.
+        patience_s: To wait for the answer, in s; left out: `PATIENCE_S`.
 
     Raises:
         ConfigurationError: There is none, or it does not answer.
     """
     path = folder / FILE
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(patience_s)
+        line.settimeout(patience_s or PATIENCE_S)
         try:
             line.connect(str(path))
             line.sendall(json.dumps(question).encode() + b"\n")
@@ -129,13 +129,13 @@ def ask(folder: Path, question: Mapping[str, Any], *, patience_s: float = PATIEN
     return answer
 
 
-def _line(line: socket.socket, bytes_max: int, patience_s: float = PATIENCE_S) -> bytes:
+def _line(line: socket.socket, bytes_max: int, patience_s: float | None = None) -> bytes:
     """Read up to the end of a line.
 
     Raises:
-        OSError: The other side is gone, or takes longer than `patience_s` for all of it.
+        OSError: The other side is gone, or takes longer than `patience_s`, or `PATIENCE_S`, for all of it.
     """
-    until_s = time.monotonic() + patience_s
+    until_s = time.monotonic() + (patience_s or PATIENCE_S)
     parts: list[bytes] = []
     total = 0
     while total <= bytes_max and not (parts and parts[-1].endswith(b"\n")):
