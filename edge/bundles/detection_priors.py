@@ -26,7 +26,9 @@ CORNERS: tuple[frozenset[str], ...] = (
 class PriorLevel(Part):
     """The boxes that a detector starts from on one of its grids."""
 
-    stride_px: Side = Field(description="Distance between the cells.")
+    stride_px: Side | tuple[Side, Side] = Field(
+        description="Distance between the cells; two numbers, down and right, where they differ."
+    )
     cells: tuple[Stride, Stride] | None = Field(
         default=None, description="Rows and columns of cells; else as many as cover the input."
     )
@@ -80,8 +82,8 @@ class AnchorsOutput(Overlapping):
     rounded: bool = Field(
         default=False, description="Whether the sides of given boxes are rounded, as torchvision does."
     )
-    clamped: bool = Field(
-        default=False, description="Whether cx, cy, w, h of given boxes are limited to those of the input."
+    clamped: Literal["none", "sides", "all"] = Field(
+        default="none", description="Which of cx, cy, w, h of given boxes are limited to those of the input."
     )
     coding: Literal["centre-size", "centre-size-linear", "ltrb"] = Field(
         default="centre-size",

@@ -171,10 +171,13 @@ def test_torchvision_rounds_half_sides_to_even() -> None:
 
 
 def test_given_boxes_are_clamped_to_the_input_and_may_be_listed() -> None:
-    levels = [{"stride_px": 64, "shapes_px": [[100, 20]]}]
-    clamped = anchors(levels=levels, clamped=True, scores_are="sigmoid")
+    levels: list[dict[str, Any]] = [{"stride_px": 64, "shapes_px": [[100, 20]]}]
+    levels += [{"stride_px": [30, 64], "cells": [2, 1], "shapes_px": [[9, 80]]}]
+    clamped = anchors(levels=levels, clamped="all", cell_offset=1, scores_are="sigmoid")
+    sides = anchors(levels=levels, clamped="sides", cell_offset=1.0, scores_are="sigmoid")
     listed = anchors(levels=[], priors_px=[[1, 2, 3, 4]], scores_are="sigmoid")
-    assert priors(clamped, (64, 64)).tolist() == [[32, 32, 64, 20]]
+    assert priors(clamped, (50, 50)).tolist() == [[50, 50, 50, 20], [50, 30, 9, 50], [50, 50, 9, 50]]
+    assert priors(sides, (50, 50)).tolist() == [[64, 64, 50, 20], [64, 30, 9, 50], [64, 60, 9, 50]]
     assert priors(listed, (64, 64)).tolist() == [[1, 2, 3, 4]]
 
 

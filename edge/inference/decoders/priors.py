@@ -83,7 +83,12 @@ def priors(part: AnchorsOutput, input_shape_px: Shape) -> Numbers:
     if part.priors_px:
         return _listed(part.priors_px)
     return _generated(
-        part.levels, input_shape_px, part.cell_offset, (part.ratios_first, part.rounded, part.clamped)
+        part.levels,
+        input_shape_px,
+        offset=part.cell_offset,
+        ratios_first=part.ratios_first,
+        is_rounded=part.rounded,
+        clamped=part.clamped,
     )
 
 
@@ -96,28 +101,36 @@ def _listed(boxes: tuple[tuple[float, float, float, float], ...]) -> Numbers:
 
 @lru_cache(maxsize=16)
 def _generated(
-    levels: tuple[PriorLevel, ...], shape: Shape, offset: float, flags: tuple[bool, bool, bool]
+    levels: tuple[PriorLevel, ...],
+    shape: Shape,
+    *,
+    offset: float,
+    ratios_first: bool,
+    is_rounded: bool,
+    clamped: str,
 ) -> Numbers:
     """Place the boxes of a cell on all cells of all levels.
 
-    Source: `PriorBox` of SSD's Caffe code and `DefaultBoxGenerator` of torchvision for the offset of 0.5 and
-    the clamping of (cx, cy, w, h); `AnchorGenerator` of torchvision for the offset of 0 and the rounding: it
-    rounds half sides, to even.
+    Source: `DefaultBoxGenerator` of torchvision for the offset of 0.5 and the clamping of w and h alone;
+    `generate_priors` of UltraFace for that of cx and cy, too; `AnchorGenerator` of torchvision for the offset
+    of 0 and the rounding: it rounds half sides, to even. Beside both of torchvision 0.28: the same to 3e-5
+    pixels.
     """
-    ratios_first, is_rounded, is_clamped = flags
     pieces = []
     for level in levels:
         sides = _shapes(level, ratios_first=ratios_first)
         if is_rounded:
             sides = 2 * np.round(sides / 2)
-        height, width = level.cells or grid_shape(shape, level.stride_px)
+        down, right = level.stride_px if isinstance(level.stride_px, tuple) else (level.stride_px,) * 2
+        height, width = level.cells or (grid_shape(shape, down)[0], grid_shape(shape, right)[1])
         rows, columns = np.mgrid[:height, :width]
-        places = (np.stack([columns.ravel(), rows.ravel()], axis=1) + offset) * level.stride_px
+        places = (np.stack([columns.ravel(), rows.ravel()], axis=1) + offset) * (right, down)
         middles = np.repeat(places, len(sides), axis=0)
         pieces.append(np.concatenate([middles, np.tile(sides, (len(places), 1))], axis=1))
     answer = np.concatenate(pieces)
-    if is_clamped:
-        answer = answer.clip(0, [shape[1], shape[0]] * 2)
+    if clamped != "none":
+        first = 0 if clamped == "all" else 2
+        answer[:, first:] = answer[:, first:].clip(0, ([shape[1], shape[0]] * 2)[first:])
     numbers: Numbers = answer.astype(np.float32)
     numbers.flags.writeable = False
     return numbers
