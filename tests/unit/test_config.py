@@ -18,6 +18,7 @@ from edge.config.schema import Config
 from edge.config.secrets import read, read_text, resolve, secrets_of
 from edge.config.sources import FolderSource
 from edge.domain.errors import ConfigurationError, SecretError
+from tests.builders import volume_bundles
 from tests.builders.bundles import write_bundle
 
 SECTIONS = (schema, bundles, sources, pipelines, cameras, thermal, spectral, fields)
@@ -513,3 +514,17 @@ def test_a_public_key_that_is_none_is_refused(tmp_path: Path, key: str, message:
 def test_two_keys_of_one_name_are_refused(tmp_path: Path) -> None:
     key = "{name: clinic, public_key: 'ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo='}"
     assert "names must differ" in str(bundles_of(tmp_path, f"trust: [{key}, {key}]").errors[0])
+
+
+def test_a_pipeline_whose_model_wants_several_series_is_an_error(tmp_path: Path) -> None:
+    roles = [{"role": role, "accepts": [{"modality": "MR", "unit": "arbitrary"}]} for role in ("T1", "FLAIR")]
+    written = volume_bundles.document(name="brain-mr", channels=roles)
+    network = volume_bundles.linear([[1.0, 1.0]] * 2, [0.0, 1.0])
+    marked = volume_bundles.golden(lambda image: image[0] > 0, channels=2)
+    volume_bundles.write_segmenter(tmp_path / "models", network, written, marked)
+    errors = [str(problem) for problem in checked(GOOD, tmp_path).errors]
+    assert any(
+        "pipelines[0].bundle: is 'brain-mr', whose model wants several series, T1, FLAIR" in one
+        for one in errors
+    )
+    assert any("edge analyze --series T1=DIR" in one for one in errors)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge.bundles.volume_policy import Policy
 from edge.domain.finding import Code, Verdict
-from edge.domain.image import Segmentation, Volume
+from edge.domain.image import Piece, Pieces, Segmentation, Volume
 from edge.findings.policy import judge, told_apart
 
 NAMES = ("cortex", "white matter", "ventricles")
@@ -165,3 +167,81 @@ def test_borders_that_ct_does_not_show_are_taken_back() -> None:
 def test_every_border_of_mr_stays() -> None:
     whole = answer()
     assert told_apart(whole, POLICY) is whole
+
+
+# ── things that count one by one ─────────────────────────────────────────────────────────────────────
+
+LESION = {"system": "SCT", "value": "52988006", "meaning": "Lesion"}
+LESIONS: dict[str, Any] = {
+    "looked_for": LESION,
+    "cutting_faces": [],
+    "measurements": [{"name": "all", "code": LESION, "labels": ["cortex"], "modalities": ["MR"]}],
+    "components": {"code": LESION, "labels": ["cortex"], "components_max": 2},
+}
+
+
+def policy(**changes: Any) -> Policy:
+    return Policy.model_validate_json(json.dumps({**LESIONS, **changes}))
+
+
+def piece(volume_ml: float, *, is_cut: bool = False) -> Piece:
+    return Piece(volume_ml=volume_ml, diameter_mm=12.0, centroid_mm=(1.0, -2.0, 3.0), is_cut=is_cut)
+
+
+def lesions(*pieces: Piece, others: int = 0, others_ml: float = 0.0, ml: float = 9.0) -> Segmentation:
+    found = Pieces(largest=pieces, others=others, others_ml=others_ml)
+    return replace(answer(ml=(ml, 0, 0), fraction=0.1), pieces=found)
+
+
+def test_each_piece_is_a_finding_with_its_size_and_its_place() -> None:
+    whole, first, second = judge(lesions(piece(6.0), piece(3.0)), policy())
+    assert [m.value for m in whole.measurements] == pytest.approx([9.0])
+    assert (first.verdict, first.segment, first.reason) == (Verdict.PRESENT, "piece 1 of 2", "")
+    assert second.segment == "piece 2 of 2"
+    assert [(m.code.value, m.unit) for m in first.measurements] == [
+        ("118565006", "mL"),
+        ("103339001", "mm"),
+        ("81827009", "mm"),
+        ("centre-x", "mm"),
+        ("centre-y", "mm"),
+        ("centre-z", "mm"),
+    ]
+    volume_ml, long_mm, ball_mm, *centre_mm = (m.value for m in first.measurements)
+    assert (volume_ml, long_mm, centre_mm) == (6.0, 12.0, [1.0, -2.0, 3.0])
+    assert math.pi / 6 * ball_mm**3 / 1000 == pytest.approx(6.0)
+
+
+def test_a_piece_that_is_cut_is_told_without_numbers() -> None:
+    _, first = judge(lesions(piece(6.0, is_cut=True)), policy())
+    assert first.measurements == ()
+    assert first.reason == "reaches the edge of the field of view: size and centre not assessed"
+
+
+def test_more_pieces_than_are_told_are_summed_and_said() -> None:
+    told = judge(lesions(piece(6.0), piece(3.0), others=40, others_ml=2.5), policy())
+    assert [one.segment for one in told] == ["", "piece 1 of 42", "piece 2 of 42", "pieces 3 to 42 of 42"]
+    assert [m.value for m in told[-1].measurements] == [2.5]
+    assert told[-1].reason == "40 more, smaller, not told one by one: their volume is summed"
+
+
+def test_scattered_pieces_need_no_gates_and_a_policy_without_components_tells_the_whole() -> None:
+    assert len(judge(lesions(piece(6.0)), policy(components=None))) == 1
+
+
+def test_a_piece_that_the_voxels_of_the_series_miss_is_told_all_the_same() -> None:
+    whole, first = judge(lesions(piece(0.01), ml=0.0), policy())
+    assert (whole.verdict, whole.measurements) == (Verdict.PRESENT, ())
+    assert whole.reason == "smaller than the voxels of the series: volume told of each piece only"
+    assert first.measurements[0].value == 0.01
+
+
+def test_nothing_marked_is_absent_only_where_it_was_measured_what_that_is_worth() -> None:
+    (unknown,) = judge(lesions(ml=0.0), policy())
+    assert (unknown.verdict, unknown.reason) == (Verdict.NOT_ASSESSED, "no Lesion recognised")
+    measured = {"value": 0.93, "data": "lesions above 0.1 mL in 40 held-out scans"}
+    (absent,) = judge(lesions(ml=0.0), policy(nothing_marked="ABSENT", sensitivity=measured))
+    assert absent.verdict is Verdict.ABSENT
+    assert absent.reason == (
+        "nothing marked in the field of view; "
+        "the network finds 93% of lesions above 0.1 mL in 40 held-out scans"
+    )

@@ -12,8 +12,9 @@ from scipy import ndimage
 
 from edge.domain.errors import PictureRejectedError
 from edge.domain.image import Volume
+from edge.preprocess.crop import crop_foreground
 from edge.preprocess.orient import directions, onto, orient
-from edge.preprocess.resample import resample
+from edge.preprocess.resample import fit, resample
 from tests.builders.volumes import grids, ramp, volume, volume_like
 
 AXES = st.sampled_from(["RAS", "LPS", "SPL", "AIR", "IRP", "SAR"])
@@ -139,3 +140,61 @@ def test_labels_outside_of_their_grid_are_background() -> None:
     wanted = np.zeros((4, 4, 4), np.uint8)
     wanted[1:3, 1:3, 1:3] = 7
     assert np.array_equal(back, wanted)
+
+
+@given(grids(), st.tuples(*[st.one_of(st.none(), st.floats(0.5, 1.9))] * 3), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_each_axis_gets_its_spacing_and_none_leaves_it(
+    grid: Volume, factors: tuple[float | None, ...], seed: int
+) -> None:
+    noise = np.random.default_rng(seed).normal(0, 300, grid.voxels.shape).astype(np.float32)
+    source = volume_like(grid, noise)
+    wanted = [factor and factor * side for factor, side in zip(factors, grid.spacing_mm, strict=True)]
+    result = resample(source, spacing_mm=tuple(wanted))
+    assert result.spacing_mm == tuple(one or side for one, side in zip(wanted, grid.spacing_mm, strict=True))
+    assert np.abs(result.voxels - trilinear(source, result)).max() < 0.05
+
+
+@given(grids(), st.tuples(*[st.one_of(st.none(), st.integers(6, 24))] * 3), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_a_volume_that_is_fitted_keeps_its_faces_and_its_values(
+    grid: Volume, shape: tuple[int | None, ...], seed: int
+) -> None:
+    noise = np.random.default_rng(seed).normal(0, 300, grid.voxels.shape).astype(np.float32)
+    source = volume_like(grid, noise)
+    result = fit(source, shape_voxels=shape)
+    assert result.voxels.shape == tuple(new or old for new, old in zip(shape, noise.shape, strict=True))
+    for edge in (-0.5, 1.0):
+        ends = [[edge if edge < 0 else n - 0.5 for n in reversed(one.voxels.shape)] for one in (grid, result)]
+        before, after = (
+            one.patient_from_voxel @ (*end, 1.0) for one, end in zip((grid, result), ends, strict=True)
+        )
+        assert np.allclose(before, after, atol=1e-6)
+    shrinks = max(old / new for old, new in zip(noise.shape, result.voxels.shape, strict=True))
+    reach = 0.05 if shrinks <= 2 else 2000  # averages are no interpolation
+    assert np.abs(result.voxels - trilinear(source, result)).max() < reach
+
+
+@given(grids(), st.integers(0, 3), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_cropping_moves_no_voxel_and_keeps_all_that_is_bright_in_any_channel(
+    grid: Volume, margin: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    spots = [(random.random(grid.voxels.shape) > 0.97).astype(np.float32) for _ in range(2)]
+    spots[0][1, 1, 1] = 1
+    channels = [volume_like(grid, ramp(grid).voxels * spot) for spot in spots]
+    made = crop_foreground(channels, above=-1e9, margin_voxels=margin)
+    assert made[0].voxels.shape == grid.voxels.shape
+    bright = [volume_like(grid, spot) for spot in spots]
+    cropped = crop_foreground(bright, above=0.5, margin_voxels=margin)
+    assert [one.voxels.sum() for one in cropped] == [spot.sum() for spot in spots]
+    place = ramp(cropped[0]).voxels
+    assert np.allclose(
+        np.sort(place[cropped[0].voxels > 0]), np.sort(ramp(grid).voxels[spots[0] > 0]), atol=0.02
+    )
+
+
+def test_nothing_bright_leaves_nothing_to_look_at() -> None:
+    with pytest.raises(PictureRejectedError, match="none is above 0, wanted something to look at"):
+        crop_foreground([volume(np.zeros((4, 4, 4), np.float32))], above=0, margin_voxels=0)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from edge.bundles.volume_steps import Orient, Percentile, Resample, Step, When, Window
 from edge.domain.errors import PictureRejectedError
-from edge.preprocess.intensity import percentile, window, zscore
+from edge.preprocess.intensity import percentile, scale_percentiles, scale_range, window, zscore
 from edge.preprocess.n4 import n4
-from edge.preprocess.steps import STEPS, TOGETHER, prepare
+from edge.preprocess.steps import STEPS, TOGETHER, prepare, prepare_channels
 from tests.builders.volumes import volume
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -152,3 +152,64 @@ def test_steps_leave_their_input_alone_and_hand_on_what_nobody_can_write() -> No
     assert np.array_equal(voxels, before)
     assert not result.voxels.flags.writeable
     assert np.array_equal(prepare(volume(voxels), steps).voxels, result.voxels)
+
+
+# ── the steps of MONAI and nnU-Net, against what those say ───────────────────────────────────────────
+
+
+def test_golden_values_of_ranges_and_given_statistics() -> None:
+    picture = volume(np.array([[[-200, -57, 53.5, 164, 900]]], np.float32))
+    arguments: dict[str, Any] = {"low": -57, "high": 164, "to_low": 0, "to_high": 1}
+    clipped = scale_range(picture, **arguments, clip=True)
+    assert clipped.voxels.ravel().tolist() == pytest.approx([0, 0, 0.5, 1, 1])
+    assert scale_range(picture, **arguments, clip=False).voxels[0, 0, 0] == pytest.approx(-143 / 221)
+    scored = zscore(window(picture, low=-100, high=300), mean=100.0, std=50.0)
+    assert scored.voxels.ravel().tolist() == pytest.approx([-4, -3.14, -0.93, 1.28, 4])
+    assert clipped.unit == scored.unit == "normalised"
+
+
+@given(SEEDS, st.floats(-5, 5), st.floats(0.1, 5))
+@settings(max_examples=20, deadline=None)
+def test_a_range_that_is_mapped_there_and_back_is_the_same(seed: int, low: float, width: float) -> None:
+    picture = noise(seed)
+    there = scale_range(volume(picture), low=0, high=400, to_low=low, to_high=low + width, clip=False)
+    back = scale_range(there, low=low, high=low + width, to_low=0, to_high=400, clip=False)
+    assert np.allclose(back.voxels, picture, atol=0.01)
+
+
+def test_the_z_score_of_what_is_not_zero_leaves_zeros() -> None:
+    picture = noise(3)
+    picture[:, :4] = 0
+    scored = zscore(volume(picture), over="nonzero").voxels
+    assert not scored[picture == 0].any()
+    assert abs(float(scored[picture != 0].mean())) < 1e-4
+    assert float(scored[picture != 0].std()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("over", ["all", "nonzero"])
+def test_percentiles_are_those_of_numpy_and_the_ends_are_exact(over: str) -> None:
+    voxels = noise(4, shape=(20, 60, 60))
+    voxels[3, 4, 5] = 5000
+    arguments: dict[str, Any] = {"over": over, "to_low": -1.0, "to_high": 1.0}
+    counted = voxels[voxels != 0] if over == "nonzero" else voxels.ravel()
+    low, high = np.percentile(counted, [2, 98])
+    scaled = scale_percentiles(volume(voxels), low_percent=2, high_percent=98, clip=True, **arguments).voxels
+    assert np.allclose(scaled, ((voxels - low) / (high - low) * 2 - 1).clip(-1, 1), atol=1e-3)
+    whole = scale_percentiles(volume(voxels), low_percent=0, high_percent=100, clip=False, **arguments).voxels
+    assert float(whole.max()) == pytest.approx(1, abs=1e-5)
+    assert float(whole.ravel()[counted.argmin() if over == "all" else voxels.argmin()]) <= -1 + 1e-5
+
+
+def test_a_volume_of_one_value_has_no_percentiles_to_scale_by() -> None:
+    arguments: dict[str, Any] = {"over": "nonzero", "to_low": 0, "to_high": 1, "clip": True}
+    for value in (0, 7):
+        flat = volume(np.full((4, 5, 6), value, np.float32))
+        with pytest.raises(PictureRejectedError, match="wanted voxels that differ"):
+            scale_percentiles(flat, low_percent=0, high_percent=100, **arguments)
+
+
+def test_a_step_may_be_for_one_role() -> None:
+    steps = (Window(step="window", low=0, high=1, when=When(role=("FLAIR",))),)
+    channels = [volume(np.full((2, 2, 2), 5, np.float32)) for _ in range(2)]
+    first, second = prepare_channels(channels, steps, roles=["T1", "FLAIR"])
+    assert (first.voxels.max(), second.voxels.max()) == (5, 1)
