@@ -14,7 +14,8 @@ from edge.domain.geometry import Geometry
 from edge.inference.decoders.anchored import decode_yolov5
 from edge.inference.decoders.boxes import decode_boxes
 from edge.inference.decoders.grids import decode_yolov8
-from edge.inference.decoders.masks import Placement, RawMask, source_in_input, trimmed
+from edge.inference.decoders.masks import RawMask, trimmed
+from edge.inference.decoders.placement import Placement, source_in_input
 from edge.inference.decoders.raw import (
     Numbers,
     Outputs,

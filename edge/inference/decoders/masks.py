@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +13,7 @@ from edge.bundles.mask_outputs import LabelMapOutput, LogitsOutput, SigmoidOutpu
 from edge.domain.errors import InferenceError
 from edge.domain.geometry import Geometry
 from edge.inference.decoders.parting import Labels, Scale, Things, counted, part_things
+from edge.inference.decoders.placement import Placement, source_in_input
 from edge.inference.decoders.raw import (
     Numbers,
     Outputs,
@@ -44,70 +44,6 @@ class RawMask:
     def __post_init__(self) -> None:
         assert self.labels.shape == self.things.shape, "things lie on the grid of the labels"
         self.labels.flags.writeable = self.things.flags.writeable = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """Where the pixels of a grid lie among the cells of an output, along the edges of both.
-
-    Attributes:
-        shape: (height, width) of the grid.
-        step: Cells for each row and each column of the grid.
-        start: Rows and columns of cells before the grid's first; negative where it begins before them.
-    """
-
-    shape: Shape
-    step: tuple[float, float]
-    start: tuple[float, float]
-
-    def linear(self, plane: Numbers) -> Numbers:
-        """Return (height, width) of a plane, linear between the middles of cells; its rim goes on."""
-        if self._is_a_cut(plane):
-            first, before = int(self.start[0]), int(self.start[1])
-            return plane[first : first + self.shape[0], before : before + self.shape[1]]
-        (down, right), (top, left) = self.step, self.start
-        matrix = np.array([[right, 0, right / 2 + left - 0.5], [0, down, down / 2 + top - 0.5]])
-        answer: Any = cv2.warpAffine(
-            np.ascontiguousarray(plane),
-            matrix,
-            (self.shape[1], self.shape[0]),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        return np.asarray(answer, np.float32)
-
-    def nearest(self, plane: NDArray[Any]) -> NDArray[Any]:
-        """Return (height, width) of a plane, of each pixel that of the cell it lies in."""
-        rows, columns = (
-            np.floor((np.arange(side) + 0.5) * step + start).astype(np.intp).clip(0, last - 1)
-            for side, step, start, last in zip(self.shape, self.step, self.start, plane.shape, strict=True)
-        )
-        return np.asarray(plane[rows[:, np.newaxis], columns])
-
-    def coarser(self, stride: int) -> Placement:
-        """Return the same grid among cells that are so many times larger."""
-        (down, right), (top, left) = self.step, self.start
-        return replace(self, step=(down / stride, right / stride), start=(top / stride, left / stride))
-
-    @property
-    def pixels_per_step(self) -> tuple[float, float]:
-        """Rows and columns of the grid for each row and column of cells."""
-        return 1 / self.step[0], 1 / self.step[1]
-
-    def outside(self, shape: Shape) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return which rows and which columns of the grid have their middle where there are no cells."""
-        rows, columns = (
-            ((where := (np.arange(side) + 0.5) * step + start) < 0) | (where >= last)
-            for side, step, start, last in zip(self.shape, self.step, self.start, shape, strict=True)
-        )
-        return rows, columns
-
-    def _is_a_cut(self, plane: Numbers) -> bool:
-        fits = all(
-            start >= 0 and start + side <= last
-            for start, side, last in zip(self.start, self.shape, plane.shape, strict=True)
-        )
-        return fits and self.step == (1.0, 1.0) and all(float(start).is_integer() for start in self.start)
 
 
 def decode_mask(outputs: Outputs, part: MaskPart, *, geometry: Geometry) -> RawMask:
@@ -141,16 +77,6 @@ def decode_mask(outputs: Outputs, part: MaskPart, *, geometry: Geometry) -> RawM
     top, left = source.start
     onto = replace(source, start=(top - rows.start, left - columns.start))
     return trimmed(onto.nearest(labels), onto.nearest(things), source, geometry)
-
-
-def source_in_input(geometry: Geometry) -> Placement:
-    """Return where the pixels of the source lie among those of the input."""
-    height, width = geometry.source_shape_px
-    return Placement(
-        shape=geometry.source_shape_px,
-        step=(geometry.height_px / height, geometry.width_px / width),
-        start=(float(geometry.top_px), float(geometry.left_px)),
-    )
 
 
 def trimmed(labels: Labels, things: Things, source: Placement, geometry: Geometry) -> RawMask:
