@@ -210,7 +210,7 @@ class _Reader:
         try:
             first = next(thermal_files.read(file), None)
         except UnsupportedError:
-            if file.suffix.lower() not in stills.ENDS:
+            if not stills.begins_like_one(file):
                 raise
             return self._picture(file, is_named=is_named)  # of colours, or of 8 bits
         if first is None:

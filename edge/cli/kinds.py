@@ -98,7 +98,7 @@ def is_meant(file: Path, kind: Kind | None, head: bytes, trouble: FormatError) -
         case "video":
             return not is_else
         case "thermal":
-            return not is_else
+            return head.startswith(_JPEG) or not is_else  # a JPEG that is taken for one names its maker
         case "cube":
             return head.startswith((b"ENVI", *_TIFF)) or names_wavelengths(file)
         case "spectrum":

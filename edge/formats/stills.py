@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain.errors import FormatError, UnsupportedError
-from edge.formats.still_headers import Still, read_header
+from edge.formats.still_headers import Still, kind_of, read_header
 
-ENDS: Final = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 FILE_BYTES_MAX: Final = 512 << 20
 PIXELS_MAX: Final = 200_000_000  # 600 MB of colour
 
@@ -60,6 +59,16 @@ def read_still(path: Path) -> StillPicture:
     rgb = np.asarray(cv2.cvtColor(eight, cv2.COLOR_BGR2RGB), np.uint8)
     rgb.flags.writeable = False
     return StillPicture(rgb, notes)
+
+
+def begins_like_one(path: Path) -> bool:
+    """Whether a file may be a still picture by its first bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return kind_of(file.read(16)) is not None
 
 
 def _header(path: Path, content: bytes) -> Still:

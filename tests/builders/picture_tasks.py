@@ -89,10 +89,14 @@ def _floats(name: str, shape: list[int | str]) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
+def _pooled(answer: str, cell_px: int) -> NodeProto:
+    sides = [cell_px, cell_px]
+    return helper.make_node("AveragePool", ["red"], [answer], kernel_shape=sides, strides=sides)
+
+
 def _detection() -> Graph:
-    pool = {"kernel_shape": [CELL_PX] * 2, "strides": [CELL_PX] * 2}
     nodes = [
-        helper.make_node("AveragePool", ["red"], ["heat"], **pool),
+        _pooled("heat", CELL_PX),
         helper.make_node("Mul", ["heat", "nothing"], ["void"]),
         helper.make_node("Concat", ["void", "void"], ["pair"], axis=1),
         helper.make_node("Add", ["pair", "one"], ["size"]),
@@ -117,8 +121,7 @@ def _segmentation() -> Graph:
 
 
 def _keypoints() -> Graph:
-    pool = {"kernel_shape": [POINT_CELL_PX] * 2, "strides": [POINT_CELL_PX] * 2}
-    nodes = [helper.make_node("AveragePool", ["red"], ["heat"], **pool)]
+    nodes = [_pooled("heat", POINT_CELL_PX)]
     return nodes, [_floats("heat", [1, 1, "y", "x"])], {}
 
 
@@ -131,9 +134,8 @@ def _regression() -> Graph:
 
 
 def _embedding() -> Graph:
-    pool = {"kernel_shape": [CELL_PX] * 2, "strides": [CELL_PX] * 2}
     nodes = [
-        helper.make_node("AveragePool", ["red"], ["cells"], **pool),
+        _pooled("cells", CELL_PX),
         helper.make_node("Flatten", ["cells"], ["features"], axis=1),
     ]
     return nodes, [_floats("features", [1, (SIDE_PX // CELL_PX) ** 2])], {}
@@ -163,6 +165,8 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
 
 def _parts(task: str) -> dict[str, Any]:
     """Output, policy and the bounds of the golden check."""
+    output: dict[str, Any]
+    policy: dict[str, Any]
     scored = {"name": "red", "enter_score_min": 0.9, "stay_score_min": 0.6}
     only_red = [{"name": "red", "code": RED}]
     match task:

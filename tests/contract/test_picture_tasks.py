@@ -202,7 +202,7 @@ def golden(task: str, **changes: NDArray[Any]) -> bytes:
     return npz(**{"image": images, **golden_answers(task, images), **changes})
 
 
-EMPTY = {
+EMPTY: dict[str, NDArray[Any]] = {
     "picture": np.zeros(0, np.int64),
     "boxes": np.zeros((0, 4), np.float32),
     "classes": np.zeros(0, np.int64),

@@ -163,11 +163,8 @@ def test_a_mixed_folder_is_looked_at_by_everybody_it_is_for(place: Path, tmp_pat
     done = run(place, tmp_path)
     assert done.code == 0
     assert done.pipelines == {"brightness", "thermal", "hyperspectral", "levels", "spectrum"}
-    assert "3 files in folders are no pictures, skipped" in done.said
-    named = run(place, tmp_path / "photo.jpg", tmp_path / "photo.png")
-    assert named.code == 2
-    assert "without a radiometric part" in named.unreadable[0]
-    assert "wanted 16 bits of grey" in named.unreadable[1]
+    assert "1 files in folders are no pictures, skipped" in done.said
+    assert "2 still pictures in folders, skipped; --bundle NAME says who looks at them" in done.said
 
 
 @pytest.mark.corpus
