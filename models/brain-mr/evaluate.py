@@ -77,7 +77,7 @@ def read(case: Case) -> Volume:
     return replace(nifti.read(case.path).volumes[0], modality=case.modality, unit=unit)
 
 
-def look(volume: Volume, bundle: Bundle, session: Session) -> Segmentation:
+def looked_at(volume: Volume, bundle: Bundle, session: Session) -> Segmentation:
     """What the engine does with a volume."""
     manifest = bundle.manifest
     deadline = Deadline(SystemClock(), LIMIT_S)
@@ -101,7 +101,7 @@ def dice_in_reference(predicted: Path, reference: Path) -> tuple[float, float]:
 
 def report(case: Case, bundle: Bundle, session: Session, *, references: Path, out: Path) -> str:
     """One line of the table."""
-    segmentation = look(read(case), bundle, session)
+    segmentation = looked_at(read(case), bundle, session)
     path = out / f"{case.name}.nii.gz"
     nifti.write_labels(path, segmentation)
     names = segmentation.names
