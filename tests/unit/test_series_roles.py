@@ -19,7 +19,7 @@ from tests.builders.volume_bundles import document, golden, linear, write_segmen
 
 SHARP = 40.0
 KIND = [{"modality": "CT", "unit": "hounsfield"}]
-FRAME = {"FrameOfReferenceUID": "1.2.3.4", "PatientPosition": "HFS", "PatientID": "somebody"}
+FRAME: dict[str, Any] = {"FrameOfReferenceUID": "1.2.3.4", "PatientPosition": "HFS", "PatientID": "somebody"}
 
 
 def summed(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
