@@ -33,6 +33,7 @@ app.add_typer(bundle.app, name="bundle")
 class Schema(StrEnum):
     """Which JSON Schema to print."""
 
+    BUNDLE = "bundle"
     CONFIG = "config"
     FINDING = "finding"
 
@@ -72,7 +73,7 @@ def check(config: ConfigFile) -> None:
 
 @app.command()
 def schema(which: Annotated[Schema, typer.Argument(help="Of what.", show_default=False)]) -> None:
-    """Print the JSON Schema of the configuration or of a finding."""
+    """Print the JSON Schema of a bundle's manifest, of the configuration or of a finding."""
     from edge.cli import check as command
 
     raise typer.Exit(command.print_schema(which.value))

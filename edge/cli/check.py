@@ -30,15 +30,19 @@ def run(path: Path) -> int:
 
 
 def print_schema(which: str) -> int:
-    """Print the JSON Schema of `config` or `finding`."""
+    """Print the JSON Schema of `bundle`, `config` or `finding`."""
     if which == "config":
         document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
     elif which == "finding":
         from edge.findings.json_schema import schema
 
         document = schema()
+    elif which == "bundle":
+        from edge.bundles.json_schema import schema as bundle_schema
+
+        document = bundle_schema()
     else:
-        raise ConfigurationError(f"schema of {which}; wanted config or finding")
+        raise ConfigurationError(f"schema of {which}; wanted bundle, config or finding")
     typer.echo(json.dumps(document, indent=2))
     return 0
 

@@ -15,6 +15,7 @@ import yaml
 
 from edge.cli.app import app
 from edge.config.load import check_text
+from edge.bundles.json_schema import schema as bundle_schema
 from edge.config.schema import Config
 from edge.domain import ports
 from edge.findings.json_schema import schema
@@ -121,8 +122,10 @@ def test_every_command_in_the_documents_exists() -> None:
         assert set(typed.findall(path.read_text())) <= known, path
 
 
-def test_the_published_schema_is_the_one_in_the_code() -> None:
+def test_the_published_schemas_are_those_in_the_code() -> None:
+    """`edge schema bundle > docs/schema/bundle-1.json` writes what is missing; likewise for a finding."""
     assert json.loads((ROOT / "docs" / "schema" / "finding-1.json").read_text()) == schema()
+    assert json.loads((ROOT / "docs" / "schema" / "bundle-1.json").read_text()) == bundle_schema()
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:
