@@ -13,9 +13,9 @@ import pytest
 import typer.main
 import yaml
 
+from edge.bundles.json_schema import schema as bundle_schema
 from edge.cli.app import app
 from edge.config.load import check_text
-from edge.bundles.json_schema import schema as bundle_schema
 from edge.config.schema import Config
 from edge.domain import ports
 from edge.findings.json_schema import schema
