@@ -82,7 +82,8 @@ def _labels(answer: NDArray[Any], sides: tuple[int, ...], output: Output) -> Lab
             f"wanted uint8, int32 or int64 {forms[0]}"
         )
     classes = 1 + len(output.labels)
-    lowest, highest = int(answer.min()), int(answer.max())
+    lowest = int(answer.min()) if answer.dtype.kind == "i" else 0
+    highest = int(answer.max())
     if lowest < 0 or highest >= classes:
         seen = lowest if lowest < 0 else highest
         raise InferenceError(f"output {output.name!r} holds label {seen}, wanted below {classes}")
