@@ -17,6 +17,7 @@ from edge.inference.golden import Exam
 from edge.inference.onnx_runtime import OnnxRuntimeSession
 from edge.inference.openvino_runtime import OpenVinoSession
 from edge.inference.session import Answers, Session, Wiring
+from edge.workshop.probe import Probe
 
 Runtime = Literal["onnxruntime", "openvino"]
 RUNTIMES: Final[tuple[Runtime, ...]] = ("onnxruntime", "openvino")
@@ -88,13 +89,17 @@ class Bench:
         wiring: By which names it is addressed.
         exams: Golden input and held-out samples, each with the answers of the reference.
         clock: Measures.
+        probe: Says whether OpenVINO lives through a network.
     """
 
-    def __init__(self, reference: bytes, *, wiring: Wiring, exams: Sequence[Exam], clock: Clock) -> None:
+    def __init__(
+        self, reference: bytes, *, wiring: Wiring, exams: Sequence[Exam], clock: Clock, probe: Probe
+    ) -> None:
         self._reference = reference
         self._wiring = wiring
         self._exams = exams
         self._clock = clock
+        self._probe = probe
 
     def judge(self, network: bytes, runtime: Runtime) -> Verdict:
         """Say how near a network's answers are to the right ones; what cannot run is a shortfall."""
@@ -168,6 +173,8 @@ class Bench:
             session.close()
 
     def _opened(self, network: bytes, runtime: Runtime) -> Session:
+        if runtime == "openvino":
+            self._probe.check(network)
         return opened(network, runtime, wiring=self._wiring, name="candidate")
 
     def _time_ms(self, session: Session, feed: NDArray[Any]) -> float:

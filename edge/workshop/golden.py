@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge.bundles.edits import MARK
 from edge.bundles.manifest import Manifest, parse
 from edge.bundles.picture_regression import PictureRegression
-from edge.bundles.pictures import PictureBundle
+from edge.bundles.pictures import PictureBundle, PictureInput
 from edge.bundles.seal import seal
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.store import load
@@ -35,8 +35,9 @@ from edge.workshop.text_parts import flow
 KEPT: Final = {"volume-segmentation": 2, "spectra-regression": 64}
 PICTURES_KEPT: Final = 8
 DRAWN: Final = {"volume-segmentation": 6, "spectra-regression": 512}
-PICTURES_DRAWN: Final = 48
+PICTURES_DRAWN: Final = 32
 SIDE_PX, SIDE_VOXELS = 320, 64
+DRAWN_SIDE_PX: Final = 128
 ERROR_SHARE: Final = 0.05  # of the span of golden estimates: how far another precision may be off
 ANY_ERROR: Final = "1.0e+30"
 
@@ -211,6 +212,12 @@ def _errors_max(manifest: Manifest, answers: Sequence[NDArray[Any]]) -> dict[str
     return {name: f"{ERROR_SHARE * float(span):.3g}" for name, span in zip(names, spans, strict=True)}
 
 
+def _small(given: PictureInput) -> tuple[int, int]:
+    """Return a size for drawn pictures where every one will do."""
+    multiple = given.multiple_of_px
+    return (max(multiple, DRAWN_SIDE_PX // multiple * multiple),) * 2
+
+
 def _drawn(manifest: Manifest) -> list[Sample]:
     match manifest:
         case SpectraRegression():
@@ -220,5 +227,5 @@ def _drawn(manifest: Manifest) -> list[Sample]:
             side = longest if manifest.input.shape_voxels else min(longest, SIDE_VOXELS)
             return list(drawn.volumes(manifest, DRAWN[manifest.task], shape=(side,) * 3))
         case PictureBundle():
-            height, width = manifest.input.shape_px or (SIDE_PX, SIDE_PX)
+            height, width = manifest.input.shape_px or _small(manifest.input)
             return list(drawn.pictures(PICTURES_DRAWN, height_px=height, width_px=width))

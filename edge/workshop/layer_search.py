@@ -176,7 +176,7 @@ class LayerSearch:
         for runtime in RUNTIMES:
             self._told(f"{recipe.words} on {runtime}", number, count)
             verdicts[runtime] = self._verdict(recipe, runtime)
-            seen = self._race(recipe, runtime)
+            seen = self._race(recipe, runtime) if verdicts[runtime].numbers else None
             if seen is not None:
                 latency[runtime] = seen
         return Outcome(recipe, verdicts, latency)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +42,6 @@ class Ledger:
             write_durably(self._path(key), json.dumps({"key": key, "result": result}).encode())
         except OSError as error:
             raise StorageFullError(f"{self.folder}: {error.strerror}") from error
-
-    def noted(self) -> Iterator[str]:
-        """Name everything that is known."""
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                yield str(json.loads(path.read_text())["key"])
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
 
     def forget(self) -> None:
         """Start anew."""

@@ -75,6 +75,9 @@ def _tail(file: str) -> Iterator[str]:
     yield "  script: CARD.md               # what makes the network again, if it is here"
     yield "  trained_on:"
     yield f"    - {{name: {edit('what it was trained on')}, licence: {edit('SPDX identifier, or unknown')}}}"
+    yield ""
+    yield "documents:                      # after a change to one of them: edge bundle seal"
+    yield f'  - {{file: CARD.md, sha256: "{UNSEALED}"}}'
 
 
 def card_text(network: Network, guess: Guess, *, name: str, source: str) -> str:

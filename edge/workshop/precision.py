@@ -6,6 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -29,7 +30,10 @@ CARRIED: Final = (
     "Pad",
     "Resize",
 )
-"""Operators that work on bytes as well, and spare the way to float32 and back between two layers."""
+"""Operators that work on bytes as well, and spare the way to float32 and back between two layers.
+
+What joins a layer's bytes with constants stays in fp32: constants have ranges of their own."""
+TINY: Final = 1e-12
 PASSING: Final = ("Relu", "Clip", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
 
 
@@ -69,7 +73,7 @@ def to_int8(model: onnx.ModelProto, ranges: TensorsData, recipe: Recipe) -> byte
     """
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
-    stay = sorted({node.name for node in model.graph.node} - set(_reached(model, recipe)))
+    stay = sorted({node.name for node in model.graph.node} - set(_reached(model, recipe, _flat(ranges))))
     quantizer = QDQQuantizer(
         copied,
         True,  # per channel
@@ -107,15 +111,32 @@ def to_fp16(network: bytes) -> bytes:
     return bytes(half.SerializeToString())
 
 
-def _reached(model: onnx.ModelProto, recipe: Recipe) -> Iterator[str]:
+def _joins_constants(node: onnx.NodeProto, weights: AbstractSet[str]) -> bool:
+    return node.op_type in ("Add", "Concat") and not weights.isdisjoint(node.input)
+
+
+def _flat(ranges: TensorsData) -> set[str]:
+    """Name the numbers that are 0 on all samples: they have no scale, and OpenVINO 2026.4 crashes on one."""
+    ends = {name: one.range_value for name, one in ranges.items()}
+    return {name for name, (low, high) in ends.items() if not max(abs(low), abs(high)) > TINY}
+
+
+def _reached(model: onnx.ModelProto, recipe: Recipe, flat: AbstractSet[str]) -> Iterator[str]:
     """Name the nodes that become int8: the layers that do, and what carries their bytes on."""
-    mine = set(layers(model)) - recipe.kept
+    dead = {node.name for node in model.graph.node if not flat.isdisjoint((*node.input, *node.output))}
+    mine = set(layers(model)) - recipe.kept - dead
     yield from mine
     if recipe.reach == "layers":
         return
+    weights = {tensor.name for tensor in model.graph.initializer}
+    may_carry = {
+        node.name
+        for node in model.graph.node
+        if node.op_type in CARRIED and node.name not in dead and not _joins_constants(node, weights)
+    }
     bytes_come: set[str] = set()
     for node in model.graph.node:
-        is_carried = node.op_type in CARRIED and any(name in bytes_come for name in node.input)
+        is_carried = node.name in may_carry and any(name in bytes_come for name in node.input)
         if is_carried:
             yield node.name
         if node.name in mine or is_carried or (node.op_type in PASSING and node.input[0] in bytes_come):

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import onnx
 from numpy.typing import NDArray
 
 from edge.bundles.manifest import Manifest, parse
@@ -25,11 +26,12 @@ from edge.inference.tasks import task_of
 from edge.kit.files import write_durably
 from edge.workshop import questions
 from edge.workshop.bench import RUN_S, RUNTIMES, VERSIONS, Bench, Recording, Runtime, Verdict, opened
-from edge.workshop.calibration import layers, measured, prepared
+from edge.workshop.calibration import Row, layers, measured, prepared
 from edge.workshop.layer_search import LayerSearch, Outcome, Told
 from edge.workshop.ledger import Ledger
 from edge.workshop.manifest_edit import with_entry
 from edge.workshop.precision import to_fp16
+from edge.workshop.probe import Probe
 from edge.workshop.questions import Item, Sample
 from edge.workshop.text_parts import quoted
 
@@ -107,37 +109,45 @@ def quantize(
         ledger.forget()
     asking = _Asking(reference, manifest, clock)
     exams = [task_of(bundle, clock).exam, asking.known(held_out)]
-    bench = Bench(reference, wiring=wiring(manifest), exams=exams, clock=clock)
-    model = prepared(reference)
-    feeds = _by_digest(asking.feeds(calibrating))
-
-    def noted(key: str, row: Mapping[str, Any]) -> None:
-        ledger.note(f"ranges {key}", row)
-        told("calibration", sum(one.startswith("ranges ") for one in ledger.noted()), len(feeds))
-
-    known = {key: row for key in feeds if (row := ledger.recall(f"ranges {key}")) is not None}
-    told("calibration", len(known), len(feeds))
-    rows = measured(model, feeds, known=known, told=noted)
-    search = LayerSearch(
-        model, list(rows.values()), bench=bench, feeds=asking.feeds(held_out), ledger=ledger, told=told
-    )
-    outcomes = sorted(search.run(), key=_rank)
+    feeds = asking.feeds(held_out)
+    with Probe(wiring(manifest), feeds[0]) as probe:
+        bench = Bench(reference, wiring=wiring(manifest), exams=exams, clock=clock, probe=probe)
+        model = prepared(reference)
+        rows = _ranges(model, _by_digest(asking.feeds(calibrating)), ledger=ledger, told=told)
+        search = LayerSearch(model, rows, bench=bench, feeds=feeds, ledger=ledger, told=told)
+        outcomes = sorted(search.run(), key=_rank)
+        half = _half(reference, bench) if wants_fp16 else None
     runtime = _pays_on(outcomes[0])
-    kept = None if runtime is None else outcomes[0]
     result = Quantized(
         outcomes=tuple(outcomes),
         layers=len(layers(model)),
-        kept=kept,
+        kept=None if runtime is None else outcomes[0],
         runtime=runtime,
-        fp16=_half(reference, bench) if wants_fp16 else None,
+        fp16=half,
         calibrated=len(calibrating),
         held_out=len(held_out),
         digest=bundle.digest,
     )
-    networks = {} if kept is None else {INT8: search.network(kept.recipe)}
-    if result.fp16 is not None and not result.fp16.shortfall:
+    networks = {} if result.kept is None else {INT8: search.network(result.kept.recipe)}
+    if half is not None and not half.shortfall:
         networks[FP16] = to_fp16(reference)
     return _written(bundle, result, networks)
+
+
+def _ranges(
+    model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]], *, ledger: Ledger, told: Told
+) -> list[Row]:
+    """Note the ranges of each sample, those aside that are known."""
+    known = {key: row for key in feeds if (row := ledger.recall(f"ranges {key}")) is not None}
+    done = set(known)
+
+    def noted(key: str, row: Row) -> None:
+        ledger.note(f"ranges {key}", row)
+        done.add(key)
+        told("calibration", len(done), len(feeds))
+
+    told("calibration", len(done), len(feeds))
+    return list(measured(model, feeds, known=known, told=noted).values())
 
 
 def _pays_on(outcome: Outcome) -> Runtime | None:

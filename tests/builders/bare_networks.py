@@ -17,7 +17,7 @@ SIDE_PX, CELL_PX = 64, 8
 STRIDES_PX = (8, 16, 32)
 CELLS = sum((SIDE_PX // stride) ** 2 for stride in STRIDES_PX)
 FINEST = (SIDE_PX // CELL_PX) ** 2  # cells that may hold something; the coarser ones never do
-WIDTH = 64
+WIDTH = 32
 BLACK, WHITE, RED, BLUE = (0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 0, 255)
 STEEPNESS = 20.0
 
@@ -120,7 +120,7 @@ def _idle() -> tuple[list[NodeProto], Weights]:
         "nothing": np.zeros((), np.float32),
     }
     nodes, seen = [], "image"
-    for number, stride in enumerate((2, 1, 1)):
+    for number, stride in enumerate((4, 1, 1)):
         ends = [seen, f"idle.{number}"], [f"raw.{number}"]
         nodes.append(helper.make_node("Conv", *ends, pads=[1] * 4, strides=[stride] * 2))
         nodes.append(helper.make_node("Relu", [f"raw.{number}"], [f"idle.{number}.out"]))
