@@ -61,7 +61,7 @@ def test_a_thing_has_its_box_class_score_and_points_and_all_are_counted() -> Non
     assert (whole.verdict, whole.box_px) == (Verdict.PRESENT, None)
     assert whole.score == pytest.approx(0.99)
     assert [(one.value, one.unit) for one in whole.measurements] == [(2.0, "1")]
-    assert first.box_px == (0, 5, 8, 20)
+    assert first.box_px == pytest.approx((0, 5, 8, 20))
     assert {first.segment, second.segment} == {"red"}
     assert [first.score, second.score] == pytest.approx([0.99, 0.95])
     assert (first.points[0].name, first.points[0].x_px) == ("tip", 1)
