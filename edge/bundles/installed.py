@@ -11,6 +11,7 @@ store next.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -102,12 +103,17 @@ class Store:
         finally:
             os.close(lock)
 
+    def tidy(self) -> None:
+        """Clear away what a crash has left, if there is a store of ours and nobody changes it."""
+        if self.root.is_dir():
+            with contextlib.suppress(BundleRejectedError, StorageFullError), self.opened():
+                pass
+
     def _clear(self) -> None:
         for left in self.root.glob(f"{UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
-        for link in self.root.glob(f"*/{NEXT_LINK}"):
-            link.unlink(missing_ok=True)
         for place in self.root.glob("[!.]*"):
+            (place / NEXT_LINK).unlink(missing_ok=True)
             mend_history(place)
 
 

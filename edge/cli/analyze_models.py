@@ -13,7 +13,8 @@ from pathlib import Path
 import edge
 from edge.bundles.pictures import PictureBundle
 from edge.bundles.spectra_regression import SpectraRegression
-from edge.bundles.store import MANIFEST, Bundle, find
+from edge.bundles.store import Bundle, find
+from edge.bundles.store import names as names_in
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import BundleRejectedError
 from edge.findings.identity import KEY_BYTES, KeyedHash
@@ -149,9 +150,8 @@ def _bundles(
     roots = roots or roots_here()
     if name is not None:
         return [find(name, roots)]
-    names = sorted({manifest.parent.name for root in roots for manifest in root.glob(f"*/{MANIFEST}")})
     found = []
-    for one in names:
+    for one in names_in(roots):
         try:
             found.append(find(one, roots))
         except BundleRejectedError as trouble:

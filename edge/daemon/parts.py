@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge import __version__
+from edge.bundles.installed import Store
 from edge.config import secrets
 from edge.config.cameras import VideoPipeline
 from edge.config.pipelines import ImagingPipeline, PipelineWithBundle
@@ -141,6 +142,7 @@ def bundles_of(config: Config) -> list[str]:
 def exchange_of(config: Config, engine: Engine, alerts: Alerts) -> Exchange:
     """Return what brings installed bundles to work while the daemon runs; unsigned ones are warned of now."""
     places, trust = config.bundles.places(config.state.folder), config.bundles.believed()
+    Store(places[0]).tidy()
     exchange = Exchange(engine, places=places, trust=trust, alerts=alerts)
     exchange.tell_signatures(bundles_of(config))
     return exchange

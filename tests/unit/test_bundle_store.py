@@ -119,6 +119,22 @@ def test_an_active_version_that_is_gone_is_an_error_not_a_reason_to_look_elsewhe
         find("tiny", [tmp_path / "store", tmp_path])
 
 
+def test_what_a_crash_left_is_cleared_away_at_the_next_start(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    install(store, package(tmp_path))
+    (store / f"{UNFINISHED}abc" / "unpacked").mkdir(parents=True)
+    (store / "tiny" / ".active-next").symlink_to("nothing")
+    with Store(store).opened():  # an install is under way: nothing is touched
+        (store / f"{UNFINISHED}def").mkdir()
+        Store(store).tidy()
+        assert (store / f"{UNFINISHED}def").is_dir()
+    Store(store).tidy()
+    assert sorted(path.name for path in store.iterdir()) == [".lock", "tiny"]
+    assert sorted(path.name for path in (store / "tiny").iterdir())[1:] == ["active", "history.json"]
+    Store(tmp_path / "none").tidy()
+    assert not (tmp_path / "none").exists()
+
+
 PULLED = """
 import os, sys
 from pathlib import Path
