@@ -33,7 +33,8 @@ def box(tmp_path: Path, receiver: Receiver) -> Iterator[Appliance]:
     appliance = Appliance(
         tmp_path / "box", broker_port=receiver.port, bundles=tmp_path / "bundles", bundle="tiny"
     )
-    appliance.document["bundles"]["roots"] = [str(tmp_path / "bundles"), str(MODELS)]
+    roots = [str(tmp_path / "bundles"), str(MODELS)]
+    appliance.document["bundles"] = {"roots": roots, "allow_unsigned": True}
     for kind, pipelines in (
         ("hyperspectral", [{"kind": "pixel-spectra", "bundle": "tissue-oxygen"}, {"kind": "hyperspectral"}]),
         ("spectrum", [{"kind": "spectrum"}]),
