@@ -80,7 +80,8 @@ def _table(bundle: Bundle, trials: Sequence[Trial], threads: int) -> Table:
         title=f"{manifest.name} {manifest.version}, {threads} threads for volumes; {device.describe()}",
         title_justify="left",
         caption="ms of the network alone on its golden input; × is how many times as fast as "
-        f"{REFERENCE} it is; agreement is the worst number, with the golden answers and with fp32 here",
+        f"{REFERENCE} it is, in the same moments; agreement is the worst number, with the golden "
+        "answers and with fp32 here",
         caption_justify="left",
     )
     table.add_column("form")
@@ -129,9 +130,9 @@ def _document(bundle: Bundle, trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _ratio(trial: Trial, trials: Sequence[Trial]) -> float | None:
     reference = next((one for one in trials if one.form == REFERENCE), None)
-    if reference is None or not reference.p50_ms or not trial.p50_ms:
+    if reference is None or not reference.times_chosen or not trial.times_chosen:
         return None
-    return round(reference.p50_ms / trial.p50_ms, 2)
+    return round(reference.times_chosen / trial.times_chosen, 2)
 
 
 def _times(trial: Trial, trials: Sequence[Trial]) -> str:

@@ -16,13 +16,14 @@ from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.domain.ports import Clock
 from edge.inference.forms import CAREFUL_FIRST, REFERENCE, Form, forms_of
 from edge.inference.golden import Agreement, Exam
-from edge.inference.ranking import choose
+from edge.inference.ranking import choose, is_clear
 from edge.inference.session import Session
 from edge.inference.tables import Tables
 from edge.inference.trials import Breathe, Contender, Trial, nobody_waits, race
 from edge.kit.log import Log
 
 HOPELESS = 2.5  # so many times slower than the best, warm: not in the race
+RACES_MAX = 3  # until it is clear who is faster
 RACERS_MAX = 5  # their networks are open at the same time
 
 
@@ -198,6 +199,7 @@ class _Trials:
         self._racing: list[tuple[Contender, Trial]] = []
         self._trials: list[Trial] = []
         self._log = Log("engine")
+        self._dropped: dict[Form, tuple[Form, float]] = {}  # by which it was beaten, and how many times
         self._here: list[Exam] = []  # what fp32 on the CPU answers on this device is right in these
 
     def ask_reference(self) -> None:
@@ -241,22 +243,42 @@ class _Trials:
         chosen = forms.index(choose(forms, rounds_ms))
         racing, self._racing = self._racing, []
         for number, (contender, trial) in enumerate(racing):
-            times = median(round_ms[number] / round_ms[chosen] for round_ms in rounds_ms)
-            why = "" if number == chosen else _beaten(times, by=forms[chosen])
-            self._trials.append(replace(contender.timed(trial), beaten=why))
+            ratios = [round_ms[number] / round_ms[chosen] for round_ms in rounds_ms]
+            self._trials.append(replace(contender.timed(trial), times_chosen=median(ratios)))
             if number != chosen:
                 contender.session.close()
-        self._trials.sort(key=lambda trial: (trial.form != forms[chosen], bool(trial.refused), trial.p50_ms))
+        self._rank(forms[chosen])
         return Admitted(racing[chosen][0].session, forms[chosen], tuple(self._trials))
+
+    def _rank(self, chosen: Form) -> None:
+        """Put the chosen form first, and say of all others by how much they are beaten."""
+        times = {trial.form: trial.times_chosen for trial in self._trials}
+        for form, (better, factor) in reversed(self._dropped.items()):  # who was dropped last knows the next
+            times[form] = factor * times[better]
+        self._trials = [
+            replace(
+                trial,
+                times_chosen=times[trial.form],
+                beaten="" if trial.refused or trial.form == chosen else _beaten(times[trial.form], by=chosen),
+            )
+            for trial in self._trials
+        ]
+        self._trials.sort(key=lambda trial: (trial.form != chosen, bool(trial.refused), trial.times_chosen))
 
     def _raced(self) -> list[list[float]]:
         """Return the times of all rounds; a form that fails in one is refused, and the rest runs again."""
-        while self._racing:
+        rounds_ms: list[list[float]] = []
+        races = 0
+        while self._racing and races < RACES_MAX and not (races and is_clear(rounds_ms)):
             try:
-                return race([contender for contender, _ in self._racing], self._exams.golden)
+                rounds_ms += race([contender for contender, _ in self._racing], self._exams.golden)
+                races += 1
             except InferenceError as error:
                 self._refuse_fallen(error)
-        raise _refused(self._bundle, self._trials)
+                rounds_ms, races = [], 0
+        if not self._racing:
+            raise _refused(self._bundle, self._trials)
+        return rounds_ms
 
     def _refuse_fallen(self, error: InferenceError) -> None:
         fallen = next(n for n, (contender, _) in enumerate(self._racing) if contender.has_failed)
@@ -291,8 +313,8 @@ class _Trials:
         for number, (contender, trial) in enumerate(by_speed):
             if number >= RACERS_MAX or self._is_hopeless(contender, best):
                 self._racing.remove((contender, trial))
-                why = _beaten(contender.best_ms / best.best_ms, by=best.form)
-                self._trials.append(replace(contender.timed(trial), beaten=why))
+                self._dropped[contender.form] = (best.form, contender.best_ms / best.best_ms)
+                self._trials.append(contender.timed(trial))
                 contender.session.close()
 
     def _is_hopeless(self, contender: Contender, best: Contender) -> bool:

@@ -68,6 +68,8 @@ class OpenVinoSession:
             )
             _check_names(compiled, name=name, wiring=wiring)
             self._request = compiled.create_infer_request()
+            self._given: NDArray[Any] | None = None
+            self._view: Any = None
         except RuntimeError as error:
             raise BundleRejectedError(f"{name}: OpenVINO refuses it: {_last_line(error)}") from error
 
@@ -80,7 +82,7 @@ class OpenVinoSession:
         """
         deadline.check(self._name)
         try:
-            self._request.start_async({self._wiring.given: ov.Tensor(given, shared_memory=True)})
+            self._request.start_async({self._wiring.given: self._tensor(given)})
             if not self._request.wait_for(max(1, round(deadline.remaining_s() * 1000))):
                 self._cancel()
                 raise deadline.exceeded(self._name)
@@ -88,9 +90,19 @@ class OpenVinoSession:
         except RuntimeError as error:
             raise InferenceError(f"{self._name}: OpenVINO: {_last_line(error)}") from error
 
+    def _tensor(self, given: NDArray[Any]) -> Any:
+        """Return the runtime's view of an array: made once for an array that comes again."""
+        if given is not self._given:
+            self._given = given
+            self._view = ov.Tensor(given, shared_memory=given.flags.writeable)  # else it is copied
+        elif not given.flags.writeable:
+            self._view = ov.Tensor(given, shared_memory=False)
+        return self._view
+
     def close(self) -> None:
         """Free the network."""
         del self._request
+        self._given = self._view = None
 
     def _cancel(self) -> None:
         self._request.cancel()

@@ -9,7 +9,7 @@ from edge.inference.forms import CAREFUL_FIRST, Form
 
 # A form must be this much faster than a more careful one, and in so many of the rounds, to be taken instead.
 FASTER_BY = 1.05
-FASTER_IN = 0.75
+FASTER_IN = 2 / 3
 
 
 def choose(forms: Sequence[Form], rounds_ms: Sequence[Sequence[float]]) -> Form:
@@ -22,17 +22,34 @@ def choose(forms: Sequence[Form], rounds_ms: Sequence[Sequence[float]]) -> Form:
         forms: That passed, at least one.
         rounds_ms: For each round how long each of `forms` took, in their order; at least one round.
     """
-    each = range(len(forms))
-    typical = [median(round_ms[n] / geometric_mean(round_ms) for round_ms in rounds_ms) for n in each]
-    fastest = min(each, key=typical.__getitem__)
+    typical = _typical(rounds_ms)
+    fastest = typical.index(min(typical))
     near = [
-        n
-        for n in each
-        if n == fastest or not _clearly_beats([round_ms[n] / round_ms[fastest] for round_ms in rounds_ms])
+        number
+        for number in range(len(forms))
+        if number == fastest or not all(_signs(_ratios(rounds_ms, number, fastest)))
     ]
     return forms[min(near, key=lambda n: (CAREFUL_FIRST.index(forms[n].precision), typical[n]))]
 
 
-def _clearly_beats(ratios: Sequence[float]) -> bool:
-    won = sum(ratio > 1 for ratio in ratios)
-    return median(ratios) >= FASTER_BY and won >= FASTER_IN * len(ratios)
+def is_clear(rounds_ms: Sequence[Sequence[float]]) -> bool:
+    """Return whether the rounds say of every form that the fastest beats it, or that it does not."""
+    typical = _typical(rounds_ms)
+    fastest = typical.index(min(typical))
+    return all(len(set(_signs(_ratios(rounds_ms, n, fastest)))) == 1 for n in range(len(typical)))
+
+
+def _typical(rounds_ms: Sequence[Sequence[float]]) -> list[float]:
+    """Return for each form how long it takes beside all of its round."""
+    return [
+        median(one) for one in zip(*([ms / geometric_mean(r) for ms in r] for r in rounds_ms), strict=True)
+    ]
+
+
+def _ratios(rounds_ms: Sequence[Sequence[float]], number: int, fastest: int) -> list[float]:
+    return [round_ms[number] / round_ms[fastest] for round_ms in rounds_ms]
+
+
+def _signs(ratios: Sequence[float]) -> tuple[bool, bool]:
+    """Return two signs that a form is clearly beaten: by how much, and how often."""
+    return median(ratios) >= FASTER_BY, sum(ratio > 1 for ratio in ratios) >= FASTER_IN * len(ratios)

@@ -54,6 +54,7 @@ def row(trial: Trial, *, is_chosen: bool) -> dict[str, Any]:
         "p50_ms": round(trial.p50_ms, 3),
         "p99_ms": round(trial.p99_ms, 3),
         "runs": trial.runs,
+        "times_chosen": round(trial.times_chosen, 2),
         "memory_mb": round(trial.memory_mb, 1),
         "agreement": {name: round(number, 5) for name, number in trial.agreement.items()},
         "agreement_here": {name: round(number, 5) for name, number in trial.agreement_here.items()},

@@ -1,6 +1,6 @@
 """`make bench`: us beside the peers in one run, each as a ratio.
 
-usage: python -m tests.bench [NAME …]      names: cstore, series, resample, engine, lanes, video, live
+usage: python -m tests.bench [NAME …]      names: cstore, series, resample, engine, frames, tune, lanes, swap, video, live
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import cstore, engine, lanes, live, resample, series, video
+from tests.bench import cstore, engine, frames, lanes, live, resample, series, swap, tune, video
 
 PARTS = {
     "cstore": cstore.run,
     "series": series.run,
     "resample": resample.run,
     "engine": engine.run,
+    "frames": frames.run,
+    "tune": tune.run,
     "lanes": lanes.run,
+    "swap": swap.run,
     "video": video.run,
     "live": live.run,
 }
