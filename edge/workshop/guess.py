@@ -190,7 +190,8 @@ def _by_shapes(network: Network, given: Given, seen: Seen, task: str | None) -> 
         "exporter": network.metadata.get("author", ""),
         "side_usual": max(whole_numbers(network.metadata, "imgsz"), default=0),
     }
-    rules = (_spectra,) if given.layout == "NC" else (_volume,) if len(seen.sides) == 3 else PICTURE_RULES
+    is_volume = len(seen.sides) == 3 or task == "volume-segmentation"  # slice by slice, if somebody says so
+    rules = (_spectra,) if given.layout == "NC" else (_volume,) if is_volume else PICTURE_RULES
     for rule in rules:
         found = rule(network, seen, basis, task)
         if found is not None:
@@ -245,8 +246,8 @@ def _volume(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Gue
                 unsure=("how many labels there are is not in the file",),
                 **basis,
             )
-        first = one.ndim == 5 and one.shape[2:] == sides
-        last = one.ndim == 5 and one.shape[1:4] == sides
+        first = one.ndim == len(sides) + 2 and one.shape[2:] == sides
+        last = one.ndim == len(sides) + 2 and one.shape[1:-1] == sides
         if first or last:
             count = one.shape[1] if first else one.shape[-1]
             decoder, why = exclusive(seen.values(name), axis=1 if first else -1)

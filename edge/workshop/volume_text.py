@@ -51,6 +51,8 @@ def _input(guess: Guess, answers: Answers, *, given: str) -> Iterator[str]:
     yield "input:"
     yield f"  name: {quoted(given)}"
     yield f"  layout: {guess.layout}"
+    if len(guess.sides) == 2:
+        yield f"  slices: {edit('axial, coronal or sagittal: the network sees one at a time')}"
     if guess.channels == 1:
         yield "  accepts:                       # volumes of other kinds are refused"
         yield f"    - {kind}"

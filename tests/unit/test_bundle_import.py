@@ -19,13 +19,14 @@ from edge.cli.app import app
 from edge.domain.errors import BundleRejectedError
 from edge.inference.engine import Engine
 from edge.kit.clock import SystemClock
+from edge.workshop.answers import Answers
 from edge.workshop.golden import make_golden
 from edge.workshop.monai import import_monai
 from edge.workshop.monai_config import Config
 from edge.workshop.monai_files import opened
 from edge.workshop.monai_transforms import prepare_steps
 from edge.workshop.plain_import import import_plain
-from edge.workshop.scaffold import Written
+from edge.workshop.scaffold import Written, sketch, write
 from tests.builders.monai_bundles import (
     CT_STEPS,
     REGIONS,
@@ -370,3 +371,12 @@ def test_a_manifest_of_another_network_is_refused(tmp_path: Path) -> None:
         import_plain(other, name=None, into=tmp_path / "out")
     with pytest.raises(BundleRejectedError, match=r"stones\.onnx is not there, manifest\.yaml names it"):
         import_plain(tmp_path / "in", name=None, into=tmp_path / "out")
+
+
+def test_a_network_of_slices_may_be_said_to_be_for_volumes(tmp_path: Path) -> None:
+    (tmp_path / "slices.onnx").write_bytes(linear([[0.0], [SHARP]], [0.0, -SHARP / 2], layout="NCHW"))
+    seen = sketch(tmp_path / "slices.onnx", task="volume-segmentation")
+    written = write(seen, Answers(classes=("core",)), name="slices", into=tmp_path / "out")
+    given = manifest_of(written)["input"]
+    assert (given["layout"], given["tile_voxels"]) == ("NCHW", [96, 96])
+    assert "axial, coronal or sagittal" in dict(written.open_places)["input.slices"]
