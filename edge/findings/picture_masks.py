@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -73,8 +74,13 @@ def judge(
         statements.append(said)
         told += mine if said.verdict is Verdict.PRESENT else []
     told.sort(key=lambda one: -one.area_px)
+    left_out = Counter(mask.names[one.label - 1] for one in told[policy.things_said_max :])
     each = _things(mask, told[: policy.things_said_max], codes)
-    return (*statements, *each)
+    return (*(_with_rest(one, left_out[one.segment]) for one in statements), *each)
+
+
+def _with_rest(statement: Observation, more: int) -> Observation:
+    return replace(statement, reason=f"{more} more are not told one by one") if more else statement
 
 
 def _statement(

@@ -71,6 +71,8 @@ def scores(raw: NDArray[Any], output: PictureOutput) -> NDArray[np.float32]:
     """
     if raw.dtype == np.float16:
         raw = raw.astype(np.float32)
+    if raw.ndim > 2 and raw.shape[0] == 1 and raw.shape[1] == raw.size:
+        raw = raw.reshape(raw.shape[:2])  # means over maps that kept their axes
     check_form(raw, shape=(1, len(output.classes)), dtype=np.float32, name=output.name)
     row = raw[0].astype(np.float64)
     if output.decoder == "softmax":
