@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +36,15 @@ class Tones:
             planes: (channels, h, w), in the network's order.
             into: The same shape, uint8, float32 or float16; it need not be contiguous.
         """
-        if into.dtype == np.uint8:
+        if len(into) > 1 and into.strides[0] == into.itemsize:  # channels last: NumPy took five times as long
+            pixels = into.transpose(1, 2, 0)
+            if into.dtype == np.uint8:
+                cv2.merge(list(planes), dst=pixels)
+            elif into.dtype == np.float32:
+                cv2.merge(list(planes * self.gain + self.offset), dst=pixels)
+            else:
+                np.copyto(pixels, cv2.merge(list(planes * self.gain + self.offset)), casting="same_kind")
+        elif into.dtype == np.uint8:
             np.copyto(into, planes)
         elif into.dtype == np.float16:  # halves would round twice
             np.copyto(into, planes * self.gain + self.offset, casting="same_kind")
