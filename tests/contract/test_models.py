@@ -193,6 +193,7 @@ def test_runs_of_changing_shape_follow_each_other_and_answers_stay(tmp_path: Pat
     session.close()
 
 
+@pytest.mark.alone
 def test_a_run_is_ended_in_the_middle_when_its_time_is_up(tmp_path: Path, form: Form) -> None:
     session = session_of(tmp_path, form, network(extra_convolutions=30))
     began = time.monotonic()

@@ -214,6 +214,7 @@ def test_an_answer_that_is_no_score_is_an_error(
         engine.picture_model("brightness")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_run_is_ended_in_the_middle_when_its_time_is_up(tmp_path: Path, form: Form) -> None:
     content = picture_network(extra_convolutions=40)

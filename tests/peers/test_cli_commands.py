@@ -50,6 +50,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.alone
 def test_help_comes_at_once() -> None:
     edge("--help")  # the first one may have to compile
     began = time.monotonic()

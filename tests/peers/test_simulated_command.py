@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -99,6 +100,8 @@ def test_what_cannot_be_done_is_one_clear_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
     monkeypatch.setattr("sys.argv", ["edge", "simulate", *words])
+    monkeypatch.setattr("sys.excepthook", sys.excepthook)  # typer sets its own, and the command this:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2

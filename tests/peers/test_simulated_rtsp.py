@@ -145,7 +145,8 @@ def test_timestamps_grow_on_when_the_loop_begins_again(server: RtspServer) -> No
         media = [content for channel, content in (caller.packet() for _ in range(60)) if channel == 4]
     timestamps = [struct.unpack_from(">I", packet, 4)[0] for packet in media]
     steps = {(after - before) & 0xFFFFFFFF for before, after in itertools.pairwise(timestamps)}
-    assert max(steps) <= 90_000 / 50 + 1
+    assert max(steps) < 1 << 31, "never back"
+    assert {step % (90_000 // 50) for step in steps} == {0}  # whole frames; a busy machine leaves some out
 
 
 def test_a_receiver_that_does_not_read_loses_whole_pictures_and_disturbs_nobody() -> None:

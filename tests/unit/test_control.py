@@ -12,6 +12,7 @@ import pytest
 
 from edge.ops import control
 from edge.ops.control import FILE, Control, ask
+from tests.waiting import until
 
 
 def broken(_asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -33,9 +34,7 @@ def visit(folder: Path) -> socket.socket:
 
 
 def send_slowly(line: socket.socket) -> None:
-    for _ in range(20):
-        line.sendall(b" ")
-        time.sleep(0.02)
+    until(lambda: line.sendall(b" "), within_s=20, what="the line is cut")
 
 
 def test_a_question_that_nobody_can_read_is_refused_and_the_next_is_answered(folder: Path) -> None:

@@ -243,6 +243,7 @@ def test_the_books_balance_after_everything_at_once(rooms: ExitStack) -> None:
     assert health.out == stand.first.counts().taken == stand.second.counts().taken
 
 
+@pytest.mark.alone
 def test_many_sources_that_hang_are_waited_for_together() -> None:
     stands = [Stand() for _ in range(6)]
     with ExitStack() as rooms:
