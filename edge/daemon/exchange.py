@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from edge.bundles.likeness import changed_parts
 from edge.bundles.signature import Trust
-from edge.bundles.store import find
+from edge.bundles.store import Bundle, find
 from edge.domain.errors import EdgeError
 from edge.domain.finding import ModelStamp
 from edge.domain.ports import Alerts
@@ -76,16 +76,17 @@ class Exchange:
             return {"state": AT_NEXT_START, "why": why}
         digest, pending = self._pending.get(name, ("", None))
         if pending is None or digest != bundle.digest:
-            self._pending[name] = (bundle.digest, self._begin(name, bundle.manifest.version))
+            self._pending[name] = (bundle.digest, self._begin(bundle))
             return {"state": UNDER_WAY}
         if not pending.done():
             return {"state": UNDER_WAY}
         del self._pending[name]
         return {"state": AT_WORK, "version": pending.result().version}
 
-    def _begin(self, name: str, version: str) -> Future[ModelStamp]:
-        self._log.info("another version is tried", bundle=name, version=version)
-        pending = self._engine.swap(find(name, self._places, self._trust))
+    def _begin(self, bundle: Bundle) -> Future[ModelStamp]:
+        name = bundle.manifest.name
+        self._log.info("another version is tried", bundle=name, version=bundle.manifest.version)
+        pending = self._engine.swap(bundle)
         pending.add_done_callback(lambda done: self._came_to_work(name, done))
         return pending
 
