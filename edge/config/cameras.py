@@ -173,7 +173,7 @@ class PixelGate(Section):
 
 
 class VideoPipeline(Section):
-    """What is looked for in the pictures of cameras, by a bundle that judges whole pictures."""
+    """What is looked for in the pictures of cameras, by a bundle for pictures of any task."""
 
     kind: Literal["video"] = Field(description="`video`: pictures of cameras.")
     name: Name = Field(description="Names the pipeline in findings and topics: …/finding/<name>; unique.")
