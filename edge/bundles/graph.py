@@ -26,7 +26,7 @@ from edge.bundles.protobuf import Walk
 from edge.domain.errors import BundleRejectedError, FormatError
 
 # Bounds that no network of this appliance comes near; a runtime would try to serve them all.
-FIELDS_MAX: Final = 1_000_000  # brain-mr in int8 has 4 047
+FIELDS_MAX: Final = 500_000  # brain-mr in int8 has 4 047
 DEPTH_MAX: Final = 8  # of graphs within nodes
 ELEMENTS_MAX: Final = 1 << 31  # of a tensor that a node makes from a shape in the file
 
