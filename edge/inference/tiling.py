@@ -13,6 +13,8 @@ from edge.bundles.volume_input import Input, Sides
 from edge.inference.volume_scores import Labels, Painter, Scores
 
 Picture = NDArray[np.float32]
+SUMS_BYTES_MAX = 2 << 30  # 105 classes of a whole body in tiles of 96 would take 3.6 GB
+
 Ask = Callable[[Picture], Labels | Scores]
 
 
@@ -20,7 +22,8 @@ def segment(picture: Picture, given: Input, ask: Ask, paint: Painter) -> Labels:
     """Label every voxel.
 
     Labels of tiles are stitched where tiles overlap, in the middle; scores are blended with weights that
-    fall off towards the rim of a tile, one slab at a time, so that memory does not grow with the volume.
+    fall off towards the rim of a tile, one slab at a time, so that memory does not grow with the volume; where
+    a slab of sums would be larger than `SUMS_BYTES_MAX`, labels are made tile by tile and stitched.
 
     Args:
         picture: (channels, d, h, w), prepared; d are the slices where the network sees one at a time.
@@ -94,17 +97,22 @@ def _tiled(picture: Picture, tile: Sides, overlap: Sides, ask: Ask, paint: Paint
         spans = (slab, row, column)
         window = tuple(slice(span.start, span.start + side) for span, side in zip(spans, tile, strict=True))
         answer = ask(np.ascontiguousarray(picture[(slice(None), *window)]))
+        if answer.ndim == 4 and _is_stitched(len(answer), tile, shape):
+            answer = paint(np.asarray(answer, np.float32))
         if answer.ndim == 3:
             kept = tuple(slice(span.low, span.high) for span in spans)
             labels[kept] = answer[tuple(slice(s.low - s.start, s.high - s.start) for s in spans)]
-        elif tile == (1, *shape[1:]):  # whole slices: nothing to blend
-            labels[window[0]] = paint(np.asarray(answer, np.float32))
         else:
             blend = blend or _Blend(labels, classes=len(answer), tile=tile, paint=paint)
             blend.add(np.asarray(answer, np.float32), at=window)
     if blend:
         blend.finish()
     return labels
+
+
+def _is_stitched(classes: int, tile: Sides, shape: tuple[int, ...]) -> bool:
+    """Whether scores become labels tile by tile: whole slices share nothing, many classes need much room."""
+    return tile == (1, *shape[1:]) or 4 * classes * tile[0] * shape[1] * shape[2] > SUMS_BYTES_MAX
 
 
 class _Blend:

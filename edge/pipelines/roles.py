@@ -114,4 +114,8 @@ def _notes(scans: Mapping[str, Scan]) -> tuple[str, ...]:
         for role, scan in scans.items()
         if len(scan.volumes) > 1
     ]
-    return (together, *several, *(f"{role}: {note}" for role, scan in scans.items() for note in scan.notes))
+    noted: dict[str, list[str]] = {}
+    for role, scan in scans.items():
+        for note in scan.notes:
+            noted.setdefault(note, []).append(role)
+    return (together, *several, *(f"{', '.join(roles)}: {note}" for note, roles in noted.items()))

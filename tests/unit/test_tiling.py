@@ -104,6 +104,13 @@ def test_the_middle_of_a_tile_outweighs_the_rim_of_its_neighbour() -> None:
     assert set(np.unique(labels[12:])) == {1}
 
 
+def test_too_many_classes_for_sums_are_stitched(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.random.default_rng(2).random((30, 20, 20), np.float32)
+    monkeypatch.setattr("edge.inference.tiling.SUMS_BYTES_MAX", 1000)
+    labels = segmented(picture, given_input(), Local("logits"))
+    assert np.array_equal(labels, logits_of(picture).argmax(axis=0))
+
+
 def test_memory_for_logits_does_not_grow_with_the_number_of_slices() -> None:
     peaks = []
     for slices in (64, 256):
