@@ -38,8 +38,8 @@ class Trial:
         p50_ms: Median of warm runs, of the network alone.
         p99_ms: 99th percentile of those.
         runs: How many those were.
-        times_chosen: How many times as long as the chosen form it takes, in the same moments; 0 where that was
-            not measured.
+        times_chosen: How many times as long as the chosen form it takes, in the same moments; 0 where that
+            was not measured.
         memory_mb: What the process grew by when it was opened and run.
         agreement: With the golden answers, in the numbers of its task: `union_dice`, `score_error` …
         agreement_here: The same with what fp32 on the CPU answers on this device; of the golden input and

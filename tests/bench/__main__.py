@@ -1,6 +1,7 @@
 """`make bench`: us beside the peers in one run, each as a ratio.
 
-usage: python -m tests.bench [NAME …]      names: cstore, series, resample, engine, frames, tune, lanes, swap, video, live
+usage: python -m tests.bench [NAME …]
+names: cstore, series, resample, engine, frames, tune, lanes, swap, video, live
 """
 
 from __future__ import annotations
