@@ -88,9 +88,9 @@ def opened_models(
     """
     every = _bundles(bundle, roots, needs, say)
     fitting = [one for one in every if _fits(one, needs)]
+    if bundle is None:
+        fitting = _of_one_series(fitting, say)
     volumes = [one.manifest for one in fitting if isinstance(one.manifest, VolumeSegmentation)]
-    if bundle is None:  # nobody says which series is which: not its business
-        volumes = [manifest for manifest in volumes if len(manifest.input.roles) == 1]
     pictures = [one.manifest.name for one in fitting if isinstance(one.manifest, PictureBundle)]
     spectra = [one.manifest.name for one in fitting if isinstance(one.manifest, SpectraRegression)]
     rules = [
@@ -137,6 +137,22 @@ def _fits(bundle: Bundle, needs: Needs) -> bool:
             return needs.pictures
         case SpectraRegression():
             return needs.spectra
+
+
+def _of_one_series(bundles: Sequence[Bundle], say: Callable[[str], None]) -> list[Bundle]:
+    """Leave out, and tell, the bundles whose model wants several series: nobody says which is which."""
+    kept = []
+    for bundle in bundles:
+        manifest = bundle.manifest
+        if isinstance(manifest, VolumeSegmentation) and len(manifest.input.roles) > 1:
+            roles = manifest.input.roles
+            say(
+                f"not used: {manifest.name} takes several series, {', '.join(roles)}; "
+                f"--series {roles[0]}=DIR … --bundle {manifest.name} names them"
+            )
+        else:
+            kept.append(bundle)
+    return kept
 
 
 def _bundles(

@@ -22,8 +22,8 @@ def segment(picture: Picture, given: Input, ask: Ask, paint: Painter) -> Labels:
     """Label every voxel.
 
     Labels of tiles are stitched where tiles overlap, in the middle; scores are blended with weights that
-    fall off towards the rim of a tile, one slab at a time, so that memory does not grow with the volume; where
-    a slab of sums would be larger than `SUMS_BYTES_MAX`, labels are made tile by tile and stitched.
+    fall off towards the rim of a tile, one slab at a time, so that memory does not grow with the volume.
+    Where a slab of sums would be larger than `SUMS_BYTES_MAX`, labels are made tile by tile and stitched.
 
     Args:
         picture: (channels, d, h, w), prepared; d are the slices where the network sees one at a time.

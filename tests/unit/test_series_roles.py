@@ -118,6 +118,13 @@ def test_a_single_series_for_such_a_bundle_is_not_assessed(roots: Path, tmp_path
     assert (finding["verdict"], finding["reason"]) == ("NOT_ASSESSED", "pair takes T1, FLAIR; given: T1")
 
 
+def test_without_a_name_such_a_bundle_is_left_out_and_that_is_said(roots: Path, tmp_path: Path) -> None:
+    done = analyzed(roots, axial(tmp_path / "a"))
+    (finding,) = json.loads(done.stdout)
+    assert (finding["pipeline"], finding["verdict"]) == ("intake", "NOT_ASSESSED")
+    assert "not used: pair takes several series, T1, FLAIR; --series T1=DIR" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
