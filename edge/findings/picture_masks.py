@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from edge.bundles.picture_policies import AreaFinding
 from edge.bundles.picture_segmentation import PictureSegmentation
@@ -56,7 +57,6 @@ def judge(
     """
     policy = manifest.policy
     codes = {one.name: one.code.code() for one in manifest.output.labels}
-    areas_px = np.bincount(mask.labels.ravel(), minlength=len(mask.names) + 1)
     everything = things_of(mask)
     statements, told = [], []
     for finding in policy.findings:
@@ -65,7 +65,7 @@ def judge(
         said = _statement(
             finding,
             codes[finding.name],
-            area_px=int(areas_px[label]),
+            area_px=int(np.count_nonzero(mask.labels == label)),
             picture_px=mask.labels.size,
             things=len(mine),
             is_present=is_present,
@@ -121,33 +121,23 @@ def _things(mask: PictureMask, told: Sequence[Thing], codes: dict[str, Code]) ->
 
 def things_of(mask: PictureMask) -> tuple[Thing, ...]:
     """List the things of a mask by their numbers; a Python loop over things, none over pixels."""
-    count = int(mask.things.max(initial=0))
-    if not count:
-        return ()
-    places = np.flatnonzero(mask.things)
-    numbers = mask.things.ravel()[places]
-    rows, columns = np.divmod(places, mask.things.shape[1])
-    order = np.argsort(numbers, kind="stable")
-    firsts = np.flatnonzero(np.diff(numbers[order], prepend=0))
-    ends = [np.minimum.reduceat(array[order], firsts) for array in (columns, rows)]
-    ends += [np.maximum.reduceat(array[order], firsts) + 1 for array in (columns, rows)]
-    areas = np.diff(firsts, append=len(places))
-    labels = mask.labels.ravel()[places[order][firsts]]
-    found = zip(
-        numbers[order][firsts].tolist(),
-        labels.tolist(),
-        areas.tolist(),
-        np.transpose(ends).tolist(),
-        strict=True,
-    )
-    return tuple(
-        Thing(
-            number=number,
-            label=label,
-            area_px=area,
-            box_px=(float(left), float(top), float(right - left), float(bottom - top)),
-        )
-        for number, label, area, (left, top, right, bottom) in found
+    found = enumerate(ndimage.find_objects(mask.things), start=1)
+    return tuple(_thing(mask, number, (place[0], place[1])) for number, place in found if place is not None)
+
+
+def _thing(mask: PictureMask, number: int, place: tuple[slice, slice]) -> Thing:
+    rows, columns = place
+    part = mask.things[place] == number
+    return Thing(
+        number=number,
+        label=int(mask.labels[place].ravel()[part.argmax()]),
+        area_px=int(np.count_nonzero(part)),
+        box_px=(
+            float(columns.start),
+            float(rows.start),
+            float(columns.stop - columns.start),
+            float(rows.stop - rows.start),
+        ),
     )
 
 
