@@ -99,9 +99,17 @@ class VolumeSegmenter:
                 f"takes up to {manifest.input.volume_voxels_max}"
             )
         voxels = [np.moveaxis(one.voxels, manifest.slice_axis, 0) for one in prepared]
-        if len(voxels) == 1:  # no copy where there is nothing to join
-            return grid, np.ascontiguousarray(voxels[0], np.float32)[None]
-        return grid, np.stack(voxels, dtype=np.float32)
+        is_alone = len(voxels) == 1  # no copy where there is nothing to join
+        picture = (
+            np.ascontiguousarray(voxels[0], np.float32)[None]
+            if is_alone
+            else np.stack(voxels, dtype=np.float32)
+        )
+        if not np.isfinite(picture.sum(dtype=np.float64)):
+            raise PictureRejectedError(
+                f"volume of {volume.voxels.shape} voxels holds NaN or infinity, wanted numbers"
+            )
+        return grid, picture
 
     def _ask(self, picture: Picture, deadline: Deadline) -> NDArray[np.uint8]:
         if not self._turn.acquire(timeout=deadline.remaining_s()):

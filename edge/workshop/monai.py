@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,34 +16,14 @@ from edge.domain.errors import BundleRejectedError, StorageFullError
 from edge.kit.files import write_durably
 from edge.workshop.monai_config import Config
 from edge.workshop.monai_files import MonaiFiles
+from edge.workshop.monai_metadata import Data, data_of
 from edge.workshop.monai_network import Window, input_part, output_part, window_of
-from edge.workshop.monai_transforms import Prepared, prepare_steps
+from edge.workshop.monai_transforms import Prepared, plain, prepare_steps
 from edge.workshop.network import Network, read
 from edge.workshop.picture_text import UNSEALED
 from edge.workshop.scaffold import CARD, NAME, REFERENCE, Written
 
-MODALITIES: Final = {"CT": "CT", "MR": "MR", "MRI": "MR", "PT": "PT", "PET": "PT", "US": "US"}
-UNITS: Final = {"CT": "hounsfield", "PT": "suv_bw", "MR": "arbitrary", "US": "arbitrary"}
 METRICS_MAX: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """What `network_data_format` says of the input and of the output, as far as it says it.
-
-    Attributes:
-        modality: DICOM's word, or a place to fill in.
-        unit: Ours, or a place to fill in.
-        roles: Of the channels, in the graph's order.
-        shape: Sides as they are written: numbers, `8*n` …
-        labels: Name of each channel of the output, by its number.
-    """
-
-    modality: str
-    unit: str
-    roles: tuple[str, ...]
-    shape: tuple[object, ...]
-    labels: Mapping[int, str]
 
 
 def import_monai(files: MonaiFiles, *, name: str | None, into: Path) -> Written:
@@ -63,7 +42,8 @@ def import_monai(files: MonaiFiles, *, name: str | None, into: Path) -> Written:
     if not NAME.fullmatch(name):
         raise BundleRejectedError(f"name: seen {name!r}, wanted small letters, digits and hyphens")
     network = read(files.network)
-    config, data = Config(files.inference), _data(files)
+    config, data = Config(files.inference), data_of(files.metadata)
+    _refuse_other_tasks(network, data, config, files.network.name)
     window = window_of(config, network, data.shape)
     prepared = prepare_steps(config.transforms("preprocessing", "preprocessing_transforms"), roles=data.roles)
     manifest = _manifest(files, data, network, window, prepared, config, name=name)
@@ -73,40 +53,18 @@ def import_monai(files: MonaiFiles, *, name: str | None, into: Path) -> Written:
     return Written(into / name, tuple(places(yaml.safe_load(text))))
 
 
-def _data(files: MonaiFiles) -> Data:
-    form = files.metadata.get("network_data_format")
-    form = form if isinstance(form, dict) else {}
-    given, answer = _first(form.get("inputs")), _first(form.get("outputs"))
-    said = str(given.get("modality", "")).upper()
-    modality = (
-        MODALITIES.get(said) or f"{MARK} DICOM's word: CT, MR, PT …; the bundle says {said or 'nothing'}"
-    )
-    unit = UNITS.get(modality, f"{MARK} hounsfield, suv_bw or arbitrary")
-    if given.get("format") == "hounsfield":
-        unit = "hounsfield"
-    count = given.get("num_channels")
-    names = _by_number(given.get("channel_def"))
-    channels = count if isinstance(count, int) and count > 0 else max(len(names), 1)
-    roles = tuple(names.get(n) or f"{MARK} role of channel {n}: T1, FLAIR …" for n in range(channels))
-    shape = given.get("spatial_shape")
-    return Data(
-        modality=modality,
-        unit=unit,
-        roles=roles,
-        shape=tuple(shape) if isinstance(shape, list) else (),
-        labels=_by_number(answer.get("channel_def")),
-    )
-
-
-def _first(part: object) -> Mapping[str, Any]:
-    """Return what is said of the first tensor."""
-    values = list(part.values()) if isinstance(part, dict) else []
-    return values[0] if values and isinstance(values[0], dict) else {}
-
-
-def _by_number(part: object) -> dict[int, str]:
-    pairs = part.items() if isinstance(part, dict) else ()
-    return {int(key): str(value) for key, value in pairs if str(key).isdigit() and str(value).strip()}
+def _refuse_other_tasks(network: Network, data: Data, config: Config, file: str) -> None:
+    """Refuse classifiers, detectors and networks of photographs: `edge bundle new` knows those."""
+    given, answer = network.given.shape or (), network.answers[0].shape
+    is_map = answer is None or len(answer) in (len(given), len(given) - 1)
+    inferer = config.get("inferer")
+    kind = plain(inferer.get("_target_", "")) if isinstance(inferer, dict) else ""
+    is_photograph = len(given) == 4 and kind != "SliceInferer" and data.modality.startswith(MARK)
+    if not is_map or is_photograph:
+        raise BundleRejectedError(
+            f"{file}: input {network.given}, output {network.answers[0]}: does not segment volumes; "
+            "`edge bundle new` makes bundles of pictures, of classifiers and of detectors"
+        )
 
 
 def _manifest(

@@ -239,6 +239,15 @@ def test_a_model_of_one_series_takes_no_further_ones(tmp_path: Path) -> None:
         engine.model("tiny").infer(ball(), deadline_s=30, others={"FLAIR": ball()})
 
 
+def test_a_voxel_that_is_no_number_is_refused_whatever_the_steps(tmp_path: Path) -> None:
+    network, written, answer = written_for("logits")
+    write_segmenter(tmp_path, network, written, golden(answer))
+    voxels = np.ones((8, 8, 8), np.float32)
+    voxels[3, 4, 5] = np.nan
+    with engine_of(tmp_path) as engine, pytest.raises(PictureRejectedError, match="NaN or infinity"):
+        engine.model("tiny").infer(volume(voxels), deadline_s=30)
+
+
 def test_golden_pictures_of_too_few_channels_are_refused(tmp_path: Path) -> None:
     network, written, _ = written_for("two channels")
     image = np.ones((1, 1, 8, 8, 8), np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from edge.bundles.manifest import parse
@@ -27,6 +28,7 @@ from edge.workshop.monai_files import opened
 from edge.workshop.monai_transforms import prepare_steps
 from edge.workshop.plain_import import import_plain
 from edge.workshop.scaffold import Written, sketch, write
+from tests.builders.bundles import serialized
 from tests.builders.monai_bundles import (
     CT_STEPS,
     REGIONS,
@@ -40,6 +42,17 @@ from tests.builders.volumes import volume
 
 SHARP = 40.0
 STONES = linear([[0.0], [SHARP]], [0.0, -SHARP / 2])
+
+
+def classifier() -> bytes:
+    """One number for a whole volume."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0, axes=[2, 3, 4]),
+        helper.make_node("Identity", ["mean"], ["answer"]),
+    ]
+    given = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, 8, 8, 8])
+    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, [1, 1])
+    return serialized(nodes, given=given, answers=[answer], weights={})
 
 
 def imported(source: Path, out: Path, *, name: str | None = None) -> Written:
@@ -318,6 +331,19 @@ def test_an_archive_that_is_none_or_leads_out_is_refused(tmp_path: Path) -> None
     with pytest.raises(BundleRejectedError, match=r"'../outside.txt' leads out of the bundle"):
         imported(tmp_path / "out.zip", tmp_path / "out")
     assert not (tmp_path / "outside.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("network", "modality"),
+    [(linear([[1.0] * 3] * 2, [0.0] * 2, layout="NCHW"), "RGB"), (classifier(), "CT")],
+    ids=["photographs", "a classifier"],
+)
+def test_what_does_not_segment_volumes_is_sent_elsewhere(
+    tmp_path: Path, network: bytes, modality: str
+) -> None:
+    source = write_monai(tmp_path, network=network, about=metadata(modality=modality))
+    with pytest.raises(BundleRejectedError, match=r"does not segment volumes; `edge bundle new`"):
+        imported(source, tmp_path / "out")
 
 
 def test_a_name_that_is_taken_is_left_alone(tmp_path: Path) -> None:
