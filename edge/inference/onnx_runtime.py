@@ -78,7 +78,8 @@ class OnnxRuntimeSession:
         self._name, self._wiring = name, wiring
         try:
             chosen = _providers(provider, arithmetic)
-            self._session = (give_way if gives_way else at_once)(
+            # A network with one thread has none of its own: opening it gives way all the same.
+            self._session = (give_way if gives_way or threads == 1 else at_once)(
                 lambda: ort.InferenceSession(network, options, providers=chosen)
             )
         except TROUBLE as error:

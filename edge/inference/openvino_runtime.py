@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain.errors import BundleRejectedError, InferenceError
-from edge.inference.background import at_once, give_way
+from edge.inference.background import give_way
 from edge.inference.deadline import Deadline
 from edge.inference.session import Answers, Wiring
 
@@ -21,8 +21,8 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the docu
 import openvino as ov  # noqa: E402
 
 CORE: Final = ov.Core()
-# A live network runs in the caller's thread, where it waits for no other thread to get a core: on a busy machine
-# that took 10 ms instead of 2. It cannot be ended there, so it must be known to be quick.
+# A live network runs in the caller's thread, where it waits for no other thread to get a core: on a busy
+# machine that took 10 ms instead of 2. It cannot be ended there, so it must be known to be quick.
 SYNC_MARGIN: Final = 4.0
 SYNC_MAX_S: Final = 0.4
 NEVER_S: Final = float("inf")
@@ -69,9 +69,8 @@ class OpenVinoSession:
         self.provider = device.upper()
         try:
             graph = CORE.read_model(io.BytesIO(network))
-            compiled = (give_way if gives_way else at_once)(
-                lambda: CORE.compile_model(graph, device.upper(), options)
-            )
+            # Also a live network is opened by threads that give way: compiling takes all cores for a while.
+            compiled = give_way(lambda: CORE.compile_model(graph, device.upper(), options))
             _check_names(compiled, name=name, wiring=wiring)
             self._request = compiled.create_infer_request()
             self._given: NDArray[Any] | None = None
