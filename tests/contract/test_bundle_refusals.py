@@ -18,7 +18,7 @@ from edge.bundles.arrays import UNPACKED_BYTES_MAX
 from edge.bundles.installed import Store
 from edge.bundles.package import pack
 from edge.bundles.seal import seal
-from edge.bundles.signature import SIGNATURE, make_key, sign, trust_of
+from edge.bundles.signature import ANYBODY, SIGNATURE, Trust, make_key, sign, trust_of
 from edge.bundles.store import MANIFEST
 from edge.cli.bundle_site import Site
 from edge.cli.bundle_store import install, rollback
@@ -289,3 +289,22 @@ def test_a_version_that_says_other_things_waits_for_the_next_start(
     assert device.engine.stamp(NAME).version == "1.0.0"
     assert rollback(NAME, device.site, to="1.0.0") == 0
     assert device.alerts.ever == []
+
+
+def test_an_unsigned_bundle_at_work_is_warned_of_and_told_in_its_stamp(tmp_path: Path) -> None:
+    write_picture_bundle(tmp_path)
+    alerts = FakeAlerts()
+    with engine_of(tmp_path, NAME) as engine:
+        Exchange(engine, places=[tmp_path], trust=ANYBODY, alerts=alerts).tell_signatures([NAME])
+        assert engine.stamp(NAME).signed_by == ""
+    said = alerts.raised[f"unsigned-bundle-{NAME}"]
+    assert (
+        said
+        == "brightness 1.0.0 is at work, and no key of bundles.trust has signed it; this site allows that"
+    )
+
+
+def test_where_unsigned_bundles_are_not_allowed_the_engine_refuses_them(tmp_path: Path) -> None:
+    write_picture_bundle(tmp_path)
+    with engine_of(tmp_path, NAME, trust=Trust()) as engine:
+        assert "is not signed; wanted a signature by nobody" in engine.refusals[NAME]
