@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import imagecodecs
 import numpy as np
@@ -24,8 +24,11 @@ _log = Log("formats.dicom")
 Pixels = NDArray[Any]
 
 _JPEG = "1.2.840.10008.1.2.4."
-_RLE = "1.2.840.10008.1.2.5"
+RLE: Final = "1.2.840.10008.1.2.5"
 _DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+JPEG_BASELINE: Final = _JPEG + "50"
+_ADOBE: Final = b"\xff\xee\x00\x0eAdobe"  # a whole one says which colours the JPEG holds
+_JPEG_HEAD_BYTES: Final = 4096
 _DECODERS: dict[str, Callable[[bytes], Pixels]] = {
     _JPEG + "50": imagecodecs.jpeg8_decode,
     _JPEG + "57": imagecodecs.ljpeg_decode,
@@ -40,7 +43,9 @@ _DECODERS: dict[str, Callable[[bytes], Pixels]] = {
 }
 
 
-def decode(encoded: bytes, syntax: str, *, dtype: np.dtype[Any], frame_bytes: int) -> Pixels | None:
+def decode(
+    encoded: bytes, syntax: str, *, dtype: np.dtype[Any], frame_bytes: int, is_rgb: bool = False
+) -> Pixels | None:
     """Decode one picture with the fastest codec; return None where there is none or it gives up.
 
     Args:
@@ -48,12 +53,18 @@ def decode(encoded: bytes, syntax: str, *, dtype: np.dtype[Any], frame_bytes: in
         syntax: Transfer syntax.
         dtype: Of the samples, for codecs that do not know it themselves.
         frame_bytes: Size of the picture when it is not compressed.
+        is_rgb: The header says that it is stored as RGB: believed where a JPEG itself does not say.
+
+    Returns:
+        The samples; of a JPEG in colour always RGB, of all others as they are stored.
     """
     try:
         if syntax == _DEFLATED_FRAMES:
             return np.frombuffer(zlib.decompress(encoded, -zlib.MAX_WBITS, frame_bytes), dtype)
-        if syntax == _RLE:
+        if syntax == RLE:
             return np.frombuffer(imagecodecs.dicomrle_decode(encoded, dtype), dtype)
+        if syntax == JPEG_BASELINE and is_rgb and _ADOBE not in encoded[:_JPEG_HEAD_BYTES]:
+            return imagecodecs.jpeg8_decode(encoded, colorspace="RGB", outcolorspace="RGB")
         if syntax in _DECODERS:
             return _DECODERS[syntax](encoded)
     except (RuntimeError, ValueError, ImportError, zlib.error) as trouble:

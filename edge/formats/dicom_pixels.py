@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ import numpy as np
 from pydicom.encaps import generate_frames
 
 from edge.domain.errors import FormatError, UnsupportedError
-from edge.formats.dicom_codecs import Pixels, decode, decode_elsewhere
+from edge.formats.dicom_codecs import RLE, Pixels, decode, decode_elsewhere
 from edge.formats.dicom_scan import DEFLATED_LITTLE, UNDEFINED, inflated
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+HALVED = "YBR_FULL_422"  # uncompressed, two pixels share their colour: Y Y Cb Cr (PS3.3 C.7.6.3.1.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class PixelFormat:
         is_signed: Two's complement.
         is_float: IEEE numbers, of FloatPixelData or DoubleFloatPixelData.
         photometric: PhotometricInterpretation.
+        is_planar: Of colour, whole planes one after the other instead of pixels.
     """
 
     rows: int
@@ -43,11 +47,18 @@ class PixelFormat:
     is_signed: bool
     is_float: bool
     photometric: str
+    is_planar: bool = False
 
     @property
     def frame_bytes(self) -> int:
         """Size of one picture when it is not compressed."""
-        return self.rows * self.columns * self.samples * self.bits_allocated // 8
+        samples = 2 if self.photometric == HALVED else self.samples
+        return self.rows * self.columns * samples * self.bits_allocated // 8
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array of one picture: (rows, columns), and of colour (rows, columns, 3)."""
+        return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -107,8 +118,19 @@ def check(source: PixelSource, size_bytes: int) -> None:
         FormatError: The file is shorter than its header promises.
     """
     form, name = source.format, source.label
-    if form.samples != 1 or form.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+    if form.samples != 1 or form.photometric not in GREY:
         raise UnsupportedError(f"{name}: a {form.photometric or 'colour'} picture, wanted MONOCHROME1 or 2")
+    check_stored(source, size_bytes)
+
+
+def check_stored(source: PixelSource, size_bytes: int) -> None:
+    """Refuse what contradicts itself, or is deeper than any codec here gives, whatever its colours.
+
+    Raises:
+        UnsupportedError: A depth that no codec here gives.
+        FormatError: The file is shorter than its header promises, or its header cannot be.
+    """
+    form, name = source.format, source.label
     if form.bits_allocated not in ((32, 64) if form.is_float else (8, 16, 32)):
         raise UnsupportedError(f"{name}: {form.bits_allocated} bits allocated, wanted 8, 16 or 32")
     if not (0 < form.bits_stored <= form.bits_allocated and form.high_bit < form.bits_allocated):
@@ -133,7 +155,7 @@ def read_frames(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[i
         wanted: Numbers of frames, from 0.
 
     Yields:
-        Frame number and samples, (rows, columns), as stored: not masked to the bits that count.
+        Frame number and samples, (rows, columns[, 3]), as stored: not masked to the bits that count.
 
     Raises:
         UnsupportedError: No codec for this transfer syntax gives a picture.
@@ -161,7 +183,17 @@ def read_into(source: PixelSource, frame: int, buffer: Pixels) -> Pixels:
         os.close(handle)
     if got != form.frame_bytes:
         raise FormatError(f"{source.label}: ends within frame {frame + 1}")
-    return view.view(form.dtype).reshape(form.rows, form.columns)
+    return laid_out(view.view(form.dtype), form)
+
+
+def laid_out(samples: Pixels, form: PixelFormat) -> Pixels:
+    """Return samples as `PixelFormat.shape` says, wherever their planes lie."""
+    if form.photometric == HALVED and samples.size == 2 * form.rows * form.columns:
+        pairs = samples.reshape(-1, 4)
+        return pairs[:, [0, 2, 3, 1, 2, 3]].reshape(form.shape)
+    if form.samples > 1 and form.is_planar:
+        return np.moveaxis(samples.reshape(form.samples, form.rows, form.columns), 0, -1)
+    return samples.reshape(form.shape)
 
 
 def is_plain(source: PixelSource) -> bool:
@@ -200,12 +232,18 @@ def _plain(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[int, P
     if source.transfer_syntax_uid == DEFLATED_LITTLE:
         whole = inflated(whole, source.data_set_offset)
     dtype = form.dtype.newbyteorder(">") if source.is_big_endian else form.dtype
+    if source.is_big_endian and dtype.itemsize == 1 and whole[start - 8 : start - 6] == b"OW":
+        whole, start = _swapped(whole[start : start + source.length]), 0  # two samples are one word
     for frame in sorted(wanted):
         at = start + frame * form.frame_bytes
         if at + form.frame_bytes > len(whole):
             raise FormatError(f"{source.label}: ends within frame {frame + 1}")
-        samples = np.frombuffer(whole, dtype, form.rows * form.columns, at)
-        yield frame, samples.astype(form.dtype, copy=False).reshape(form.rows, form.columns)
+        samples = np.frombuffer(whole, dtype, form.frame_bytes // dtype.itemsize, at)
+        yield frame, laid_out(samples.astype(form.dtype, copy=False), form)
+
+
+def _swapped(words: bytes) -> bytes:
+    return np.frombuffer(words[: len(words) // 2 * 2], ">u2").astype("<u2").tobytes()
 
 
 def _compressed(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[int, Pixels]]:
@@ -223,7 +261,8 @@ def _compressed(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[i
 
 def _decode(source: PixelSource, frame: int, encoded: bytes) -> Pixels:
     form, syntax = source.format, source.transfer_syntax_uid
-    samples = decode(encoded, syntax, dtype=form.dtype, frame_bytes=form.frame_bytes)
+    is_rgb = form.photometric == "RGB"
+    samples = decode(encoded, syntax, dtype=form.dtype, frame_bytes=form.frame_bytes, is_rgb=is_rgb)
     if samples is not None:
         return samples
     try:
@@ -235,12 +274,16 @@ def _decode(source: PixelSource, frame: int, encoded: bytes) -> Pixels:
 def _as_stored(source: PixelSource, frame: int, decoded: Pixels) -> Pixels:
     """Give decoded samples the shape and type that the header promises."""
     form = source.format
-    if decoded.size != form.rows * form.columns or decoded.dtype.itemsize > form.dtype.itemsize:
+    is_whole = decoded.size == form.rows * form.columns * form.samples
+    if not is_whole or decoded.dtype.itemsize > form.dtype.itemsize:
         raise FormatError(
             f"{source.label}: frame {frame + 1} decodes to {decoded.shape} of {decoded.dtype}, "
-            f"the header promises {form.rows}x{form.columns} of {form.dtype}"
+            f"the header promises {'x'.join(map(str, form.shape))} of {form.dtype}"
         )
     if decoded.dtype.itemsize == form.dtype.itemsize:
         decoded = decoded.view(form.dtype)
     stored: Pixels = decoded.astype(form.dtype, copy=False)
-    return stored.reshape(form.rows, form.columns)
+    # What comes with a shape is pixel by pixel; RLE is always plane by plane (PS3.5 G.2).
+    is_flat = decoded.ndim == 1
+    is_planar = is_flat and (form.is_planar or source.transfer_syntax_uid == RLE)
+    return laid_out(stored, replace(form, is_planar=is_planar))

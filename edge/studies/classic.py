@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from edge.domain.errors import FormatError, UnsupportedError
 from edge.domain.study import Instance
 from edge.formats import dicom_tags as tags
 from edge.formats.dicom_elements import Elements
-from edge.formats.dicom_pixels import PixelFormat, PixelSource, check
-from edge.formats.dicom_scan import FLOAT_PIXEL_DATA, PIXEL_DATA, scan_file
+from edge.formats.dicom_pixels import HALVED, PixelFormat, PixelSource
+from edge.formats.dicom_pixels import check as check_grey
+from edge.formats.dicom_scan import FLOAT_PIXEL_DATA, PIXEL_DATA, UNDEFINED, scan_file
 from edge.formats.dicom_uids import is_made_from_pictures, name_of
 from edge.studies.slices import (
     Moments,
@@ -22,6 +23,8 @@ from edge.studies.slices import (
     plane_of,
     scaling_of,
 )
+
+Check = Callable[[PixelSource, int], None]
 
 
 class Header(NamedTuple):
@@ -40,12 +43,16 @@ class Header(NamedTuple):
     source: PixelSource
 
 
-def read_header(instance: Instance) -> Header:
-    """Scan one instance and check that it holds grey pictures.
+def read_header(instance: Instance, *, check: Check = check_grey) -> Header:
+    """Scan one instance and check that it holds pictures.
+
+    Args:
+        instance: Its file.
+        check: Of what kind; grey ones unless somebody says otherwise.
 
     Raises:
         FormatError: It is damaged.
-        UnsupportedError: It holds no picture, or one in colour.
+        UnsupportedError: It holds no picture, or none of that kind.
     """
     label = label_of(None, instance.sop_uid)
     try:
@@ -120,25 +127,32 @@ def _pixel_source(label: str, instance: Instance, elements: Elements, offset: in
 
     allocated = number(tags.BITS_ALLOCATED, 0)
     stored = number(tags.BITS_STORED, allocated)
+    rows, columns, frames = number(tags.ROWS, 0), number(tags.COLUMNS, 0), elements.integer(tags.FRAMES) or 1
+    photometric = elements.text(tags.PHOTOMETRIC)
+    if photometric == HALVED and elements.pixels_bytes != UNDEFINED:
+        # Some write this and store the colour of each pixel.
+        is_halved = elements.pixels_bytes < 3 * rows * columns * frames
+        photometric = HALVED if is_halved else "YBR_FULL"
     return PixelSource(
         label=label,
         path=instance.path,
         format=PixelFormat(
-            rows=number(tags.ROWS, 0),
-            columns=number(tags.COLUMNS, 0),
+            rows=rows,
+            columns=columns,
             samples=number(tags.SAMPLES, 1),
             bits_allocated=allocated,
             bits_stored=stored,
             high_bit=number(tags.HIGH_BIT, stored - 1),
             is_signed=number(tags.IS_SIGNED, 0) == 1,
             is_float=elements.pixels_tag in (FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA + 1),
-            photometric=elements.text(tags.PHOTOMETRIC),
+            photometric=photometric,
+            is_planar=number(tags.PLANAR, 0) == 1,
         ),
         transfer_syntax_uid=elements.transfer_syntax_uid,
         data_set_offset=elements.data_set_offset,
         offset=offset,
         length=elements.pixels_bytes,
-        frames=elements.integer(tags.FRAMES) or 1,
+        frames=frames,
         is_big_endian=elements.encoding.is_big_endian,
     )
 
