@@ -13,7 +13,7 @@ from edge.cli.instances import (
     nifti_instance,
     spectral_instance,
 )
-from edge.cli.kinds import HEAD_BYTES, Kind, is_meant, kind_of, names_wavelengths
+from edge.cli.kinds import HEAD_BYTES, Kind, is_meant, is_radiometric, kind_of, names_wavelengths
 from edge.cli.paths import files_of, missing
 from edge.domain.errors import FormatError, UnsupportedError
 from edge.domain.study import Instance, Series
@@ -166,7 +166,8 @@ class _Reader:
                 if self._once(file):
                     self.inputs.videos.append((file, video_files.about(file)))
             case "picture":
-                return self._picture(file, is_named=is_named)
+                taken = self._thermal if is_radiometric(file) else self._picture
+                return taken(file, is_named=is_named)
             case "thermal":
                 return self._thermal(file, is_named=is_named)
             case "spectrum":

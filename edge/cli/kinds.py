@@ -28,6 +28,7 @@ _PREAMBLE = slice(128, 132)
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG = still_headers.JPEG
 _FLIR = b"FLIR\0"
+_FLIR_BYTES_MAX = 4 << 20  # the parts of a JPEG that are no picture come first
 _OTHER_THERMAL = (b"AFF\0", b"FPF ", b"AIO")
 
 
@@ -63,6 +64,16 @@ def _by_content(file: Path, head: bytes) -> Kind | None:
         return "video"
     first = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].splitlines()[:1]
     return "spectrum" if first and first[0].startswith(b"##") and b"=" in first[0] else None
+
+
+def is_radiometric(file: Path) -> bool:
+    """Whether a picture is a JPEG of a thermal camera, whose degrees come later than in its first bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with file.open("rb") as opened:
+        return opened.read(len(_JPEG)) == _JPEG and _FLIR in opened.read(_FLIR_BYTES_MAX)
 
 
 def _is_grey_of_16_bits(head: bytes) -> bool:

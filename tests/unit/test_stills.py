@@ -116,6 +116,14 @@ def test_a_picture_that_is_named_is_one(tmp_path: Path, end: str) -> None:
     assert found(path, path, bundle=True).pictures == [path]
 
 
+def test_degrees_that_come_late_in_a_jpeg_are_still_degrees(tmp_path: Path) -> None:
+    warm = thermal.radiometric_jpeg(thermal.flir_file(thermal.ramp()))
+    beside_the_point = b"\xff\xe5\x9c\x42" + bytes(40_000)
+    late = warm[:2] + 2 * beside_the_point + warm[2:]
+    (tmp_path / "late.jpg").write_bytes(late)
+    assert found(tmp_path / "late.jpg").thermal == [tmp_path / "late.jpg"]
+
+
 def test_in_a_folder_pictures_count_where_a_bundle_is_named(tmp_path: Path) -> None:
     for name in ("one.png", "two.jpg"):
         (tmp_path / name).write_bytes(packed(name[-4:]))
