@@ -1,0 +1,214 @@
+"""Turn trained weights into the three files of the bundle, and a golden answer to test them with.
+
+usage: export.py --weights average.pt --out FOLDER [--chance-min 0.5] [--scores SCORES.onnx]
+
+Batch norms are folded, the labels are decided in the graph (scores would cost more to copy than the network
+to run), and the three spatial axes are free, in multiples of 16. `model.fp16.onnx` is for a GPU;
+`model.int8.onnx` has every layer quantised (unsigned activations, signed weights, per channel) and was
+calibrated on synthetic scans only. `--scores` writes a graph that is not shipped: it answers the chance of
+a nodule, for the curve that `evaluate.py --froc` draws.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import labels
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from chance import Chance
+from network import LungNet, fold_batch_norms
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from synthesis import SIDE_VOXELS, paint_scene, take
+from torch import Tensor, nn
+
+OPSET = 17
+INPUT, OUTPUT = "image", "labels"
+CALIBRATION_SCANS = 12
+COMPARED_SCANS = 8
+CALIBRATION_SEED = 7_700_000
+GOLDEN_SIDE_VOXELS = 80
+GOLDEN_SCANS = 2
+NODULE_CHANCE_MIN = 0.5
+
+Picture = NDArray[np.float32]
+
+
+class Labelled(nn.Module):
+    """The network with its decision: a nodule from some chance on, else the likeliest of the rest."""
+
+    def __init__(self, network: LungNet, chance_min: float) -> None:
+        super().__init__()
+        self.network, self.chance_min = network, chance_min
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Label each voxel: (batch, 1, x, y, z) to (batch, x, y, z), uint8."""
+        scores = self.network(volume)
+        nodule = scores.softmax(1)[:, labels.NODULE] >= self.chance_min
+        rest = scores[:, : labels.NODULE].argmax(1)
+        return torch.where(nodule, labels.NODULE, rest).to(torch.uint8)
+
+
+class Chances(nn.Module):
+    """The chance of a nodule at each voxel."""
+
+    def __init__(self, network: LungNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """(batch, 1, x, y, z) to (batch, x, y, z), 0 to 1."""
+        chances: Tensor = self.network(volume).softmax(1)[:, labels.NODULE]
+        return chances
+
+
+def load_network(weights: Path) -> LungNet:
+    network = LungNet()
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return fold_batch_norms(network)
+
+
+def export(network: nn.Module, path: Path, output: str = OUTPUT) -> None:
+    sides = {2: "x", 3: "y", 4: "z"}
+    torch.onnx.export(
+        network.eval(),
+        (torch.rand(1, 1, 64, 64, 64),),
+        str(path),
+        input_names=[INPUT],
+        output_names=[output],
+        dynamic_axes={INPUT: sides, output: {axis - 1: name for axis, name in sides.items()}},
+        opset_version=OPSET,
+        dynamo=False,
+    )
+
+
+def export_fp16(fp32: Path, path: Path) -> None:
+    """Half precision inside; input and output keep their types."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = convert_float_to_float16(onnx.load(fp32), keep_io_types=True, op_block_list=["Resize"])
+    onnx.save(model, path)
+
+
+class Calibration(CalibrationDataReader):
+    """Feeds the quantiser."""
+
+    def __init__(self, scans: list[Picture]) -> None:
+        self._scans: Iterator[Picture] = iter(scans)
+
+    def get_next(self) -> dict[str, Picture] | None:
+        """Return the next scan, or None at the end."""
+        scan = next(self._scans, None)
+        return None if scan is None else {INPUT: scan}
+
+
+def export_int8(fp32: Path, path: Path, scans: list[Picture]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            path,
+            Calibration(scans),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            op_types_to_quantize=["Conv", "MaxPool", "Concat", "Resize"],
+            extra_options={"ActivationSymmetric": False, "CalibMovingAverage": True, "WeightSymmetric": True},
+        )
+
+
+def draw_scans(count: int, side_voxels: int) -> list[Picture]:
+    """(1, 1, side, side, side) each, of chests that are not trained on."""
+    drawn = []
+    for number in range(count):
+        chance = Chance(CALIBRATION_SEED + number, torch.device("cpu"))
+        place = (chance.uniform(-80, 80), chance.uniform(-30, 30), chance.uniform(-90, 70))
+        scene = paint_scene(chance, side_voxels=side_voxels, centre=place if number % 6 else None)
+        drawn.append(take(scene, chance, side_voxels=side_voxels).image[None, None].numpy())
+    return drawn
+
+
+def write_golden(fp32: Path, scans: list[Picture], path: Path) -> None:
+    """Two pieces of synthetic chests with the fp32 answer of the CPU; no real scan is in them."""
+    network = session(fp32)
+    images, answers = [], []
+    for scan in scans:
+        low = (scan.shape[-1] - GOLDEN_SIDE_VOXELS) // 2
+        middle = slice(low, low + GOLDEN_SIDE_VOXELS)
+        crop = scan[:, :, middle, middle, middle].astype(np.float16)
+        answer = network.run(None, {INPUT: crop.astype(np.float32)})[0]
+        if 0.2 < (answer > 0).mean() < 0.9 and (answer == labels.NODULE).sum() > 20:
+            images.append(crop)
+            answers.append(answer)
+        if len(images) == GOLDEN_SCANS:
+            break
+    if len(images) < GOLDEN_SCANS:
+        raise SystemExit(
+            f"golden: {len(images)} of {len(scans)} scans show lung and a nodule, wanted {GOLDEN_SCANS}"
+        )
+    np.savez_compressed(path, image=np.concatenate(images), labels=np.concatenate(answers))
+
+
+def session(path: Path, *, threads: int = 2) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def compare(out: Path, scans: list[Picture]) -> None:
+    """Dice of fp16 and int8 against fp32 for each class, over scans that were not used for calibration."""
+    fp32 = session(out / "model.fp32.onnx")
+    wanted = [fp32.run(None, {INPUT: scan})[0] for scan in scans]
+    for name in ("fp16", "int8"):
+        other = session(out / f"model.{name}.onnx")
+        seen = [other.run(None, {INPUT: scan})[0] for scan in scans]
+        for index in range(1, labels.CLASS_COUNT):
+            shared = sum(int(((a == index) & (b == index)).sum()) for a, b in zip(seen, wanted, strict=True))
+            total = sum(
+                int((a == index).sum() + (b == index).sum()) for a, b in zip(seen, wanted, strict=True)
+            )
+            value = f"{2 * shared / total:.4f}" if total else "-"
+            print(f"{name} against fp32, {labels.CLASS_NAMES[index]}: Dice {value}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", type=Path, required=True, help="average.pt of the last run")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--chance-min", type=float, default=NODULE_CHANCE_MIN, help="of a nodule's voxel")
+    parser.add_argument("--scores", type=Path, help="graph of a nodule's chance, for the curve")
+    parser.add_argument("--side", type=int, default=SIDE_VOXELS, help="edge of the calibration scans, voxels")
+    chosen = parser.parse_args()
+    torch.set_num_threads(2)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    network = load_network(chosen.weights)
+    if chosen.scores:
+        export(Chances(network), chosen.scores, "chance")
+    scans = draw_scans(CALIBRATION_SCANS + COMPARED_SCANS, chosen.side)
+    fresh = scans[CALIBRATION_SCANS:]
+    export(Labelled(network, chosen.chance_min), chosen.out / "model.fp32.onnx")
+    export_fp16(chosen.out / "model.fp32.onnx", chosen.out / "model.fp16.onnx")
+    export_int8(chosen.out / "model.fp32.onnx", chosen.out / "model.int8.onnx", scans[:CALIBRATION_SCANS])
+    compare(chosen.out, fresh)
+    write_golden(chosen.out / "model.fp32.onnx", fresh, chosen.out / "golden.npz")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Batches for training: each scene is painted once and scanned several times, some steps apart."""
+
+import torch
+from chance import Chance
+from scanner import draw_protocol
+from synthesis import Scene, paint_scene, take
+from torch import Tensor
+
+SCENES_PER_STEP = 2
+AGES = (0, 9, 25)  # in steps: when a scene is scanned
+SPARE_VOXELS = 16  # a scene is larger than a scan by this
+SEED_STEP = 1_000_003
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class Stock:
+    """Scenes that are still needed; what a step is given depends on the seed and its number alone."""
+
+    def __init__(self, device: torch.device, *, seed: int, side_voxels: int) -> None:
+        self._device, self._seed, self._side = device, seed, side_voxels
+        self._scenes: dict[int, list[Scene]] = {}
+
+    def batch(self, step: int) -> Batch:
+        """Images (n, 1, x, y, z), classes (n, x, y, z) and weights (n, x, y, z) of a step."""
+        scans = []
+        for slot, age in enumerate(AGES):
+            for number, scene in enumerate(self._painted(max(0, step - age))):
+                chance = Chance(self._number(step, 10 + slot * SCENES_PER_STEP + number), self._device)
+                scans.append(take(scene, chance, side_voxels=self._side, protocol=draw_protocol(chance)))
+        for old in [at for at in self._scenes if at < step - max(AGES) and at]:
+            del self._scenes[old]
+        images, truths, weights = zip(*((scan.image, scan.truth, scan.weight) for scan in scans), strict=True)
+        return torch.stack(images)[:, None], torch.stack(truths), torch.stack(weights)
+
+    def _painted(self, step: int) -> list[Scene]:
+        if step not in self._scenes:
+            chances = [Chance(self._number(step, number), self._device) for number in range(SCENES_PER_STEP)]
+            self._scenes[step] = [
+                paint_scene(chance, side_voxels=self._side + SPARE_VOXELS) for chance in chances
+            ]
+        return self._scenes[step]
+
+    def _number(self, step: int, part: int) -> int:
+        return self._seed * SEED_STEP + step * 100 + part

@@ -1,0 +1,215 @@
+"""The generator: endless synthetic chests with known lungs, airways and nodules, on the GPU or the CPU."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import labels
+import torch
+from body import Canvas, draw_blood, paint_airway_wall, paint_belly, paint_middle, paint_outline
+from bones import paint_bones
+from build import Build, draw_build, lungs, within_ribs
+from chance import Chance
+from nodules import Nodule, Surroundings, draw_nodules, draw_scars
+from parenchyma import ail, density, fissures, paint_fluid, paint_plaques
+from scanner import Protocol, acquire, cut, draw_protocol, normalise
+from space import Crop, Places, Point, draw_crop, tube
+from torch import Tensor
+from trees import Vessels, draw_vessels
+
+SIDE_VOXELS = 128
+FIRST_NODULE = labels.CLASS_COUNT  # in the truth of a scene, nodules are numbered from here on
+TRACHEA_ENDS_MM = 168.0  # above the carina
+AIR_HU = -1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A piece of a body, not scanned yet.
+
+    Attributes:
+        image: (side, side, side), HU; 1.5 mm voxels, axes to the right, to the front, up.
+        truth: (side, side, side) uint8: classes, or `FIRST_NODULE` and the number of the nodule.
+        places: Where the voxels lie in the body.
+        nodules: All that were painted.
+    """
+
+    image: Tensor
+    truth: Tensor
+    places: Places
+    nodules: tuple[Nodule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One synthetic scan.
+
+    Attributes:
+        image: (side, side, side), 0 to 1 as the network is given it.
+        truth: (side, side, side) long, classes, or `labels.UNKNOWN`.
+        weight: (side, side, side), how much a voxel counts in training: those of small nodules more.
+    """
+
+    image: Tensor
+    truth: Tensor
+    weight: Tensor
+
+
+@torch.no_grad()
+def paint_scene(
+    chance: Chance, *, side_voxels: int = SIDE_VOXELS, centre: Point | None = None, nodules_max: int = 9
+) -> Scene:
+    """Paint one scene.
+
+    Args:
+        chance: The draws.
+        side_voxels: Edge of the result; voxels are 1.5 mm.
+        centre: Place in the body that lies in the middle, mm; None: drawn.
+        nodules_max: None has more.
+    """
+    build, blood = draw_build(chance), draw_blood(chance)
+    middle = centre or _draw_centre(build, chance)
+    crop = draw_crop(middle, side=side_voxels, body_scale=build.scale, chance=chance)
+    canvas = Canvas(crop, chance)
+    up = _upwards(crop, build, chance)
+    skin = paint_outline(canvas, build)
+    paint_belly(canvas, build, blood)
+    paint_middle(canvas, build, blood)
+    lung = _lungs(canvas, build, chance)
+    paint_bones(canvas, build)
+    nodules: list[Nodule] = []
+    if bool((lung > 0).any()):
+        lung, nodules = _paint_lungs(canvas, build, lung, up, blood.lung, nodules_max, chance)
+    lumen = paint_airway_wall(canvas, build, chance.uniform(6.0, 10.5))
+    _surround(canvas, skin, up, chance)
+    truth = _truth(crop, build, lung, lumen, nodules)
+    return Scene(canvas.image, truth, crop.places, tuple(nodules))
+
+
+@torch.no_grad()
+def take(
+    scene: Scene,
+    chance: Chance,
+    *,
+    side_voxels: int,
+    protocol: Protocol | None = None,
+    is_whole: bool = False,
+) -> Scan:
+    """Scan a scene, or a piece of it.
+
+    Args:
+        scene: What lies before the scanner.
+        chance: The draws.
+        side_voxels: Edge of the piece, at most that of the scene.
+        protocol: How it is scanned; None: drawn.
+        is_whole: Nothing is cut off.
+    """
+    protocol = protocol or draw_protocol(chance)
+    room = scene.image.shape[0] - side_voxels
+    x, y, z = (slice(first, first + side_voxels) for first in (chance.integer(0, room) for _ in range(3)))
+    places = Places(tuple(axis[x, y, z] for axis in scene.places))
+    image = acquire(scene.image[x, y, z], places, protocol, chance)
+    number = scene.truth[x, y, z].long()
+    classes, weights = list(range(FIRST_NODULE)), [1.0] * FIRST_NODULE
+    weights[labels.TRACHEA] = 2.0
+    for nodule in scene.nodules:
+        is_shown = nodule.is_shown(protocol.thickness_mm, protocol.noise_hu)
+        classes.append(labels.NODULE if is_shown else labels.UNKNOWN)
+        weights.append(3.0 * min(8.0, max(1.0, (16.0 / nodule.diameter_mm) ** 1.5)))
+    if not is_whole:
+        image, number = cut(image, number, places, chance)
+    truth = torch.tensor(classes, device=chance.device)[number]
+    weight = torch.tensor(weights, device=chance.device)[number]
+    return Scan(normalise(image), truth, weight)
+
+
+def _draw_centre(build: Build, chance: Chance) -> Point:
+    """Mostly in the chest; now and then the neck, the belly, or far away."""
+    part = chance.uniform()
+    if part < 0.84:
+        side = chance.pick([-1.0, 1.0])
+        return side * chance.uniform(0, 95), build.middle + chance.uniform(-60, 50), chance.uniform(-140, 95)
+    if part < 0.90:
+        return chance.uniform(-80, 80), chance.uniform(-40, 60), 100 + 260 * chance.uniform() ** 1.6
+    if part < 0.97:
+        return chance.uniform(-110, 110), chance.uniform(-60, 70), chance.uniform(-330, -150)
+    return chance.uniform(-220, 220), chance.uniform(-170, 170), chance.uniform(-200, 200)
+
+
+def _upwards(crop: Crop, build: Build, chance: Chance) -> Tensor:
+    """Height over the middle of the chest against gravity: patients lie on their back, mostly."""
+    x, y, _ = crop.places
+    lie = chance.pick(["back", "belly", "side"], [0.91, 0.07, 0.02])
+    return {"back": y - build.middle, "belly": build.middle - y, "side": x}[lie]
+
+
+def _lungs(canvas: Canvas, build: Build, chance: Chance) -> Tensor:
+    """Depth in the lungs, with a surface that is not quite smooth."""
+    at = canvas.crop.places
+    inner = torch.exp(-(((at[0] - build.shift).abs() / 45) ** 2))  # what lies between the lungs is lumpier
+    rough = 0.4 * canvas.middling + (0.6 + 3.5 * inner) * canvas.coarse
+    depth = lungs(build, at) + chance.uniform(0.2, 1) * rough
+    if chance.happens(0.04):  # one lung is gone, or was never there
+        gone = chance.pick([-1, 1]) * (canvas.crop.places[0] - build.shift) > 0
+        depth = torch.where(gone, -20.0, depth)
+    return depth
+
+
+def _paint_lungs(
+    canvas: Canvas, build: Build, lung: Tensor, up: Tensor, blood: float, nodules_max: int, chance: Chance
+) -> tuple[Tensor, list[Nodule]]:
+    """Parenchyma, vessels, bronchi, diseases and nodules; the lungs without fluid, and the nodules."""
+    crop = canvas.crop
+    hu = ail(canvas, lung, density(canvas, up, chance), up, chance)
+    canvas.paint(lung, hu)
+    vessels: Vessels = draw_vessels(crop, build, chance)
+    inside = crop.occupied(lung)
+    canvas.cover(vessels.wall * inside, -150.0 + 20 * canvas.fine)
+    canvas.cover(vessels.blood * inside, blood + 12 * canvas.fine)
+    plugged = chance.happens(0.08)
+    canvas.cover(vessels.lumen * inside, 20.0 if plugged else -970.0)
+    gap = fissures(build, crop.places, chance)
+    sheet = (1.0 - gap / crop.voxel_mm).clamp(0, 1) * chance.uniform(0.0, 0.22) * inside
+    canvas.cover(sheet, 30.0)
+    if chance.happens(0.1):
+        paint_plaques(crop, canvas, within_ribs(build, crop.places), chance)
+    around = Surroundings(lung, vessels.blood, gap)
+    draw_scars(canvas, around, chance)
+    count = 0 if chance.happens(0.15) else chance.integer(1, nodules_max) if nodules_max else 0
+    nodules = draw_nodules(canvas, around, count, body_scale=build.scale, chance=chance)
+    if chance.happens(0.1):
+        lung = paint_fluid(canvas, build, lung, up, chance)
+    return lung, nodules
+
+
+def _truth(crop: Crop, build: Build, lung: Tensor, lumen: Tensor, nodules: Sequence[Nodule]) -> Tensor:
+    """Classes of the voxels, and numbers of the nodules."""
+    x = crop.places[0]
+    truth = torch.where(x > build.shift - 4, labels.RIGHT, labels.LEFT) * (lung > 0)
+    truth = torch.where((lumen > 0) & (crop.places[2] < TRACHEA_ENDS_MM), labels.TRACHEA, truth)
+    for number, nodule in enumerate(nodules):
+        part = truth[nodule.window]
+        mine = (nodule.share > 0.5) & (part != 0)
+        truth[nodule.window] = torch.where(mine, FIRST_NODULE + number, part)
+    return truth.to(torch.uint8)
+
+
+def _surround(canvas: Canvas, skin: Tensor, up: Tensor, chance: Chance) -> None:
+    """The table, a mattress, clothes and cables around the body."""
+    x = canvas.crop.places[0]
+    lowest = -135.0 - chance.uniform(0, 40)
+    top = lowest - up + 0.0012 * x**2 * float(chance.happens(0.6))
+    pad = torch.minimum(top, up - lowest + 30)
+    canvas.paint(torch.minimum(pad, -skin - 1), chance.uniform(-985, -880))
+    shell = 2.2 - (top - 30).abs()
+    canvas.paint(torch.minimum(shell, -skin - 1), chance.uniform(-500, 150))
+    if chance.happens(0.5):
+        fold = -skin - chance.uniform(2, 14) + 5 * canvas.middling
+        canvas.cover(
+            (1 - fold.abs() / chance.uniform(1.2, 2.6)).clamp(0, 1) * (skin < -0.5),
+            chance.uniform(-850, -250),
+        )
+    if chance.happens(0.12):
+        cable = tube(
+            canvas.crop.places, ((-90, 130, 150), (chance.uniform(-60, 60), 125, 0), (70, 128, -150)), 2.2
+        )
+        canvas.paint(torch.minimum(cable, -skin), chance.uniform(100, 2500))

@@ -1,0 +1,126 @@
+"""Arteries, veins and bronchi: trees that halve the space they feed, until they are too thin to be seen."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from build import Build, lungs
+from chance import Chance
+from space import Crop, Places, splat
+from torch import Tensor
+
+HALVINGS = 11
+BRONCHIAL_HALVINGS = 6
+CANDIDATES = 60_000
+STEP_MM = 0.7
+POINTS_MAX = 90  # along one branch
+
+
+@dataclass(frozen=True, slots=True)
+class Vessels:
+    """What the trees fill of each voxel, 0 to 1."""
+
+    blood: Tensor
+    wall: Tensor  # of bronchi, with their lumen
+    lumen: Tensor
+
+
+def draw_vessels(crop: Crop, build: Build, chance: Chance) -> Vessels:
+    """Draw two trees of blood vessels and one of bronchi into each lung."""
+    leaves = [_leaves(build, side, chance) for side in (1, -1)]
+    s = build.shift
+    starts = torch.tensor(
+        [[s + 40.0, -8, -8], [s - 45.0, -11, 3], [s + 38.0, -8, -32], [s - 42.0, -12, -28]],
+        device=chance.device,
+    )
+    feeding = torch.cat([leaves[0], leaves[1]])
+    draining = torch.cat([_leaves(build, side, chance) for side in (1, -1)])
+    levels = _grow(starts, torch.cat([feeding, draining]), chance)
+    wide, power = chance.uniform(5.2, 8.2), chance.uniform(2.55, 3.2)
+    shrink = 2 ** (-1 / power)
+    points, radii = [], []
+    for level, (begin, bow, end) in enumerate(levels):
+        thick = wide * shrink**level * torch.exp(0.16 * chance.white((len(begin),)))
+        one, size = _along(begin, bow, end, thick, thick * shrink)
+        points.append(one)
+        radii.append(size)
+    blood = splat(crop, torch.cat(points), torch.cat(radii))
+    wall, lumen = _draw_bronchi(crop, build, levels, chance)
+    return Vessels(blood, wall, lumen)
+
+
+def _draw_bronchi(
+    crop: Crop, build: Build, levels: list[tuple[Tensor, Tensor, Tensor]], chance: Chance
+) -> tuple[Tensor, Tensor]:
+    """Beside the arteries, ever thinner, each a little way to one side of its artery."""
+    width, power = chance.uniform(4.6, 6.4), chance.uniform(2.3, 3.0)
+    widened = chance.uniform(1.2, 2.0) if chance.happens(0.08) else 1.0
+    s = build.shift
+    ends = torch.tensor([[s + 40.0, -14, -30], [s - 47.0, -18, -22]], device=chance.device)
+    aside = 5.5 * chance.ball(2)
+    points, thick = [], []
+    for level, (begin, bow, end) in enumerate(levels[:BRONCHIAL_HALVINGS]):
+        count = len(begin) // 2  # the arteries come first
+        away = aside.repeat_interleave(count // 2, 0) * 2 ** (-level / 3)
+        start = ends if level == 0 else begin[:count] + away * 2 ** (1 / 3)
+        radius = torch.full((count,), width * 2 ** (-level / power), device=chance.device)
+        radius = radius * (widened if level > 1 else 1.0)
+        one, size = _along(start, bow[:count] + away, end[:count] + away, radius, radius * 0.85)
+        points.append(one)
+        thick.append(size)
+    way, radii = torch.cat(points), torch.cat(thick)
+    rind = (radii * chance.uniform(0.16, 0.34)).clamp(min=0.45)
+    return splat(crop, way, radii + rind), splat(crop, way, radii)
+
+
+def _leaves(build: Build, side: int, chance: Chance) -> Tensor:
+    """(2**HALVINGS, 3) places in one lung, a few mm from the pleura at least."""
+    reach = torch.tensor([build.half_width, 2 * build.half_depth, 330.0], device=chance.device)
+    share = torch.rand((CANDIDATES, 3), generator=chance.fields, device=chance.device)
+    low = torch.tensor([0.0, build.middle - build.half_depth, -210.0], device=chance.device)
+    drawn = low + share * reach
+    drawn[:, 0] = side * drawn[:, 0]
+    depth = lungs(build, Places((drawn[:, 0], drawn[:, 1], drawn[:, 2])))
+    inside = drawn[depth > 2.5]
+    wanted = 2**HALVINGS
+    repeats = math.ceil(wanted / max(1, len(inside)))
+    return inside.repeat(repeats, 1)[:wanted] if len(inside) else drawn[:wanted]
+
+
+def _grow(starts: Tensor, leaves: Tensor, chance: Chance) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Begin, bow and end of each branch, level by level; all trees at once."""
+    trees = len(starts)
+    groups = leaves.view(trees, -1, 3)
+    here = starts
+    levels = []
+    for level in range(HALVINGS + 1):
+        middle = groups.mean(1)
+        way = middle - here
+        length = way.norm(dim=1, keepdim=True)
+        share = 0.34 + 0.3 * torch.rand((len(here), 1), generator=chance.fields, device=chance.device)
+        end = here + (1.0 if level == HALVINGS else share) * way
+        end = end + 0.10 * length * chance.ball(len(here)) * float(level < HALVINGS)
+        bow = (here + end) / 2 + 0.12 * length * chance.ball(len(here))
+        levels.append((here, bow, end))
+        if level == HALVINGS:
+            break
+        spread = (groups.amax(1) - groups.amin(1)) * (
+            0.6 + 0.8 * torch.rand((len(here), 3), generator=chance.fields, device=chance.device)
+        )
+        axis = spread.argmax(1)
+        key = groups.gather(2, axis.view(-1, 1, 1).expand(-1, groups.shape[1], 1))[..., 0]
+        order = key.argsort(1)
+        groups = groups.gather(1, order[..., None].expand(-1, -1, 3))
+        groups = groups.reshape(len(here) * 2, -1, 3)
+        here = end.repeat_interleave(2, 0)
+    return levels
+
+
+def _along(begin: Tensor, bow: Tensor, end: Tensor, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """Points along bowed branches, and the radius at each."""
+    longest = float((end - begin).norm(dim=1).quantile(0.98))
+    count = min(POINTS_MAX, max(3, math.ceil(longest / STEP_MM)))
+    t = torch.linspace(0, 1, count, device=begin.device).view(1, -1, 1)
+    way = (1 - t) ** 2 * begin[:, None] + 2 * t * (1 - t) * bow[:, None] + t**2 * end[:, None]
+    radii = first[:, None] * (1 - t[..., 0]) + last[:, None] * t[..., 0]
+    return way.reshape(-1, 3), radii.flatten()
