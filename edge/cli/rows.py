@@ -60,8 +60,8 @@ def _what(finding: Document) -> str:
         f"{name} {number(measured['value'])} {measured['unit']}".removesuffix(" 1")
         for name, measured in zip(_names(finding), finding["measurements"], strict=True)
     )
-    score = "" if finding["score"] is None else f"score {finding['score']:.2f}"
-    facts = ", ".join(part for part in (score, _place(finding["box_px"]), numbers) if part)
+    score = "" if finding.get("score") is None else f"score {finding['score']:.2f}"
+    facts = ", ".join(part for part in (score, _place(finding.get("box_px")), numbers) if part)
     seen = ": ".join(part for part in (finding["code"]["meaning"], facts) if part)
     return "; ".join(part for part in (seen, finding["reason"], *finding["notes"]) if part)
 
