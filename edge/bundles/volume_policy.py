@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field
@@ -43,6 +44,41 @@ class ModalityNote(Part):
     note: Words = Field(description="One sentence.")
 
 
+class Sensitivity(Part):
+    """How much of what is there the network marks."""
+
+    value: Share = Field(description="Share found, 0 to 1.")
+    data: Words = Field(description="What it was measured on, and what was counted.")
+
+
+class SizeClass(Part):
+    """One class of size."""
+
+    code: CodeEntry = Field(description="Of the class.")
+    from_mm: float = Field(ge=0, description="From this diameter on, up to the next class, mm.")
+
+
+class SizeClasses(Part):
+    """Into which class of size a piece falls, where the series is fine enough to tell."""
+
+    code: CodeEntry = Field(description="Of the question; NOT_ASSESSED carries it.")
+    diameter: Literal["ball", "long_axis"] = Field(
+        description="Of the ball that has its volume, or its long axis within a slice."
+    )
+    spacing_max_mm: float = Field(
+        gt=0, description="With slices or pixels farther apart than this, no class is told, mm."
+    )
+    classes: tuple[SizeClass, ...] = Field(min_length=1, description="Rising, the first from 0 mm on.")
+
+    @check_all(mode="after")
+    def _classes_rise_from_nothing(self) -> SizeClasses:
+        limits = [one.from_mm for one in self.classes]
+        if limits[0] != 0 or any(b <= a for a, b in pairwise(limits)):
+            seen = ", ".join(f"{limit:g}" for limit in limits)
+            raise ValueError(f"classes: `from_mm` must rise from 0, seen {seen}")
+        return self
+
+
 class Components(Part):
     """Each connected piece is a thing of its own, and a finding: a lesion, a nodule, a vertebra."""
 
@@ -53,13 +89,23 @@ class Components(Part):
     components_max: int = Field(
         ge=1, le=200, description="So many pieces, the largest first, are told one by one; the rest summed."
     )
+    nothing_marked: Literal["NOT_ASSESSED", "ABSENT"] = Field(
+        default="NOT_ASSESSED",
+        description="What it means that there is no piece beside other labels; ABSENT wants `sensitivity`.",
+    )
+    sensitivity: Sensitivity | None = Field(
+        default=None, description="How many pieces the network finds; said with each ABSENT."
+    )
+    sizes: SizeClasses | None = Field(
+        default=None,
+        description="One more finding for each piece: its class of size; none: its numbers only.",
+    )
 
-
-class Sensitivity(Part):
-    """How much of what is there the network marks."""
-
-    value: Share = Field(description="Share found, 0 to 1.")
-    data: Words = Field(description="What it was measured on, and what was counted.")
+    @check_all(mode="after")
+    def _absence_is_measured(self) -> Components:
+        if self.nothing_marked == "ABSENT" and self.sensitivity is None:
+            raise ValueError("nothing_marked: ABSENT wants `sensitivity`: the share that is found, measured")
+        return self
 
 
 class Policy(Part):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge.bundles.volume_policy import Gates, Policy, Reported
 from edge.domain.finding import Code, Measurement, Observation, Verdict
 from edge.domain.image import Segmentation
-from edge.findings.pieces import VOLUME, tell_pieces
+from edge.findings.pieces import VOLUME, tell_nothing, tell_pieces
 
 EDGES = {"S": "upper", "I": "lower", "L": "left", "R": "right", "A": "front", "P": "back"}
 
@@ -32,18 +32,21 @@ def judge(segmentation: Segmentation, policy: Policy) -> tuple[Observation, ...]
         marked and the bundle may say so; or PRESENT, with a volume in mL for each measurement meant for this
         modality; or PRESENT without any volume where the field of view cuts what was looked for, since all of
         them would be lower bounds only. After a PRESENT, one more for each connected piece that the policy
-        wants told.
+        wants told, and one for its class of size, or one that says that there is no piece.
     """
     code = policy.looked_for.code()
     ml = _ml_per_label(segmentation)
     total_ml = float(ml[1:].sum())
     if total_ml == 0 and not segmentation.pieces.largest:
-        return (_nothing(code, policy),)
+        return (tell_nothing(code, policy.nothing_marked, policy.sensitivity),)
     doubt = _doubt(code.meaning, segmentation, policy.gates, total_ml=total_ml) if policy.gates else ""
     if doubt:
         return (Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=doubt),)
     whole = _whole(segmentation, policy, ml)
-    return (whole, *(tell_pieces(segmentation.pieces, policy.components) if policy.components else ()))
+    if policy.components is None:
+        return (whole,)
+    spacing_mm = max(segmentation.volume.spacing_mm)
+    return (whole, *tell_pieces(segmentation.pieces, policy.components, spacing_mm=spacing_mm))
 
 
 def told_apart(segmentation: Segmentation, policy: Policy) -> Segmentation:
@@ -67,15 +70,6 @@ def told_apart(segmentation: Segmentation, policy: Policy) -> Segmentation:
     names = (f"{policy.looked_for.meaning.lower()}, undivided", *kept)
     table = [0, *(1 if name in barred else names.index(name, 1) + 1 for name in segmentation.names)]
     return replace(segmentation, labels=np.array(table, np.uint8)[segmentation.labels], names=names)
-
-
-def _nothing(code: Code, policy: Policy) -> Observation:
-    """Say that nothing is marked, and what that is worth."""
-    if policy.nothing_marked == "ABSENT" and policy.sensitivity:
-        share, data = policy.sensitivity.value, policy.sensitivity.data
-        reason = f"nothing marked in the field of view; the network finds {share:.0%} of {data}"
-        return Observation(code=code, verdict=Verdict.ABSENT, reason=reason)
-    return Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=f"no {code.meaning} recognised")
 
 
 def _whole(segmentation: Segmentation, policy: Policy, ml: NDArray[np.float64]) -> Observation:

@@ -245,3 +245,60 @@ def test_nothing_marked_is_absent_only_where_it_was_measured_what_that_is_worth(
         "nothing marked in the field of view; "
         "the network finds 93% of lesions above 0.1 mL in 40 held-out scans"
     )
+
+
+SIZES: dict[str, Any] = {
+    "code": {"system": "99EDGE", "value": "size-class", "meaning": "Class of size"},
+    "diameter": "ball",
+    "spacing_max_mm": 1.5,
+    "classes": [
+        {"code": {"system": "99EDGE", "value": name, "meaning": name}, "from_mm": from_mm}
+        for name, from_mm in (("small", 0), ("middling", 6), ("large", 8))
+    ],
+}
+
+
+def sized(*pieces: Piece, slices_mm: float = 1.5, diameter: str = "ball") -> list[tuple[str, Verdict, str]]:
+    """Code, verdict and reason of each class of size that is told."""
+    seen = lesions(*pieces)
+    seen = replace(seen, volume=replace(seen.volume, spacing_mm=(slices_mm, 0.8, 0.8)))
+    classes = {**LESIONS["components"], "sizes": {**SIZES, "diameter": diameter}}
+    told = [one for one in judge(seen, policy(components=classes)) if one.code.system == "99EDGE"]
+    return [(one.code.value, one.verdict, one.reason) for one in told]
+
+
+@pytest.mark.parametrize(
+    ("across_mm", "name"),
+    [(3.0, "small"), (5.99, "small"), (6.01, "middling"), (8.01, "large"), (40.0, "large")],
+)
+def test_each_piece_falls_into_one_class_of_size(across_mm: float, name: str) -> None:
+    ball = piece(math.pi / 6 * across_mm**3 / 1000)
+    assert sized(ball) == [(name, Verdict.PRESENT, "")]
+    assert sized(ball, diameter="long_axis") == [("large", Verdict.PRESENT, "")]  # 12 mm
+
+
+def test_thick_slices_and_cut_pieces_have_no_class_of_size() -> None:
+    thick, cut = sized(piece(0.3), slices_mm=3.0), sized(piece(0.3, is_cut=True))
+    assert thick == [("size-class", Verdict.NOT_ASSESSED, "voxels 3.00 mm apart, wanted at most 1.5 mm")]
+    assert cut == [("size-class", Verdict.NOT_ASSESSED, "reaches the edge of the field of view")]
+
+
+def test_an_organ_without_any_piece_in_it_says_what_that_is_worth() -> None:
+    measured = {"value": 0.8, "data": "nodules of 6 mm and more in 40 synthetic chests"}
+    worth = {**LESIONS["components"], "nothing_marked": "ABSENT", "sensitivity": measured}
+    (_, unknown), (_, absent) = judge(lesions(), policy()), judge(lesions(), policy(components=worth))
+    assert (unknown.verdict, unknown.reason) == (Verdict.NOT_ASSESSED, "no Lesion recognised")
+    assert absent.verdict is Verdict.ABSENT
+    assert "finds 80% of nodules of 6 mm and more" in absent.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"nothing_marked": "ABSENT"}, "ABSENT wants `sensitivity`"),
+        ({"sizes": {**SIZES, "classes": SIZES["classes"][1:]}}, "must rise from 0, seen 6, 8"),
+    ],
+)
+def test_pieces_that_claim_too_much_are_refused(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        policy(components={**LESIONS["components"], **changes})
