@@ -122,9 +122,9 @@ class LayerSearch:
                 recipes.append(
                     replace(recipe, kept=kept, words=f"{_words(recipe.reach)}, from {narrow} channels on")
                 )
-            ends = frozenset({self._layers[0], self._layers[-1]})
+            ends = frozenset({self._layers[0], *_last(self._model, self._layers)})
             recipes.append(
-                replace(recipe, kept=ends, words=f"{_words(recipe.reach)}, first and last in fp32")
+                replace(recipe, kept=ends, words=f"{_words(recipe.reach)}, first and last ones in fp32")
             )
         distinct = {recipe.digest: recipe for recipe in reversed(recipes) if self._is_int8(recipe)}
         return list(distinct.values())[::-1]
@@ -216,6 +216,19 @@ class LayerSearch:
 
 def _words(reach: Reach) -> str:
     return "layers and what lies between" if reach == "chain" else "layers"
+
+
+def _last(model: onnx.ModelProto, names: Sequence[str]) -> set[str]:
+    """Name the layers behind which there is no other: the ends of all branches."""
+    inputs_of_layers: set[str] = set()
+    last = set()
+    for node in reversed(model.graph.node):
+        leads_on = not inputs_of_layers.isdisjoint(node.output)
+        if node.name in names and not leads_on:
+            last.add(node.name)
+        if node.name in names or leads_on:
+            inputs_of_layers.update(node.input)
+    return last
 
 
 def _widths(model: onnx.ModelProto) -> dict[str, int]:

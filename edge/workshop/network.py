@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Final
@@ -105,7 +105,7 @@ def read(path: Path) -> Network:
             kind = value.type.WhichOneof("value")
             raise BundleRejectedError(f"{path}: {value.name} is a {kind}, wanted a tensor")
     notes = [*_widen(model), *_settle_batch(model, given[0], path), *_settle_labels(model)]
-    _check(model, path)
+    _fill_in_shapes(model, path)
     seen_given = _port(given[0])
     if seen_given.dtype not in ("float32", "uint8"):
         raise BundleRejectedError(f"{path}: input {seen_given}, wanted float32 or uint8")
@@ -349,14 +349,14 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
                     names[place] = new
 
 
-def _check(model: onnx.ModelProto, path: Path) -> None:
+def _fill_in_shapes(model: onnx.ModelProto, path: Path) -> None:
+    """Write down the shapes of outputs that the exporter left out, as far as they follow from the graph."""
+    if all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
+        return
     try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
+        inferred = onnx.shape_inference.infer_shapes(model)
+    except (RuntimeError, onnx.shape_inference.InferenceError) as error:
         first = str(error).strip().splitlines()[0][:300]
         raise BundleRejectedError(f"{path}: no sound ONNX graph: {first}") from error
-
-
-def free_sides(shape: Sequence[int | str]) -> tuple[int, ...]:
-    """Return which axes are free."""
-    return tuple(axis for axis, side in enumerate(shape) if not isinstance(side, int))
+    for value, known in zip(model.graph.output, inferred.graph.output, strict=True):
+        value.CopyFrom(known)

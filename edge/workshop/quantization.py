@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import onnx
@@ -115,9 +116,9 @@ def quantize(
         model = prepared(reference)
         rows = _ranges(model, _by_digest(asking.feeds(calibrating)), ledger=ledger, told=told)
         search = LayerSearch(model, rows, bench=bench, feeds=feeds, ledger=ledger, told=told)
-        outcomes = sorted(search.run(), key=_rank)
+        outcomes = _ranked(search.run())
         half = _half(reference, bench) if wants_fp16 else None
-    runtime = _pays_on(outcomes[0])
+    runtime = _pays_on(outcomes[0], _fp32_ms(outcomes))
     result = Quantized(
         outcomes=tuple(outcomes),
         layers=len(layers(model)),
@@ -150,17 +151,31 @@ def _ranges(
     return list(measured(model, feeds, known=known, told=noted).values())
 
 
-def _pays_on(outcome: Outcome) -> Runtime | None:
+def _ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Sort by speed, those that pay first.
+
+    Races were run at different times, on a machine that others use, too: what is compared is how many times
+    as fast as fp32 each was in its race, and with that the median of fp32 over all races of that runtime.
+    """
+    fp32_ms = _fp32_ms(outcomes)
+
+    def place(one: Outcome) -> tuple[bool, float]:
+        runtime = _pays_on(one, fp32_ms)
+        each = [fp32_ms[name] / one.gain(name) for name in one.latency_ms]
+        return runtime is None, fp32_ms[runtime] / one.gain(runtime) if runtime else min(each, default=0.0)
+
+    return sorted(outcomes, key=place)
+
+
+def _fp32_ms(outcomes: Sequence[Outcome]) -> dict[Runtime, float]:
+    pairs = [pair for one in outcomes for pair in one.latency_ms.items()]
+    return {runtime: median([ms for name, (_, ms) in pairs if name == runtime]) for runtime, _ in pairs}
+
+
+def _pays_on(outcome: Outcome, fp32_ms: Mapping[Runtime, float]) -> Runtime | None:
     """Return where a recipe is right and faster than fp32 there, the quickest first; None: nowhere."""
     paying = [one for one in RUNTIMES if outcome.passes(one) and outcome.gain(one) >= GAIN_MIN]
-    return min(paying, key=lambda one: outcome.latency_ms[one][0], default=None)
-
-
-def _rank(outcome: Outcome) -> tuple[bool, float]:
-    runtime = _pays_on(outcome)
-    latencies = [mine for mine, _ in outcome.latency_ms.values()]
-    at_best = min(latencies, default=float("inf")) if runtime is None else outcome.latency_ms[runtime][0]
-    return runtime is None, float(at_best)
+    return min(paying, key=lambda one: fp32_ms[one] / outcome.gain(one), default=None)
 
 
 def _reference(bundle: Bundle) -> bytes:

@@ -1,0 +1,247 @@
+"""A bare network becomes a bundle, or is refused by what is wrong with it; and only what pays is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edge.bundles.manifest import parse
+from edge.bundles.store import load
+from edge.domain.errors import BundleRejectedError
+from edge.kit.clock import SystemClock
+from edge.workshop import bench, drawn, layer_search
+from edge.workshop.answers import Answers
+from edge.workshop.golden import make_golden
+from edge.workshop.manifest_edit import replaced, with_entry
+from edge.workshop.network import read
+from edge.workshop.quantization import Quantized, quantize
+from edge.workshop.scaffold import sketch, write
+from tests.builders import bare_networks
+from tests.builders.bundles import write_bundle
+from tests.builders.picture_bundles import write_picture_bundle
+from tests.builders.spectra_bundles import write_spectra_bundle
+
+WRITERS = (write_bundle, write_picture_bundle, write_spectra_bundle)
+
+
+def saved(tmp_path: Path, network: bytes) -> Path:
+    path = tmp_path / "bare.onnx"
+    path.write_bytes(network)
+    return path
+
+
+def identity(tmp_path: Path, *shapes: list[int | str], dtype: int = TensorProto.FLOAT) -> Path:
+    """A network that adds its inputs."""
+    inputs = [helper.make_tensor_value_info(f"in{n}", dtype, shape) for n, shape in enumerate(shapes)]
+    answer = helper.make_tensor_value_info("sum", dtype, None)
+    nodes = [helper.make_node("Sum", [one.name for one in inputs], ["sum"])]
+    graph = helper.make_graph(nodes, "sum", inputs, [answer])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return saved(tmp_path, model.SerializeToString())
+
+
+# ── new ──
+
+
+@pytest.mark.parametrize(
+    ("network", "task", "decoder"),
+    [
+        (bare_networks.classifier(), "picture-classification", "softmax"),
+        (bare_networks.detector(), "picture-detection", "yolov8"),
+        (bare_networks.relative_detector(), "picture-detection", "yolox"),
+        (bare_networks.segmenter(), "picture-segmentation", "logits"),
+    ],
+)
+def test_what_a_network_does_is_seen_from_what_it_answers(
+    tmp_path: Path, network: bytes, task: str, decoder: str
+) -> None:
+    seen = sketch(saved(tmp_path, network)).guess
+    assert (seen.task, seen.decoder) == (task, decoder)
+    assert seen.because
+
+
+def test_what_an_exporter_wrote_down_is_not_asked_for(tmp_path: Path) -> None:
+    metadata = {"names": "{0: 'red', 1: 'blue'}", "author": "Ultralytics", "license": "AGPL-3.0 License"}
+    seen = sketch(saved(tmp_path, bare_networks.detector(metadata=metadata)))
+    written = write(seen, Answers(threshold=0.5), name="marks", into=tmp_path)
+    text = (written.folder / "manifest.yaml").read_text()
+    assert 'licence: "AGPL-3.0"' in text
+    assert 'name: "blue"' in text
+    assert not any("classes" in path or "preprocessing" in path for path, _ in written.open_places)
+
+
+def test_a_manifest_that_nobody_has_finished_is_refused_place_by_place(tmp_path: Path) -> None:
+    written = write(
+        sketch(saved(tmp_path, bare_networks.classifier())), Answers(), name="lamp", into=tmp_path
+    )
+    with pytest.raises(
+        BundleRejectedError, match=r"intended_use: .*output\.classes\.1\.name: class 1"
+    ) as refused:
+        parse((written.folder / "manifest.yaml").read_text(), origin="manifest.yaml")
+    assert all(path in str(refused.value) for path, _ in written.open_places)
+
+
+def test_the_card_of_a_new_bundle_says_that_nothing_was_measured(tmp_path: Path) -> None:
+    written = write(
+        sketch(saved(tmp_path, bare_networks.segmenter())), Answers(), name="light", into=tmp_path
+    )
+    card = (written.folder / "CARD.md").read_text()
+    assert card.count("NOT_ASSESSED") >= 4
+    assert "research use" in card
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ([[1, 3, 8, 8], [1, 3, 8, 8]], "has 2 inputs .*in0.*in1"),
+        ([[4, 3, 8, 8]], "in0 float32 .* takes 4 at once"),
+        ([[1, 7, 8, 9]], "neither the second nor the last axis"),
+        ([[1, 3, 8]], r"wanted \(1, channels"),
+    ],
+)
+def test_a_network_that_is_none_for_us_is_refused_by_what_it_takes(
+    tmp_path: Path, shapes: list[list[int | str]], said: str
+) -> None:
+    with pytest.raises(BundleRejectedError, match=said):
+        sketch(identity(tmp_path, *shapes))
+
+
+def test_what_is_no_onnx_file_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(BundleRejectedError, match="no ONNX file"):
+        sketch(saved(tmp_path, b"neither this nor that"))
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_other_precisions_become_float32_everywhere(tmp_path: Path, dtype: int) -> None:
+    network = read(identity(tmp_path, [1, 3, 8, 8], dtype=dtype))
+    assert network.given.dtype == network.answers[0].dtype == "float32"
+    assert "became float32" in network.notes[0]
+
+
+def test_weights_beside_the_file_are_folded_in_and_those_elsewhere_refused(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(bare_networks.classifier())
+    onnx.save(model, tmp_path / "beside.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    assert len(read(tmp_path / "beside.onnx").content()) > (tmp_path / "w.bin").stat().st_size
+    (tmp_path / "w.bin").rename(tmp_path / "gone.bin")
+    with pytest.raises(BundleRejectedError, match=r"w\.bin"):
+        read(tmp_path / "beside.onnx")
+    above = (tmp_path / "beside.onnx").read_bytes().replace(b"w.bin", b"../w.")
+    with pytest.raises(BundleRejectedError, match="outside of its folder"):
+        read(saved(tmp_path, above))
+
+
+# ── golden ──
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_golden_check_is_drawn_where_nobody_gives_samples(tmp_path: Path, writer: object) -> None:
+    folder = writer(tmp_path)  # type: ignore[operator]  # one of the three above
+    (folder / "golden.npz").unlink()
+    made = make_golden(folder, [], clock=SystemClock())
+    assert load(folder).digest == made.digest
+
+
+def test_golden_answers_that_prove_nothing_are_refused(tmp_path: Path) -> None:
+    folder = write_picture_bundle(tmp_path)
+    alike = list(drawn.pictures(1, height_px=32, width_px=32)) * 5
+    with pytest.raises(BundleRejectedError, match="same scores, which proves nothing"):
+        make_golden(folder, alike, clock=SystemClock())
+
+
+# ── quantize ──
+
+
+@pytest.fixture
+def lamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle with a golden check, whose search is short."""
+    monkeypatch.setattr(bench, "ROUNDS_S", 0.0)
+    monkeypatch.setattr(layer_search, "NARROW", (16,))
+    monkeypatch.setattr(layer_search, "REACHES", ("layers",))
+    answers = Answers(
+        classes=("dark", "bright"),
+        licence="Apache-2.0",
+        intended_use="Tests.",
+        looked_for="Lamp on",
+        numbers="0-1",
+        threshold=0.5,
+    )
+    folder = write(
+        sketch(saved(tmp_path, bare_networks.classifier())), answers, name="lamp", into=tmp_path
+    ).folder
+    text = (folder / "manifest.yaml").read_text()
+    text = replaced(text, ("policy", "present_class"), "bright")
+    text = replaced(text, ("policy", "looked_for", "value"), "lamp-lit")
+    text = replaced(text, ("provenance", "trained_on"), "[{name: nothing, licence: CC0-1.0}]")
+    (folder / "manifest.yaml").write_text(text)
+    make_golden(folder, [], clock=SystemClock())
+    return folder
+
+
+def searched(folder: Path) -> tuple[Quantized, list[str]]:
+    """What a search found, and what it did."""
+    done: list[str] = []
+    result = quantize(
+        folder,
+        list(drawn.pictures(16, height_px=64, width_px=64)),
+        state_dir=folder.parent / "state",
+        clock=SystemClock(),
+        told=lambda doing, _done, _of: done.append(doing),
+    )
+    return result, done
+
+
+def test_only_what_pays_is_kept(lamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (2.0, 1.0))
+    before = (lamp / "manifest.yaml").read_bytes()
+    result, _ = searched(lamp)
+    assert result.kept is None
+    assert (lamp / "manifest.yaml").read_bytes() == before
+    assert not (lamp / "model.int8.onnx").exists()
+    assert json.loads((lamp / "quantization.json").read_text())["kept"] is None
+
+
+def test_what_is_faster_and_right_becomes_a_variant_and_a_second_search_measures_nothing(
+    lamp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (1.0, 2.0))
+    result, _ = searched(lamp)
+    assert result.kept is not None
+    bundle = load(lamp)
+    assert [one.precision for one in bundle.manifest.variants] == ["fp32", "int8"]
+    assert bundle.manifest.accuracy[-1].data.startswith("int8 against fp32")
+    monkeypatch.setattr(bench.Bench, "race", None)  # whoever asks for it again fails
+    monkeypatch.setattr(bench.Bench, "judge", None)
+    again, _ = searched(lamp)
+    assert again.kept is not None
+    assert again.kept.recipe == result.kept.recipe
+    assert load(lamp).digest == bundle.digest
+
+
+def test_faster_and_wrong_is_not_kept(lamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (1.0, 9.0))
+    monkeypatch.setattr(bench.Bench, "judge", lambda *_: bench.Verdict({"score_error": 0.4}, "off"))
+    result, _ = searched(lamp)
+    assert result.kept is None
+
+
+# ── edits ──
+
+
+def test_an_entry_goes_where_the_list_ends_and_every_comment_stays() -> None:
+    text = "a:  # first\n  - {n: 1}   # one\n  - n: 2\n    m: x\n\n# after\nb: 3\n"
+    longer = with_entry(text, ("a",), {"n": "3"}, instead_of=lambda one: one["n"] == "3")
+    assert longer == text.replace("    m: x\n", "    m: x\n  - {n: 3}\n")
+    again = with_entry(longer, ("a",), {"n": "3", "k": "y"}, instead_of=lambda one: one["n"] == "3")
+    assert again == longer.replace("{n: 3}", "{n: 3, k: y}")
+    assert replaced(again, ("b",), "4").endswith("b: 4\n")
+
+
+def test_drawn_volumes_and_pictures_are_the_same_every_time() -> None:
+    one, other = (next(drawn.pictures(1, height_px=16, width_px=16)).rgb() for _ in range(2))
+    assert np.array_equal(one, other)
