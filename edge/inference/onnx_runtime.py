@@ -93,6 +93,7 @@ class OnnxRuntimeSession:
         self._bound: NDArray[Any] | None = None
         self._bound_for: tuple[int, ...] = ()
         self._on_device: Any = None
+        self._run = ort.RunOptions()
         self._ender = Ender()
 
     def run(self, given: NDArray[Any], deadline: Deadline) -> Answers:
@@ -103,13 +104,13 @@ class OnnxRuntimeSession:
             InferenceError: The runtime failed.
         """
         deadline.check(self._name)
-        options = ort.RunOptions()
+        self._run.terminate = False  # it may have been set just as the last run was done
         try:
             self._bind(given)
-            with self._ender.ending(options, after_s=deadline.remaining_s()):
-                self._session.run_with_iobinding(self._binding, options)
+            with self._ender.ending(self._run, after_s=deadline.remaining_s()):
+                self._session.run_with_iobinding(self._binding, self._run)
         except TROUBLE as error:
-            if options.terminate:
+            if self._run.terminate:
                 raise deadline.exceeded(self._name) from error
             raise InferenceError(f"{self._name}: ONNX Runtime: {_first_line(error)}") from error
         return {
