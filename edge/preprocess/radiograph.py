@@ -36,7 +36,7 @@ class Lookup:
     def of(self, values: Values) -> Values:
         """Look values up."""
         places = np.clip(np.floor(values - self.first), 0, len(self.entries) - 1)
-        return self.entries[np.nan_to_num(places).astype(np.int64)]
+        return np.asarray(self.entries[np.nan_to_num(places).astype(np.int64)], np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from edge.domain.errors import FormatError, SeriesRejectedError
 from edge.formats import dicom_tags as tags
 from edge.formats.dicom_dataset import TROUBLES, items_of, number_of, numbers_of, read_header
 from edge.studies.classic import Header
+from edge.studies.functional_groups import Groups
 from edge.studies.slices import Moments, Scaling, Slice, label_of, milliseconds, plane_of, scaling_of
 
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
@@ -29,30 +30,14 @@ def slices_of(header: Header) -> list[Slice]:
                 f"{header.label}: {header.source.frames} frames, of which {len(per_frame)} are described"
             )
         common = shared[0] if shared else Dataset()
-        return [_slice(header, dataset, _Groups(own, common), n) for n, own in enumerate(per_frame)]
+        return [_slice(header, dataset, Groups(own, common), n) for n, own in enumerate(per_frame)]
     except FormatError as trouble:
         raise FormatError(f"{header.label}: {trouble}") from trouble
     except TROUBLES as trouble:  # whose own words may quote a patient
         raise FormatError(f"{header.label}: functional groups: {type(trouble).__name__}") from trouble
 
 
-class _Groups:
-    """The functional groups of one frame: its own before the shared ones."""
-
-    def __init__(self, own: Dataset, shared: Dataset) -> None:
-        self._holders = (own, shared)
-
-    def item(self, *keys: str | int) -> Dataset:
-        """Return the first item of the first of these sequences that is there, else an empty one."""
-        for holder in self._holders:
-            for key in keys:
-                items = items_of(holder, key)
-                if items:
-                    return items[0]
-        return Dataset()
-
-
-def _slice(header: Header, dataset: Dataset, groups: _Groups, frame: int) -> Slice:
+def _slice(header: Header, dataset: Dataset, groups: Groups, frame: int) -> Slice:
     content = groups.item("FrameContentSequence")
     frame_type = groups.item(*_FRAME_TYPES)
     number = header.elements.integer(tags.INSTANCE_NUMBER)
@@ -84,7 +69,7 @@ def _slice(header: Header, dataset: Dataset, groups: _Groups, frame: int) -> Sli
     )
 
 
-def _scaling(dataset: Dataset, groups: _Groups) -> Scaling:
+def _scaling(dataset: Dataset, groups: Groups) -> Scaling:
     values = groups.item("PixelValueTransformationSequence")
     return scaling_of(
         str(dataset.get("Modality", "")),
@@ -95,7 +80,7 @@ def _scaling(dataset: Dataset, groups: _Groups) -> Scaling:
     )
 
 
-def _moments(groups: _Groups, content: Dataset) -> Moments:
+def _moments(groups: Groups, content: Dataset) -> Moments:
     return Moments(
         temporal_position=number_of(content.get("TemporalPositionIndex")),
         b_value=number_of(groups.item("MRDiffusionSequence").get("DiffusionBValue")),
