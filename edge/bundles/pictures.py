@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from pydantic import model_validator as check_all
 
 from edge.bundles.parts import About, CodeEntry, Part, Words
@@ -13,6 +13,14 @@ from edge.bundles.parts import About, CodeEntry, Part, Words
 Byte = Annotated[int, Field(ge=0, le=255)]
 Side = Annotated[int, Field(ge=8, le=4096)]
 Positive = Annotated[float, Field(gt=0)]
+Modality = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,16}$")]
+# DICOM modalities of single pictures (PS3.3, C.7.3.1.1.1); those of slices a manifest has to name.
+# fmt: off
+SINGLE: Final = (
+    "BI", "CR", "DG", "DMS", "DX", "ES", "GM", "HC", "IO", "IVUS", "LS", "MG", "OP", "OT", "PX", "RF", "RG",
+    "SC", "SM", "TG", "US", "XA", "XC",
+)
+# fmt: on
 PerChannel = tuple[float] | tuple[float, float, float]
 PerChannelPositive = tuple[Positive] | tuple[Positive, Positive, Positive]
 
@@ -99,6 +107,18 @@ class PictureInput(Part):
     side_max_px: Side | None = Field(
         default=None, description="With a free size: the longer side is at most so many, borders included."
     )
+
+    modalities: tuple[Modality, ...] = Field(
+        default=(),
+        max_length=64,
+        description="DICOM modalities whose pictures it is for; left out: all of single pictures (CR, DX, "
+        "US, XC …), none of slices (CT, MR …).",
+    )
+
+    @property
+    def pictured(self) -> frozenset[str]:
+        """The DICOM modalities whose pictures the network may be shown."""
+        return frozenset(self.modalities or SINGLE)
 
     @check_all(mode="after")
     def _has_one_size(self) -> PictureInput:

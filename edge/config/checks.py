@@ -12,7 +12,7 @@ from edge.config.cameras import CameraSource, VideoPipeline
 from edge.config.document import Document, Path, Problem, Value
 from edge.config.pipelines import LivePipeline, MeasuringPipeline, PipelineWithBundle
 from edge.config.problems import guess
-from edge.config.roles import several_roles
+from edge.config.roles import several_roles, unfit_modalities
 from edge.config.schema import Config
 from edge.config.secrets import resolve, secrets_of
 from edge.config.sources import DicomSource
@@ -43,6 +43,7 @@ def on_this_machine(config: Config, document: Document) -> list[Problem]:
     return [
         *_unknown_bundles(config, document),
         *several_roles(config, document),
+        *unfit_modalities(config, document),
         *_absent_files(config, document),
         *_free_space(config, document),
         *_unwatched_sources(config, document),

@@ -37,7 +37,14 @@ class ImagingPipeline(Section):
         default=300.0,
         ge=0.1,
         le=86_400,
-        description="Seconds the model may take for one volume; then NOT_ASSESSED.",
+        description="Seconds the model may take for one volume, or one picture; then NOT_ASSESSED.",
+    )
+    pictures_max: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="A bundle for pictures looks at each picture of a series; one with more, each frame "
+        "counted, is NOT_ASSESSED.",
     )
 
 

@@ -59,7 +59,7 @@ from edge.pipelines.imaging import Assessor, Imaging
 from edge.pipelines.measured import FileAssessor
 from edge.pipelines.result import Assessing, ByFormat
 from edge.pipelines.snapshots import Album, to_png
-from edge.pipelines.stations import opened_engine, stations
+from edge.pipelines.stations import opened_engine, stations, viewers
 from edge.sinks.outbox import Lane, to_entry
 from edge.studies.assemble import Assembler
 from edge.studies.intake import QUEUE as INTAKE
@@ -176,15 +176,18 @@ class Appliance:
         """Take up what a crash left, and let the imaging thread begin."""
         config, clock = self._config, self._clock
         assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
-        volumes = Assessor(
+        beat = self._watchdog.watch("imaging", limit_s=patience_s(config))
+        series = Assessor(
             rules=rules_of(config),
             stations=stations(engine, wanted_of(config)),
+            viewers=viewers(engine, wanted_of(config)),
             identity=identity,
             clock=clock,
+            beat=beat,
         )
         files = FileAssessor(readings=readings_of(config, engine), identity=identity, clock=clock)
-        assessor = ByFormat({"cube": files, "spectrum": files}, otherwise=volumes)
-        imaging = self._imaging(journal, assembler, assessor)
+        assessor = ByFormat({"cube": files, "spectrum": files}, otherwise=series)
+        imaging = self._imaging(journal, assembler, assessor, beat)
 
         def kept(instance: Instance) -> None:
             assembler.kept(instance)
@@ -239,7 +242,9 @@ class Appliance:
             presence.source(source.name, "online")
             self._log.info("source open", source=source.name, kind=source.kind)
 
-    def _imaging(self, journal: Journal, assembler: Assembler, assessor: Assessing) -> Imaging:
+    def _imaging(
+        self, journal: Journal, assembler: Assembler, assessor: Assessing, beat: Callable[[], None]
+    ) -> Imaging:
         stage = Stage("imaging", self._clock)
         self._books.append(stage.health)
         return Imaging(
@@ -248,7 +253,7 @@ class Appliance:
             assessor=assessor,
             envelope=partial(self._envelope, journal),
             stage=stage,
-            beat=self._watchdog.watch("imaging", limit_s=patience_s(self._config)),
+            beat=beat,
         )
 
     def _snapshot(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -131,7 +131,16 @@ def pump_of(config: Config, session: MqttSession, journal: Journal, clock: Clock
 
 def wanted_of(config: Config) -> list[Wanted]:
     """Return the pipelines for series and the bundles they look with."""
-    return [Wanted(one.name, one.bundle, one.deadline_s) for one in _imaging(config)]
+    return [
+        Wanted(
+            one.name,
+            one.bundle,
+            one.deadline_s,
+            modalities=frozenset(one.select.modalities),
+            pictures_max=one.pictures_max,
+        )
+        for one in _imaging(config)
+    ]
 
 
 def bundles_of(config: Config) -> list[str]:
@@ -153,6 +162,7 @@ def live_callers_of(config: Config) -> int:
     asking = Counter(
         one.bundle for one in config.pipelines if isinstance(one, VideoPipeline) for _ in one.sources
     )
+    asking.update({one.bundle for one in _imaging(config)})  # all series are looked at by one thread
     return max(asking.values(), default=1)
 
 

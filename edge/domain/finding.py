@@ -138,6 +138,27 @@ class SeriesSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSeen:
+    """A finding speaks of one picture of a series.
+
+    Attributes:
+        object: Keyed hash of the UID of the object that holds it.
+        number: Of that object in its series, as it says itself, or None.
+        frame: Which of its frames, from 1.
+        frames: How many it has.
+        shape_px: (height, width), or None where it could not be read.
+        spacing_mm: Distance between rows, and between columns, where it is known of the whole picture.
+    """
+
+    object: str
+    number: int | None
+    frame: int = 1
+    frames: int = 1
+    shape_px: tuple[int, int] | None = None
+    spacing_mm: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSeen:
     """A finding speaks of one event in a live source: something that lasts over many frames.
 
@@ -174,6 +195,7 @@ class Finding:
         revision: Of the series or the event; a higher one replaces a lower one.
         observation: What was found.
         seen: What it speaks of.
+        picture: Which picture of a series it speaks of; None where it is the whole series, or a live source.
         model: None where no model was reached, or none is needed.
         latency_ms: Per stage, in the order of the path.
         notes: What was done to the pictures that a reader must know.
@@ -187,6 +209,7 @@ class Finding:
     revision: int
     observation: Observation
     seen: SeriesSeen | StreamSeen
+    picture: PictureSeen | None = None
     model: ModelStamp | None
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

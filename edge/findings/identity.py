@@ -34,6 +34,10 @@ class KeyedHash:
         """Return the hash of a series."""
         return self._hash("series", series_uid)
 
+    def instance(self, sop_uid: str) -> str:
+        """Return the hash of one object of a series."""
+        return self._hash("instance", sop_uid)
+
     def study(self, study_uid: str) -> str:
         """Return the hash of a study; "" where there is none to speak of."""
         return self._hash("study", study_uid) if study_uid else ""

@@ -70,6 +70,10 @@ def schema() -> dict[str, Any]:
                 {"anyOf": [{"$ref": "#/$defs/series"}, {"type": "null"}]},
                 "Of what series this speaks; null where it is a live source.",
             ),
+            picture=_says(
+                {"anyOf": [{"$ref": "#/$defs/picture"}, {"type": "null"}]},
+                "Of which picture of the series this speaks; null where it is the whole, or a live source.",
+            ),
             stream=_says(
                 {"anyOf": [{"$ref": "#/$defs/stream"}, {"type": "null"}]},
                 "Of what event in a live source this speaks; null where it is a series.",
@@ -137,6 +141,22 @@ def _definitions() -> dict[str, Any]:
             instances=_says({"type": "integer", "minimum": 0}, "How many objects the series had."),
             closed_because=_says(
                 {"enum": ["count", "quiet", "deadline", "asked"]}, "Why it was thought complete."
+            ),
+        ),
+        "picture": _object(
+            object=_text("Keyed hash of the UID of the object that holds it.", least=1),
+            number=_says(
+                {"type": ["integer", "null"]}, "InstanceNumber of that object; null where it names none."
+            ),
+            frame=_says({"type": "integer", "minimum": 1}, "Which of its frames, from 1."),
+            frames=_says({"type": "integer", "minimum": 1}, "How many frames it has."),
+            width_px=_says(
+                {"type": ["integer", "null"], "minimum": 1}, "Columns; null where it could not be read."
+            ),
+            height_px=_says({"type": ["integer", "null"], "minimum": 1}, "Rows; null likewise."),
+            spacing_mm=_says(
+                {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+                "Distance between rows, and between columns; null where it is not known of all of it.",
             ),
         ),
         "stream": _object(

@@ -7,7 +7,16 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from edge.domain.finding import Code, Finding, Measurement, ModelStamp, Point, SeriesSeen, StreamSeen
+from edge.domain.finding import (
+    Code,
+    Finding,
+    Measurement,
+    ModelStamp,
+    PictureSeen,
+    Point,
+    SeriesSeen,
+    StreamSeen,
+)
 from edge.domain.frame import Calibration
 
 SCHEMA = "edge.finding/1"
@@ -51,6 +60,7 @@ def to_dict(finding: Finding, *, site: str, device: str) -> dict[str, Any]:
         "measurements": [_measurement(one) for one in observation.measurements],
         "model": None if finding.model is None else _model(finding.model),
         "series": _series(finding.seen) if isinstance(finding.seen, SeriesSeen) else None,
+        "picture": None if finding.picture is None else _picture(finding.picture),
         "stream": _stream(finding.seen) if isinstance(finding.seen, StreamSeen) else None,
         "latency_ms": {stage: round(ms, 1) for stage, ms in finding.latency_ms.items()},
         "notes": list(finding.notes),
@@ -77,6 +87,19 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
 
 def _series(seen: SeriesSeen) -> dict[str, Any]:
     return {"modality": seen.modality, "instances": seen.instances, "closed_because": seen.closed_because}
+
+
+def _picture(seen: PictureSeen) -> dict[str, Any]:
+    height_px, width_px = seen.shape_px or (None, None)
+    return {
+        "object": seen.object,
+        "number": seen.number,
+        "frame": seen.frame,
+        "frames": seen.frames,
+        "width_px": width_px,
+        "height_px": height_px,
+        "spacing_mm": None if seen.spacing_mm is None else [round(side, 6) for side in seen.spacing_mm],
+    }
 
 
 def _stream(seen: StreamSeen) -> dict[str, Any]:

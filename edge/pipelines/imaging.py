@@ -1,6 +1,7 @@
-"""The imaging path: a complete series becomes a volume, an answer, findings, and envelopes in the outbox.
+"""The imaging path: a complete series becomes a volume or pictures, answers, findings, and envelopes.
 
-    intake journal ─▶ series ─▶ scans ─▶ model ─▶ policy ─▶ findings ─▶ outbox
+    intake journal ─▶ series ─▶ scans    ─▶ model ─▶ policy ─▶ findings ─▶ outbox
+                             └▶ pictures ─▶ model ─▶ policy ─┘
 
 `Assessor` is that path for one series, without a journal: `edge analyze` calls it as it is. `Imaging` drives
 it from the journal: findings enter the outbox in the same transaction that marks the series done, so a crash
@@ -11,31 +12,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
-from edge.domain.errors import (
-    EdgeError,
-    NotSelectedError,
-    SeriesRejectedError,
-    StorageFullError,
-)
-from edge.domain.finding import Finding, Verdict
-from edge.domain.image import Scan
+from edge.domain.errors import NotSelectedError, SeriesRejectedError, StorageFullError
+from edge.domain.finding import Finding
 from edge.domain.ports import Clock
 from edge.domain.study import ClosedBecause, Series
 from edge.findings.identity import KeyedHash
-from edge.findings.policy import judge, told_apart
 from edge.kit.journal import Entry, Journal, Lease
 from edge.kit.log import Log
 from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
-from edge.pipelines.result import UNROUTED, Assessing, Result, SeriesVoice, is_damage, together
-from edge.pipelines.stations import A_SERIES, Station
+from edge.pipelines.result import UNROUTED, Assessing, Result, SeriesVoice, together
+from edge.pipelines.series_pictures import PicturesAssessor, Told
+from edge.pipelines.series_volumes import VolumesAssessor
+from edge.pipelines.stations import A_SERIES, Station, Viewer
 from edge.studies.assemble import Assembler, series_of
-from edge.studies.pixels import build
-from edge.studies.select import Rule, preselect, select
+from edge.studies.select import Rule, preselect
 
 ATTEMPTS_MAX = 3
 IDLE_S = 1.0
@@ -47,28 +42,52 @@ class Assessor:
     """The path for one series: never raises expected trouble, it says NOT_ASSESSED with the reason."""
 
     def __init__(
-        self, *, rules: Sequence[Rule], stations: Mapping[str, Station], identity: KeyedHash, clock: Clock
+        self,
+        *,
+        rules: Sequence[Rule],
+        stations: Mapping[str, Station],
+        viewers: Mapping[str, Viewer] = MappingProxyType({}),
+        identity: KeyedHash,
+        clock: Clock,
+        beat: Callable[[], None] = lambda: None,
+        told: Told = lambda _pipeline, _picture, _looked: None,
     ) -> None:
+        """Store what the path needs.
+
+        Args:
+            rules: Of all pipelines, in their order.
+            stations: Of those that look at volumes.
+            viewers: Of those that look at pictures.
+            identity: Makes subjects.
+            clock: Time.
+            beat: Called before each picture.
+            told: Is shown each picture that was assessed.
+        """
         self._rules = rules
-        self._stations = stations
+        self._viewers = viewers
         self._voice = SeriesVoice(identity, clock)
-        self._clock = clock
+        self._volumes = VolumesAssessor(rules=rules, stations=stations, identity=identity, clock=clock)
+        self._pictures = PicturesAssessor(
+            viewers=viewers, identity=identity, clock=clock, beat=beat, told=told
+        )
 
     def assess(self, series: Series) -> Result:
         """Look at one series with every pipeline that is meant for it."""
-        started_ns = self._clock.monotonic_ns()
         try:
             meant_for = preselect(series, self._rules)
         except NotSelectedError as nobody:
-            return Result(findings=(self._unassessed(series, UNROUTED, str(nobody)),))
+            return Result(findings=(self._voice.unassessed(series, UNROUTED, A_SERIES, str(nobody)),))
+        of_pictures = [name for name in meant_for if name in self._viewers]
+        of_volumes = [name for name in meant_for if name not in self._viewers]
         try:
             _refuse_a_rest(series)
-            scans = build(series)
-        except EdgeError as trouble:
-            return self._refused(series, meant_for, trouble)
-        assembled_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
-        rules = [rule for rule in self._rules if rule.pipeline in meant_for]
-        return together([self._select_and_look(series, scans, rule, assembled_ms) for rule in rules])
+        except SeriesRejectedError as rest:
+            refused = self._pictures.refuse(series, of_pictures, str(rest))
+            said = {**self._volumes.refuse(series, of_volumes, rest), **refused}
+        else:
+            said = self._volumes.assess(series, of_volumes) if of_volumes else {}
+            said |= self._pictures.assess(series, of_pictures) if of_pictures else {}
+        return together([said[name] for name in meant_for])
 
     def name(self, series: Series) -> str:
         """Name a series in the log: its keyed hash, never its UID."""
@@ -76,84 +95,21 @@ class Assessor:
 
     def give_up(self, series: Series, reason: str) -> Result:
         """Say that nobody could look at a series, for a reason outside the path."""
-        return Result(findings=(self._unassessed(series, UNROUTED, reason),), refusal=reason)
-
-    def _refused(self, series: Series, meant_for: Sequence[str], trouble: EdgeError) -> Result:
-        reason = str(trouble)
-        findings = tuple(self._unassessed(series, name, reason) for name in meant_for)
-        return Result(
-            findings=findings,
-            refusal="" if isinstance(trouble, NotSelectedError) else reason,
-            is_damaged=is_damage(trouble),
-        )
-
-    def _select_and_look(
-        self, series: Series, scans: Sequence[Scan], rule: Rule, assembled_ms: float
-    ) -> Result:
-        """Look with one pipeline; each that was meant for the series says something, whatever others say."""
-        try:
-            [(name, scan)] = select(series, scans, [rule])
-        except NotSelectedError as misfit:
-            return self._refused(series, [rule.pipeline], misfit)
-        return self._look(series, name, scan, assembled_ms, others=len(scans) - 1)
-
-    def _look(self, series: Series, name: str, scan: Scan, assembled_ms: float, *, others: int) -> Result:
-        try:
-            with self._stations[name].held() as station:
-                return self._ask(series, name, scan, assembled_ms, station=station, others=others)
-        except EdgeError as trouble:
-            return self._refused(series, [name], trouble)
-
-    def _ask(
-        self, series: Series, name: str, scan: Scan, assembled_ms: float, *, station: Station, others: int
-    ) -> Result:
-        """Look with the model of this moment.
-
-        Raises:
-            EdgeError: It could not look.
-        """
-        if station.model is None or station.policy is None:
-            reason = f"bundle of pipeline {name} is not in use: {station.refusal}"
-            return Result(findings=(self._unassessed(series, name, reason),), refusal=reason)
-        segmentation = station.model.infer(scan.volumes[0], deadline_s=station.deadline_s)
-        observations = judge(segmentation, station.policy)
-        findings = tuple(
-            replace(
-                self._voice.finding(series, name, observation),
-                model=station.model.stamp,
-                latency_ms={"assemble": assembled_ms, **segmentation.latency_ms},
-                notes=_notes(scan, others),
-            )
-            for observation in observations
-        )
-        if all(one.verdict is Verdict.NOT_ASSESSED for one in observations):
-            return Result(findings=findings)
-        return Result(findings=findings, segmentations=((name, told_apart(segmentation, station.policy)),))
-
-    def _unassessed(self, series: Series, pipeline: str, reason: str) -> Finding:
-        station = self._stations.get(pipeline)
-        code = station.subject if station else A_SERIES
-        return self._voice.unassessed(series, pipeline, code, reason)
+        finding = self._voice.unassessed(series, UNROUTED, A_SERIES, reason)
+        return Result(findings=(finding,), refusal=reason)
 
 
 def _refuse_a_rest(series: Series) -> None:
-    """What an earlier revision said of the whole must not be replaced by what a rest of it shows."""
+    """What an earlier revision said of the whole must not be replaced by what a rest of it shows.
+
+    Raises:
+        SeriesRejectedError: It is a rest.
+    """
     if series.let_go:
         raise SeriesRejectedError(
             f"{len(series.instances)} instances are here, {series.let_go} more were before and their time "
             "has passed; wanted all of them again"
         )
-
-
-def _notes(scan: Scan, others: int) -> tuple[str, ...]:
-    notes = list(scan.notes)
-    if scan.name:
-        notes.insert(0, f"scan {scan.name} of the series")
-    if len(scan.volumes) > 1:
-        notes.append(f"the first of {len(scan.volumes)} volumes was assessed")
-    if others:
-        notes.append(f"{others} more scan{'s' * (others > 1)} of the series (phase, maps …) not assessed")
-    return tuple(notes)
 
 
 class Imaging:

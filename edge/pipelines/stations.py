@@ -36,12 +36,16 @@ class Wanted:
     Attributes:
         pipeline: Its name.
         bundle: Name of the bundle whose model looks.
-        deadline_s: Longest time one volume may take.
+        deadline_s: Longest time one volume, or one picture, may take.
+        modalities: Of the series it is meant for.
+        pictures_max: A series with more pictures than this is not looked at picture by picture.
     """
 
     pipeline: str
     bundle: str
     deadline_s: float
+    modalities: frozenset[str] = frozenset()
+    pictures_max: int = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,6 +142,23 @@ class SpectraStation:
             yield replace(self, model=active.model, manifest=manifest)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Viewer:
+    """One pipeline for series whose model looks at each picture.
+
+    Attributes:
+        station: A model, or why there is none.
+        deadline_s: Longest time one picture may take.
+        modalities: Of the objects it is meant for.
+        pictures_max: A series with more pictures than this is not looked at.
+    """
+
+    station: PictureStation
+    deadline_s: float
+    modalities: frozenset[str]
+    pictures_max: int
+
+
 @contextmanager
 def opened_engine(
     bundles: Sequence[str],
@@ -189,8 +210,30 @@ def opened_engine(
 
 
 def stations(engine: Engine, wanted: Sequence[Wanted]) -> Mapping[str, Station]:
-    """Return a station for each pipeline for series, by its name."""
-    return {one.pipeline: _station(engine, one) for one in wanted}
+    """Return a station for each pipeline for series whose model looks at volumes, by its name."""
+    return {one.pipeline: _station(engine, one) for one in wanted if not _is_of_pictures(engine, one.bundle)}
+
+
+def viewers(engine: Engine, wanted: Sequence[Wanted]) -> Mapping[str, Viewer]:
+    """Return a viewer for each pipeline for series whose model looks at pictures, by its name."""
+    return {
+        one.pipeline: Viewer(
+            station=picture_station(engine, one.bundle),
+            deadline_s=one.deadline_s,
+            modalities=one.modalities,
+            pictures_max=one.pictures_max,
+        )
+        for one in wanted
+        if _is_of_pictures(engine, one.bundle)
+    }
+
+
+def _is_of_pictures(engine: Engine, bundle: str) -> bool:
+    """Whether a bundle is for pictures; one that cannot be read counts as one for volumes, and says why."""
+    try:
+        return isinstance(engine.bundle(bundle).manifest, PictureBundle)
+    except BundleRejectedError:
+        return False
 
 
 def picture_station(engine: Engine, bundle: str) -> PictureStation:

@@ -381,6 +381,7 @@ def test_every_number_has_its_unit_in_its_name() -> None:
         "workers",
         "associations_max",
         "slices_min",
+        "pictures_max",
         "telemetry_rows",
         "live_burst_max",
     }
