@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -91,16 +92,43 @@ def _largest(mask: Mask) -> tuple[Mask, int]:
 
 def _fill_holes(labels: Labels) -> None:
     """Give enclosed background the label that is the fewest steps away, in place."""
-    boxes = ndimage.find_objects((labels > 0).astype(np.uint8))
-    if not boxes:
+    box = _box(labels > 0)
+    if box is None:
         return
-    inside = labels[boxes[0]]
-    pieces, _ = ndimage.label(np.pad(inside == 0, 1, constant_values=True))
-    holes = np.argwhere(pieces[1:-1, 1:-1, 1:-1] > 1)  # piece 1 holds the corner: all that is outside
+    inside = np.pad(labels[box], 1)
+    enclosed = np.stack([_enclosed(picture) for picture in inside == 0])
+    near_holes = _box(enclosed)
+    if near_holes is None:
+        return
+    # What is enclosed in all three axes is enclosed in each slice too, and reaches nothing that is not.
+    around = tuple(slice(one.start - 1, one.stop + 1) for one in near_holes)
+    pieces, _ = ndimage.label(inside[around] == 0)
+    open_to_all = np.unique(pieces[(pieces > 0) & ~enclosed[around]])
+    part = inside[around]
+    holes = np.argwhere((pieces > 0) & ~np.isin(pieces, open_to_all))
     while len(holes):
-        near = np.max([inside[tuple((holes + step).T)] for step in STEPS], axis=0)
-        inside[tuple(holes.T)] = near
+        near = np.max([part[tuple((holes + step).T)] for step in STEPS], axis=0)
+        part[tuple(holes.T)] = near
         holes = holes[near == 0]
+    labels[box] = inside[1:-1, 1:-1, 1:-1]
+
+
+def _enclosed(background: Mask) -> Mask:
+    """Return what of a slice no way leads to from its corner; its rim is background."""
+    picture = background.astype(np.uint8)
+    cv2.floodFill(picture, None, (0, 0), 0)
+    return picture.astype(np.bool_)
+
+
+def _box(mask: Mask) -> tuple[slice, ...] | None:
+    """Return the smallest box around a mask, or None where it is empty."""
+    sides = []
+    for axis in range(mask.ndim):
+        seen = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        if not len(seen):
+            return None
+        sides.append(slice(int(seen[0]), int(seen[-1]) + 1))
+    return tuple(sides)
 
 
 def _touched(
