@@ -111,7 +111,9 @@ def _shoulder_streaks(volume: Tensor, at: Places, protocol: Protocol, chance: Ch
     """Long streaks from side to side, where shoulders or arms take the light."""
     if not chance.happens(0.35):
         return torch.zeros((), device=volume.device)
-    lines = blur(chance.white(tuple(volume.shape)), [9.0, 0.4, 0.0])
+    nx, ny, nz = volume.shape[2:]
+    coarse = chance.white((1, 1, max(2, nx // 20), ny, nz))
+    lines = blur(functional.interpolate(coarse, size=(nx, ny, nz), mode="trilinear"), [0.0, 0.4, 0.0])
     lines = lines / lines.std().clamp(min=1e-3)
     height = functional.interpolate(
         at[2][None, None], size=volume.shape[2:], mode="trilinear", align_corners=True
