@@ -142,11 +142,11 @@ class Bench:
             session.close()
 
     def race(self, network: bytes, runtime: Runtime, feed: NDArray[Any]) -> tuple[float, float]:
-        """Measure a network beside the reference, turn by turn, so that what else the machine does hits both.
+        """Measure a network beside the reference, turn by turn: what else the machine does hits both.
 
         Returns:
-            Median latency of the network, ms, one thread; and of the reference as it was beside that: times the
-            median of how many times as long it took, turn by turn.
+            Median latency of the network, ms, one thread; and that of the reference beside it: as many times
+            that as it took longer, turn by turn, in the median.
 
         Raises:
             BundleRejectedError: The runtime does not take the network.
