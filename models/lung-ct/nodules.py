@@ -38,7 +38,7 @@ class Nodule:
         place: Voxel in its middle.
         window: The voxels around it.
         share: How much of each voxel in the window it fills.
-        contrast_hu: By how much its middle is denser than what was there.
+        contrast_hu: By how much it is denser than the lung around it, on average.
     """
 
     kind: str
@@ -153,7 +153,9 @@ def _paint(
         [0.58, 0.12, 0.13, 0.10, 0.04, 0.03] if radius > 3.5 else [0.74, 0.0, 0.12, 0.14, 0, 0],
     )
     canvas.image[window] = _filled(canvas, window, distance, share, kind, radius, chance)
-    middle = tuple(p - span.start for p, span in zip(place, window, strict=True))
+    mine = (canvas.image[window] * share).sum() / share.sum().clamp(min=1e-3)
+    lung = before[inside > 0.9]
+    around_hu = float(lung.median()) if lung.numel() else -850.0
     volume_mm3 = float(share.sum()) * (crop.voxel_mm * body_scale) ** 3
     return Nodule(
         kind=kind,
@@ -162,7 +164,7 @@ def _paint(
         place=(place[0], place[1], place[2]),
         window=window,
         share=share,
-        contrast_hu=float((canvas.image[window] - before)[middle]),
+        contrast_hu=float(mine) - around_hu,
     )
 
 
