@@ -13,22 +13,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from edge.cli import analyze_measured, analyze_pictures, analyze_thermal, analyze_video
-from edge.cli.analyze_models import Models, Needs, opened_models
+from edge.cli import analyze_measured, analyze_pictures, analyze_series, analyze_thermal, analyze_video
+from edge.cli.analyze_models import Needs, opened_models
 from edge.cli.desk import Answer, Desk, was_assessed
 from edge.cli.inputs import Inputs, Knowledge, read_inputs
-from edge.cli.overlay import draw, save
 from edge.cli.rows import cells, console, printable, table
-from edge.domain.errors import StorageFullError
 from edge.domain.finding import Finding, StreamSeen
-from edge.domain.study import Series
 from edge.domain.thermal import LinearScale
 from edge.findings.mqtt_json import to_dict
 from edge.findings.track import Pace
-from edge.formats import nifti
 from edge.formats.spectrum_points import Hints, Kind
 from edge.kit.log import to_stderr
-from edge.pipelines.result import Result
 from edge.preprocess.thermal_site import SiteCalibration
 
 SITE = "local"
@@ -134,15 +129,18 @@ def _answers(inputs: Inputs, asked: Asked, known: Knowledge, desk: Desk) -> Iter
     """Look at everything, kind by kind, and write what was asked for as soon as it is known."""
     cubes = [series for series in inputs.measured if series.instances[0].format == "cube"]
     needs = Needs(
-        volumes=bool(inputs.series),
+        series=frozenset(part for one in inputs.series for part in one.modality.split("+")),
         pictures=bool(inputs.videos or inputs.pictures),
         spectra=bool(cubes),
     )
-    with opened_models(needs, bundle=asked.bundle, roots=asked.roots, say=desk.say) as models:
+    pages = analyze_series.Pages(desk)
+    with opened_models(
+        needs, bundle=asked.bundle, roots=asked.roots, say=desk.say, told=pages.take
+    ) as models:
         # A bundle that was named speaks for cubes alone; whatever needs no bundle is measured anyhow.
         measures_cubes = asked.bundle is None or not models.spectra
         yield from chain(
-            _volumes(inputs.series, models, desk),
+            analyze_series.assess(inputs.series, models, desk, pages),
             analyze_measured.assess(
                 inputs.measured, models, desk, hints=known.hints, measures_cubes=measures_cubes
             ),
@@ -150,17 +148,6 @@ def _answers(inputs: Inputs, asked: Asked, known: Knowledge, desk: Desk) -> Iter
             analyze_thermal.assess(inputs.thermal, models, desk, site=known.site, pace=PACE),
             analyze_video.assess(inputs.videos, models, desk, pace=PACE, has_frames=asked.has_frames),
         )
-
-
-def _volumes(series: Sequence[Series], models: Models, desk: Desk) -> Iterator[Answer]:
-    for number, one in enumerate(series, start=1):
-        name = desk.unique(_name(one))
-        desk.progress(f"series {number} of {len(series)}: {name}, {len(one.instances)} files")
-        result = models.volumes.assess(one)
-        if desk.out is not None:
-            for path in write_pictures(result, name, desk):
-                desk.written(path)
-        yield Answer(name=name, findings=result.findings, is_damaged=result.is_damaged)
 
 
 def print_answers(answers: Iterable[Answer], *, as_json: bool) -> None:
@@ -182,39 +169,3 @@ def print_answers(answers: Iterable[Answer], *, as_json: bool) -> None:
 
 def _phase(finding: Finding) -> str:
     return finding.seen.phase if isinstance(finding.seen, StreamSeen) else ""
-
-
-def _name(series: Series) -> str:
-    """Name the files that are written for a series after what was given: the NIfTI file, or the folder."""
-    path = series.instances[0].path
-    if series.instances[0].format == "nifti":
-        return path.name.removesuffix(".gz").removesuffix(".nii")
-    return path.stem if len(series.instances) == 1 else path.resolve().parent.name or "series"
-
-
-def write_pictures(result: Result, name: str, desk: Desk) -> Iterator[Path]:
-    """Write a picture for every volume that a model saw, and a mask for every one that was assessed.
-
-    Yields:
-        What was written.
-
-    Raises:
-        StorageFullError: It cannot be.
-    """
-    try:
-        for number, (pipeline, segmentation) in enumerate(result.segmentations, start=1):
-            stem = f"{name}.{pipeline}" + (f"-{number}" if number > 1 else "")
-            said = tuple(finding for finding in result.findings if finding.pipeline == pipeline)
-            verdicts = ", ".join(dict.fromkeys(finding.observation.verdict.value for finding in said))
-            lines = [finding.observation.reason for finding in said if finding.observation.reason]
-            picture = desk.place(f"{stem}.png")
-            is_measured = any(finding.observation.measurements for finding in said)
-            page = draw(segmentation, title=f"{pipeline}: {verdicts}", lines=lines, has_volumes=is_measured)
-            save(page, picture)
-            yield picture
-            if was_assessed(said):  # what was not recognised is nobody's mask
-                mask = desk.place(f"{stem}.nii.gz")
-                nifti.write_labels(mask, segmentation)
-                yield mask
-    except OSError as trouble:
-        raise StorageFullError(f"{desk.out}: cannot be written: {trouble.strerror}") from trouble

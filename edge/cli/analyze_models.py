@@ -21,6 +21,7 @@ from edge.findings.identity import KEY_BYTES, KeyedHash
 from edge.inference.engine import Engine
 from edge.kit.clock import SystemClock
 from edge.pipelines.imaging import Assessor
+from edge.pipelines.series_pictures import Told
 from edge.pipelines.stations import (
     PictureStation,
     SpectraStation,
@@ -29,10 +30,12 @@ from edge.pipelines.stations import (
     picture_station,
     spectra_station,
     stations,
+    viewers,
 )
 from edge.studies.select import Rule
 
 DEADLINE_S = 600.0
+PICTURES_MAX = 4096  # of one series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +43,12 @@ class Needs:
     """Which kinds of input there are.
 
     Attributes:
-        volumes: DICOM or NIfTI.
+        series: The modalities of DICOM and NIfTI, "" where none is named; empty where there is none of them.
         pictures: Videos, and still pictures.
         spectra: Cubes.
     """
 
-    volumes: bool
+    series: frozenset[str]
     pictures: bool
     spectra: bool
 
@@ -55,7 +58,7 @@ class Models:
     """Everybody who may be asked.
 
     Attributes:
-        volumes: The path of series.
+        series: The path of series.
         pictures: Stations for videos and still pictures, by bundle.
         spectra: Stations for cubes, by bundle.
         lacks_pictures: Why there is none for videos, where there is none.
@@ -63,7 +66,7 @@ class Models:
         clock: Time.
     """
 
-    volumes: Assessor
+    series: Assessor
     pictures: tuple[tuple[str, PictureStation], ...]
     spectra: tuple[tuple[str, SpectraStation], ...]
     lacks_pictures: str
@@ -73,7 +76,12 @@ class Models:
 
 @contextmanager
 def opened_models(
-    needs: Needs, *, bundle: str | None, roots: Sequence[Path], say: Callable[[str], None]
+    needs: Needs,
+    *,
+    bundle: str | None,
+    roots: Sequence[Path],
+    say: Callable[[str], None],
+    told: Told = lambda _pipeline, _picture, _looked: None,
 ) -> Iterator[Models]:
     """Make ready whoever fits the inputs.
 
@@ -82,30 +90,37 @@ def opened_models(
         bundle: Only this one, or None for every one that fits.
         roots: Folders that hold bundles; () for those of this installation.
         say: Is told of bundles that are refused.
+        told: Is shown each picture of a series that was assessed.
 
     Raises:
         BundleRejectedError: The one that was named is not there or not in order, or there are none at all.
     """
     every = _bundles(bundle, roots, needs, say)
-    fitting = [one for one in every if _fits(one, needs)]
+    fitting = [one for one in every if _fits(one, needs, is_named=bundle is not None)]
     if bundle is None:
         fitting = _of_one_series(fitting, say)
     volumes = [one.manifest for one in fitting if isinstance(one.manifest, VolumeSegmentation)]
-    pictures = [one.manifest.name for one in fitting if isinstance(one.manifest, PictureBundle)]
-    spectra = [one.manifest.name for one in fitting if isinstance(one.manifest, SpectraRegression)]
-    rules = [
-        Rule(
-            pipeline=manifest.name,
-            modalities=frozenset(accepted.modality for accepted in manifest.input.accepted[0]),
-        )
-        for manifest in volumes
+    pictures = [
+        one.manifest.name for one in fitting if isinstance(one.manifest, PictureBundle) and needs.pictures
     ]
-    wanted = [Wanted(manifest.name, manifest.name, DEADLINE_S) for manifest in volumes]
+    spectra = [one.manifest.name for one in fitting if isinstance(one.manifest, SpectraRegression)]
+    wanted = [
+        *(_wanted(manifest.name, _modalities(manifest)) for manifest in volumes),
+        *(_wanted(name, needs.series if bundle else shown) for name, shown in _of_series(fitting, needs)),
+    ]
+    rules = [Rule(pipeline=one.pipeline, modalities=one.modalities) for one in wanted]
     there = ", ".join(f"{one.manifest.name} ({one.manifest.task})" for one in every)
     clock, identity = SystemClock(), KeyedHash(secrets.token_bytes(KEY_BYTES))
     with opened_for([one.manifest.name for one in fitting], roots) as engine:
         yield Models(
-            volumes=Assessor(rules=rules, stations=stations(engine, wanted), identity=identity, clock=clock),
+            series=Assessor(
+                rules=rules,
+                stations=stations(engine, wanted),
+                viewers=viewers(engine, wanted),
+                identity=identity,
+                clock=clock,
+                told=told,
+            ),
             pictures=tuple((name, picture_station(engine, name)) for name in pictures),
             spectra=tuple((name, spectra_station(engine, name)) for name in spectra),
             lacks_pictures=f"no bundle for pictures, there is {there or 'none at all'}",
@@ -129,12 +144,12 @@ def opened_for(names: Sequence[str], roots: Sequence[Path]) -> Iterator[Engine]:
         yield engine
 
 
-def _fits(bundle: Bundle, needs: Needs) -> bool:
+def _fits(bundle: Bundle, needs: Needs, *, is_named: bool) -> bool:
     match bundle.manifest:
         case VolumeSegmentation():
-            return needs.volumes
+            return bool(needs.series)
         case PictureBundle():
-            return needs.pictures
+            return needs.pictures or (bool(needs.series) and (is_named or bool(_modalities(bundle.manifest))))
         case SpectraRegression():
             return needs.spectra
 
@@ -155,6 +170,24 @@ def _of_one_series(bundles: Sequence[Bundle], say: Callable[[str], None]) -> lis
     return kept
 
 
+def _of_series(fitting: Sequence[Bundle], needs: Needs) -> Iterator[tuple[str, frozenset[str]]]:
+    """Return the bundles for pictures that look at series, and of which modalities their manifests say so."""
+    for one in fitting if needs.series else ():
+        if isinstance(one.manifest, PictureBundle):
+            yield one.manifest.name, _modalities(one.manifest)
+
+
+def _modalities(manifest: VolumeSegmentation | PictureBundle) -> frozenset[str]:
+    """Return the modalities that a manifest names."""
+    if isinstance(manifest, PictureBundle):
+        return frozenset(manifest.input.modalities)
+    return frozenset(accepted.modality for accepted in manifest.input.accepted[0])
+
+
+def _wanted(name: str, modalities: frozenset[str]) -> Wanted:
+    return Wanted(name, name, DEADLINE_S, modalities=modalities, pictures_max=PICTURES_MAX)
+
+
 def _bundles(
     name: str | None, roots: Sequence[Path], needs: Needs, say: Callable[[str], None]
 ) -> list[Bundle]:
@@ -172,7 +205,7 @@ def _bundles(
             found.append(find(one, roots))
         except BundleRejectedError as trouble:
             say(f"not used: {trouble}")
-    if not found and (needs.volumes or needs.pictures):
+    if not found and (needs.series or needs.pictures):
         raise BundleRejectedError(
             f"no bundle in {', '.join(map(str, roots))}; --bundles FOLDER names another place"
         )

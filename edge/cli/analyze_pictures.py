@@ -62,7 +62,9 @@ def _assessed(path: Path, name: str, models: Models, desk: Desk, pace: Pace) -> 
         for one in watchers:
             one.see(still)
             if desk.out is not None and one.looked is not None:
-                _write(one, one.looked, still, name, desk)
+                lines = (*still.notes, *one.looked.notes)
+                stem = f"{name}.{one.pipeline}"
+                write_picture(stem, still.rgb, one.looked, pipeline=one.pipeline, lines=lines, desk=desk)
     findings = [finding for one in watchers for finding in one.end(trouble)]
     return Answer(
         name=name,
@@ -123,21 +125,33 @@ class _Watcher:
         self.looked = looked
 
 
-def _write(watcher: _Watcher, looked: Looked, still: StillPicture, name: str, desk: Desk) -> None:
+def write_picture(
+    stem: str,
+    rgb: NDArray[np.uint8],
+    looked: Looked,
+    *,
+    pipeline: str,
+    lines: Sequence[str],
+    desk: Desk,
+) -> None:
     """Write the picture with what was seen; of a mask also its labels and things, of a vector its numbers.
+
+    Args:
+        stem: Of the names of the files.
+        rgb: (height, width, 3): what was looked at.
+        looked: What was seen.
+        pipeline: Who saw it.
+        lines: What else to say below.
+        desk: Where to write.
 
     Raises:
         StorageFullError: A file cannot be written.
     """
-    stem, answer = f"{name}.{watcher.pipeline}", looked.answer
+    answer = looked.answer
     mask = answer if isinstance(answer, PictureMask) else None
     verdicts = ", ".join(dict.fromkeys(one.verdict.value for one in looked.observations))
     page = overlay_picture.draw(
-        still.rgb,
-        title=f"{watcher.pipeline}: {verdicts}",
-        observations=looked.observations,
-        mask=mask,
-        lines=(*still.notes, *looked.notes),
+        rgb, title=f"{pipeline}: {verdicts}", observations=looked.observations, mask=mask, lines=lines
     )
     desk.picture(stem, page)
     if mask is not None:

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from edge.bundles.store import find
 from edge.bundles.volume_segmentation import VolumeSegmentation
-from edge.cli.analyze import Asked, print_answers, write_pictures
+from edge.cli.analyze import Asked, print_answers
 from edge.cli.analyze_models import DEADLINE_S, opened_for, roots_here
+from edge.cli.analyze_series import write_volumes
 from edge.cli.desk import Answer, Desk, was_assessed
 from edge.cli.inputs import Knowledge, read_inputs
 from edge.domain.errors import ConfigurationError
@@ -65,7 +66,7 @@ def run(named: Sequence[str], asked: Asked) -> int:
         lead = manifest.input.roles[0]
         name = desk.unique(paths.get(lead, next(iter(paths.values()))).name.partition(".")[0])
         if desk.out is not None:
-            for path in write_pictures(result, name, desk):
+            for path in write_volumes(result, name, desk):
                 desk.written(path)
     print_answers([Answer(name=name, findings=result.findings)], as_json=asked.as_json)
     if result.is_damaged:

@@ -62,13 +62,22 @@ def _what(finding: Document) -> str:
     )
     score = "" if finding.get("score") is None else f"score {finding['score']:.2f}"
     facts = ", ".join(part for part in (score, _place(finding.get("box_px")), numbers) if part)
-    seen = ": ".join(part for part in (finding["code"]["meaning"], facts) if part)
+    seen = ": ".join(part for part in (_which(finding), finding["code"]["meaning"], facts) if part)
     return "; ".join(part for part in (seen, finding["reason"], *finding["notes"]) if part)
 
 
 def number(value: float) -> str:
     """Return a number as people read it: four digits, and never a power of ten where it is large."""
     return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+
+
+def _which(finding: Document) -> str:
+    """Say which picture of a series it is about; devices with an older build do not say it."""
+    picture = finding.get("picture")
+    if picture is None:
+        return ""
+    number = "picture" if picture["number"] is None else f"picture {picture['number']}"
+    return f"{number}, frame {picture['frame']}" if picture["frames"] > 1 else number
 
 
 def _place(box_px: Sequence[float] | None) -> str:

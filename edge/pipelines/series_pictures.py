@@ -5,7 +5,7 @@ series ─▶ objects ─▶ pictures, one at a time ─▶ models ─▶ policy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge.domain.errors import EdgeError, InferenceError
@@ -116,15 +116,18 @@ class PicturesAssessor:
                 try:
                     if isinstance(picture, Unreadable):
                         raise picture.trouble
-                    said[name].findings += self._ask(series, name, picture, read_ms)
+                    looked = self._ask(name, picture, read_ms)
                 except EdgeError as trouble:
                     said[name].refusals.append(str(trouble))
                     said[name].is_damaged = said[name].is_damaged or is_damage(trouble)
                     silent = self._unassessed(series, name, str(trouble))
                     said[name].findings.append(replace(silent, picture=self._seen(picture)))
+                else:
+                    said[name].findings += self._findings(series, name, picture, looked)
+                    self._told(name, picture, looked)
             began_ns = self._clock.monotonic_ns()
 
-    def _ask(self, series: Series, name: str, picture: SeriesPicture, read_ms: float) -> list[Finding]:
+    def _ask(self, name: str, picture: SeriesPicture, read_ms: float) -> Looked:
         """Let one model look at one picture.
 
         Raises:
@@ -141,7 +144,7 @@ class PicturesAssessor:
             observations = pictures.judge(answer, manifest, is_present=lambda _code, _segment: False)
             told = pictures.notes(manifest, shape_px=shown.shape_px)
             stamp = model.stamp
-        looked = Looked(
+        return Looked(
             observations=in_millimetres(
                 observations, shape_px=picture.shape_px, spacing_of=lambda box: _spacing(picture, box)
             ),
@@ -150,17 +153,18 @@ class PicturesAssessor:
             answer=answer,
             stamp=stamp,
         )
-        self._told(name, picture, looked)
-        return [
-            replace(
+
+    def _findings(
+        self, series: Series, name: str, picture: SeriesPicture, looked: Looked
+    ) -> Iterator[Finding]:
+        for observation in looked.observations:
+            yield replace(
                 self._voice.finding(series, name, observation),
-                model=stamp,
+                model=looked.stamp,
                 latency_ms=looked.latency_ms,
                 notes=looked.notes,
                 picture=self._seen(picture),
             )
-            for observation in looked.observations
-        ]
 
     def _seen(self, picture: SeriesPicture | Unreadable) -> PictureSeen:
         seen = PictureSeen(
