@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import model_validator as check_all
 
 from edge.domain.finding import Code
 
@@ -82,6 +83,43 @@ class Calibration(Part):
     sha256: Sha256 = Field(description="Of that file, lower-case hex.")
 
 
+class Drift(Part):
+    """What the bundle was made for, as numbers: a device says when what it sees is no longer like that."""
+
+    file: FileName = Field(description="npz that `edge bundle reference` writes: shares, means, covariance.")
+    sha256: Sha256 = Field(description="Of that file, lower-case hex.")
+    statistics: tuple[Words, ...] = Field(
+        min_length=1, max_length=64, description="Names of the numbers, in the order of the file."
+    )
+    window: int = Field(ge=20, le=100_000, description="So many answers of one source are judged together.")
+    every_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="Of each source one answer in so many seconds counts, for neighbouring frames are alike.",
+    )
+    psi_max: float = Field(
+        default=0.25, gt=0, le=10, description="Population stability index up to which nothing has moved."
+    )
+    distance_max: float = Field(
+        default=0.5,
+        gt=0,
+        le=100,
+        description="So far a window's mean may be off: Mahalanobis, in standard deviations of one answer.",
+    )
+    false_alarms: float = Field(
+        default=0.001,
+        ge=1e-6,
+        le=0.05,
+        description="Share of windows that chance may call drifted; both limits rise where they must.",
+    )
+
+    @check_all(mode="after")
+    def _names_are_told_apart(self) -> Drift:
+        check_names_differ(list(self.statistics), where="drift.statistics")
+        return self
+
+
 class Document(Part):
     """A file for people that the manifest vouches for, too: a card, a script."""
 
@@ -100,6 +138,9 @@ class About(Part):
     variants: tuple[Variant, ...] = Field(min_length=1, description="The network in its precisions.")
     calibration: Calibration | None = Field(
         default=None, description="Further samples for the admission test; may be left out."
+    )
+    drift: Drift | None = Field(
+        default=None, description="What it was made for, so that changes are noticed; may be left out."
     )
     accuracy: tuple[Accuracy, ...] = Field(min_length=1, description="Measured numbers.")
     provenance: Provenance = Field(description="How it came to be.")

@@ -46,23 +46,40 @@ def read_samples(paths: Sequence[Path], manifest: Manifest, *, most: int) -> tup
     Raises:
         ConfigurationError: There is nothing of the kind.
     """
-    trouble = missing(paths)
-    if trouble:
-        raise ConfigurationError("; ".join(trouble))
     notes: list[str] = []
-    match manifest:
-        case PictureBundle():
-            found: list[Sample] = list(_pictures(_spread(_files(paths), most), notes))
-        case VolumeSegmentation() if len(manifest.input.roles) > 1:
-            found = [_case(case, manifest) for case in _spread(_cases(paths), most)]
-        case VolumeSegmentation():
-            found = list(_volumes(paths, manifest, notes, most))
-        case SpectraRegression():
-            found = list(_spectra(_files(paths), manifest, notes))
+    found = list(each_sample(paths, manifest, most=most, notes=notes))
     if not found:
         because = f" ({notes[0]})" if notes else ""
         raise ConfigurationError(f"{', '.join(map(str, paths))}: nothing for {manifest.task}{because}")
-    return found[:most], notes
+    return found, notes
+
+
+def each_sample(
+    paths: Sequence[Path], manifest: Manifest, *, most: int, notes: list[str]
+) -> Iterator[Sample]:
+    """Read the same one after the other, so that one at a time is in memory; there may be none.
+
+    Args:
+        paths: As above.
+        manifest: Of the bundle.
+        most: So many at most.
+        notes: Gets a line for each file that is none.
+
+    Raises:
+        ConfigurationError: A path is not there, or a case is not as it should be.
+    """
+    trouble = missing(paths)
+    if trouble:
+        raise ConfigurationError("; ".join(trouble))
+    match manifest:
+        case PictureBundle():
+            yield from islice(_pictures(_spread(_files(paths), most), notes), most)
+        case VolumeSegmentation() if len(manifest.input.roles) > 1:
+            yield from (_case(case, manifest) for case in _spread(_cases(paths), most)[:most])
+        case VolumeSegmentation():
+            yield from islice(_volumes(paths, manifest, notes, most), most)
+        case SpectraRegression():
+            yield from islice(_spectra(_files(paths), manifest, notes), most)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

@@ -17,11 +17,13 @@ class Scores:
         names: Of the classes.
         values: (classes,) float32, 0 to 1, read-only.
         latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
+        statistics: What the network was given and said, as numbers by which drift is noticed.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float32]
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.values.shape == (len(self.names),), "each class has one score"
@@ -41,12 +43,14 @@ class Estimates:
         units: UCUM, one for each.
         values: (spectra, quantities) float32, read-only; NaN where the model does not know.
         latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
+        statistics: What the network was given and said, as numbers by which drift is noticed.
     """
 
     names: tuple[str, ...]
     units: tuple[str, ...]
     values: NDArray[np.float32]
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.values.ndim == 2, "a row for each spectrum"
@@ -67,6 +71,7 @@ class Detections:
         point_names: Of the points that every thing has, in their order; () where it has none.
         points_px: (things, points, 2) float32, read-only: x and y in pixels of the source.
         latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
+        statistics: What the network was given and said, as numbers by which drift is noticed.
     """
 
     names: tuple[str, ...]
@@ -76,6 +81,7 @@ class Detections:
     point_names: tuple[str, ...] = ()
     points_px: NDArray[np.float32]
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         things = len(self.scores)
@@ -95,12 +101,14 @@ class Keypoints:
         points_px: (points, 2) float32, read-only: x and y in pixels of the source.
         scores: (points,) float32, read-only, 0 to 1.
         latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
+        statistics: What the network was given and said, as numbers by which drift is noticed.
     """
 
     names: tuple[str, ...]
     points_px: NDArray[np.float32]
     scores: NDArray[np.float32]
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.points_px.shape == (len(self.names), 2), "each name has a point"
@@ -119,12 +127,14 @@ class PictureMask:
         things: (height, width) int32, read-only: number of the thing a pixel belongs to, from 1 on, 0 for
             background; each thing has one label.
         latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
+        statistics: What the network was given and said, as numbers by which drift is noticed.
     """
 
     names: tuple[str, ...]
     labels: NDArray[np.uint8]
     things: NDArray[np.int32]
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.labels.ndim == 2, f"a picture has 2 axes, this one {self.labels.ndim}"
@@ -140,10 +150,12 @@ class Embedding:
     Attributes:
         vector: (features,) float32, read-only.
         latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
+        statistics: What the network was given and said, as numbers by which drift is noticed.
     """
 
     vector: NDArray[np.float32]
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.vector.ndim == 1, f"a vector has 1 axis, this one {self.vector.ndim}"

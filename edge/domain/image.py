@@ -106,6 +106,7 @@ class Segmentation:
         extent_mm: Size of the field of view along the patient's (left-right, front-back, up-down) axes.
         pieces: What counts one by one; empty where only the whole is looked at.
         latency_ms: Time per stage, in the order of the path: `preprocess`, `infer`, `decode`.
+        statistics: What the network was given and said, as numbers by which drift is noticed.
     """
 
     labels: NDArray[np.uint8]
@@ -117,6 +118,7 @@ class Segmentation:
     extent_mm: tuple[float, float, float]
     pieces: Pieces = field(default_factory=Pieces)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.labels.shape == self.volume.voxels.shape, "labels lie on the grid of their volume"

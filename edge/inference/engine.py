@@ -18,6 +18,7 @@ from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
 from edge.inference.admission import Progress
 from edge.inference.behind import Behind
+from edge.inference.drift_reference import Reference
 from edge.inference.handle import Handle, PictureHandle, SpectraHandle, VolumeHandle
 from edge.inference.making import Made, Maker
 from edge.inference.state import ModelState
@@ -155,6 +156,15 @@ class Engine:
         """
         self._check_known(name, self._handles)
         return self._handles[name].stamp
+
+    def reference(self, name: str) -> Reference | None:
+        """Return what a bundle at work says it was made for; None where it says nothing of drift.
+
+        Raises:
+            BundleRejectedError: Its bundle was refused, or never asked for.
+        """
+        self._check_known(name, self._handles)
+        return self._handles[name].active.reference
 
     def trials(self, name: str) -> tuple[Trial, ...]:
         """Return what each form of a bundle did on this device, the chosen one first.

@@ -18,6 +18,7 @@ from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.domain.finding import ModelStamp
 from edge.domain.frame import Picture
 from edge.domain.image import Segmentation, Volume
+from edge.inference.drift_reference import Reference
 from edge.inference.forms import Form
 from edge.inference.golden import Exam
 from edge.inference.keeping import KeptSession
@@ -36,6 +37,7 @@ class Active(Generic[Kind]):
         form: How it runs.
         sessions: Of the model.
         exam: Its golden check.
+        reference: For drift; None where its bundle has none.
     """
 
     bundle: Bundle
@@ -43,6 +45,7 @@ class Active(Generic[Kind]):
     form: Form
     sessions: tuple[KeptSession, ...]
     exam: Exam
+    reference: Reference | None = None
 
     @property
     def stamp(self) -> ModelStamp:

@@ -170,6 +170,7 @@ class Maker:
             form=form,
             sessions=tuple(sessions),
             exam=task.exam,
+            reference=task.reference,
         )
         return Made(active, admitted.trials, is_measured)
 

@@ -35,6 +35,18 @@ class Canvas:
         height_px, width_px = given.shape_px or (given.multiple_of_px, given.multiple_of_px)
         self._allot(height_px, width_px)
 
+    @property
+    def channels(self) -> str:
+        """RGB, BGR or GREY."""
+        return self._given.channels
+
+    @property
+    def shown(self) -> NDArray[Any]:
+        """(channels, height, width) of what is drawn now, without borders; the next picture changes it."""
+        planes: NDArray[Any] = self._planes
+        geometry = self._geometry
+        return planes if geometry is None else planes[(slice(None), *geometry.shown)]
+
     def draw(self, picture: Picture) -> Geometry:
         """Convert, scale and place a picture in one pass.
 

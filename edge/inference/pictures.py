@@ -12,6 +12,7 @@ from edge.domain.finding import ModelStamp
 from edge.domain.frame import Picture
 from edge.domain.ports import Clock
 from edge.inference.deadline import Deadline
+from edge.inference.drift_statistics import of_picture
 from edge.inference.picture_answers import answer_of
 from edge.inference.picture_canvas import Canvas
 from edge.inference.pool import Pool
@@ -57,14 +58,18 @@ class PictureReader:
             drawn_ns = self._clock.monotonic_ns()
             outputs = session.run(canvas.pixels, deadline)
             asked_ns = self._clock.monotonic_ns()
-        answer = answer_of(outputs, self._manifest, geometry)
-        decoded_ns = self._clock.monotonic_ns()
+            answer = answer_of(outputs, self._manifest, geometry)
+            decoded_ns = self._clock.monotonic_ns()
+            is_watched = self._manifest.drift is not None
+            statistics = of_picture(canvas, answer, source_shape_px=picture.shape_px) if is_watched else {}
         latency_ms = {
             "preprocess": (drawn_ns - began_ns) / 1e6,
             "infer": (asked_ns - drawn_ns) / 1e6,
             "decode": (decoded_ns - asked_ns) / 1e6,
         }
-        return replace(answer, latency_ms=MappingProxyType(latency_ms))
+        return replace(
+            answer, latency_ms=MappingProxyType(latency_ms), statistics=MappingProxyType(statistics)
+        )
 
     def close(self) -> None:
         """Free the network, after whoever is using it."""

@@ -17,6 +17,7 @@ from edge.domain.errors import BundleRejectedError, InferenceError, PictureRejec
 from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
 from edge.inference.deadline import Deadline
+from edge.inference.drift_statistics import of_spectra
 from edge.inference.golden import Agreement, golden_path, read_arrays
 from edge.inference.pool import Pool
 from edge.inference.session import Answers, Session, check_form
@@ -58,11 +59,15 @@ class SpectraEstimator:
         with self._pool.seat(deadline) as session:
             values, spent_ms = read_out(session, spectra, self._manifest, deadline, self._clock)
         quantities = self._manifest.output.quantities
+        names = tuple(one.name for one in quantities)
+        watched = self._manifest.drift is not None
+        statistics = of_spectra(spectra, values, names) if watched else {}
         return Estimates(
-            names=tuple(one.name for one in quantities),
+            names=names,
             units=tuple(one.unit for one in quantities),
             values=values,
             latency_ms=MappingProxyType(spent_ms),
+            statistics=MappingProxyType(statistics),
         )
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from edge.bundles.store import Bundle
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
+from edge.inference.drift_reference import Reference, read_reference
 from edge.inference.golden import Exam
 from edge.inference.lanes import Lane
 from edge.inference.picture_exams import read_picture_exam
@@ -34,11 +35,13 @@ class Task:
         lane: `imaging`: one session, its threads give way. `live`: a session for each caller.
         exam: Its golden check.
         build: Makes the model out of warm sessions, which are the model's from then on, and its stamp.
+        reference: For drift; None where the bundle has none.
     """
 
     lane: Lane
     exam: Exam
     build: Callable[[Sequence[Session], ModelStamp], AnyModel]
+    reference: Reference | None
 
 
 def task_of(bundle: Bundle, clock: Clock) -> Task:
@@ -49,8 +52,9 @@ def task_of(bundle: Bundle, clock: Clock) -> Task:
         clock: Measures, and times deadlines.
 
     Raises:
-        BundleRejectedError: Its golden input is not what the format says, or proves nothing.
+        BundleRejectedError: Its golden input or its reference is not what the format says, or proves nothing.
     """
+    reference = read_reference(bundle)
     match bundle.manifest:
         case VolumeSegmentation() as volumes:
             return Task(
@@ -59,12 +63,14 @@ def task_of(bundle: Bundle, clock: Clock) -> Task:
                 lambda sessions, stamp: VolumeSegmenter(
                     volumes, session=sessions[0], stamp=stamp, clock=clock
                 ),
+                reference,
             )
         case PictureBundle() as pictures:
             return Task(
                 "live",
                 read_picture_exam(bundle, pictures),
                 lambda sessions, stamp: PictureReader(pictures, sessions=sessions, stamp=stamp, clock=clock),
+                reference,
             )
         case SpectraRegression() as spectra:
             return Task(
@@ -73,6 +79,7 @@ def task_of(bundle: Bundle, clock: Clock) -> Task:
                 lambda sessions, stamp: SpectraEstimator(
                     spectra, sessions=sessions, stamp=stamp, clock=clock
                 ),
+                reference,
             )
         case _:
             assert_never(bundle.manifest)

@@ -19,6 +19,7 @@ from edge.domain.image import Segmentation, Volume
 from edge.domain.ports import Clock
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
+from edge.inference.drift_statistics import of_volume
 from edge.inference.golden import Agreement, golden_path, read_arrays
 from edge.inference.session import Session
 from edge.inference.volume_network import Picture, look
@@ -80,7 +81,13 @@ class VolumeSegmenter:
             "infer": (asked_ns - prepared_ns) / 1e6,
             "decode": (decoded_ns - asked_ns) / 1e6,
         }
-        return replace(segmentation, latency_ms=MappingProxyType(latency_ms))
+        segmentation = replace(segmentation, latency_ms=MappingProxyType(latency_ms))
+        if manifest.drift is None:
+            return segmentation
+        roles = manifest.input.roles
+        sources = [volume, *(others[role] for role in roles[1:])]
+        statistics = of_volume(sources, picture, segmentation, roles=roles)
+        return replace(segmentation, statistics=MappingProxyType(statistics))
 
     def close(self) -> None:
         """Free the network, after whoever is using it."""
