@@ -2,7 +2,6 @@
 
 usage: evaluate.py --corpus CORPUS [--precision fp32 int8] [--runtime openvino]
        evaluate.py --cases FOLDER [--precision fp32 int8]     what `cases.py` wrote
-       evaluate.py --cases FOLDER --froc SCORES.onnx          what `export.py --scores` wrote
 
 Needs no torch. Labels come through the product's own code: its reader, the preprocessing of manifest.yaml,
 its runtimes, decoder and policy.
@@ -129,27 +128,6 @@ def judge_cases(folder: Path, bundle: Bundle, session: Session) -> Iterator[str]
         yield from scoring.by_size(tally)
 
 
-def draw_froc(folder: Path, scores: Path) -> Iterator[str]:
-    """Sensitivity over false marks per scan, from the chance of a nodule at each voxel."""
-    import onnxruntime
-
-    network = onnxruntime.InferenceSession(scores, providers=["CPUExecutionProvider"])
-    tallies: dict[str, scoring.Tally] = {}
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as stored:
-            case = dict(stored)
-        picture = (np.clip(case["image"], -1024, 600).astype(np.float32) + 1024) / 1624
-        (chance,) = network.run(None, {"image": picture[None, None]})
-        tally = tallies.setdefault(str(case["thickness"]), scoring.Tally())
-        scoring.count(tally, chance[0] > 0.1, chance[0], drawn_in(case), VOXEL_MM)
-    for thickness, tally in tallies.items():
-        yield f"slices of {thickness} mm: {tally.scans} scans, {len(tally.nodules)} nodules"
-        for rate, bar, share in scoring.curve(tally):
-            yield f"{rate:g} false marks a scan: {share:.3f} found (chance over {bar:.3f})"
-            if rate == 1.0:
-                yield from scoring.by_size(tally, bar)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -157,13 +135,9 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=HERE)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--cases", type=Path)
-    parser.add_argument("--froc", type=Path)
     parser.add_argument("--precision", nargs="*", default=["fp32", "int8"])
     parser.add_argument("--runtime", default="openvino")
     chosen = parser.parse_args()
-    if chosen.froc:
-        print(*draw_froc(chosen.cases, chosen.froc), sep="\n", flush=True)
-        return
     bundle = load(chosen.bundle)
     for precision in chosen.precision:
         session = open_session(bundle, Form(precision, chosen.runtime, "cpu"), threads=2, gives_way=True)

@@ -1,12 +1,11 @@
 """Turn trained weights into the three files of the bundle, and a golden answer to test them with.
 
-usage: export.py --weights average.pt --out FOLDER [--chance-min 0.5] [--scores SCORES.onnx]
+usage: export.py --weights average.pt --out FOLDER [--chance-min 0.5]
 
 Batch norms are folded, the labels are decided in the graph (scores would cost more to copy than the network
 to run), and the three spatial axes are free, in multiples of 16. `model.fp16.onnx` is for a GPU;
 `model.int8.onnx` has every layer quantised (unsigned activations, signed weights, per channel) and was
-calibrated on synthetic scans only. `--scores` writes a graph that is not shipped: it answers the chance of
-a nodule, for the curve that `evaluate.py --froc` draws.
+calibrated on synthetic scans only. `--chance-min` is chosen with `froc.py`.
 """
 
 import argparse
@@ -63,34 +62,21 @@ class Labelled(nn.Module):
         return torch.where(nodule, labels.NODULE, rest).to(torch.uint8)
 
 
-class Chances(nn.Module):
-    """The chance of a nodule at each voxel."""
-
-    def __init__(self, network: LungNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, volume: Tensor) -> Tensor:
-        """(batch, 1, x, y, z) to (batch, x, y, z), 0 to 1."""
-        chances: Tensor = self.network(volume).softmax(1)[:, labels.NODULE]
-        return chances
-
-
 def load_network(weights: Path) -> LungNet:
     network = LungNet()
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return fold_batch_norms(network)
 
 
-def export(network: nn.Module, path: Path, output: str = OUTPUT) -> None:
+def export_fp32(network: nn.Module, path: Path) -> None:
     sides = {2: "x", 3: "y", 4: "z"}
     torch.onnx.export(
         network.eval(),
         (torch.rand(1, 1, 64, 64, 64),),
         str(path),
         input_names=[INPUT],
-        output_names=[output],
-        dynamic_axes={INPUT: sides, output: {axis - 1: name for axis, name in sides.items()}},
+        output_names=[OUTPUT],
+        dynamic_axes={INPUT: sides, OUTPUT: {axis - 1: name for axis, name in sides.items()}},
         opset_version=OPSET,
         dynamo=False,
     )
@@ -203,16 +189,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="average.pt of the last run")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--chance-min", type=float, default=NODULE_CHANCE_MIN, help="of a nodule's voxel")
-    parser.add_argument("--scores", type=Path, help="graph of a nodule's chance, for the curve")
     parser.add_argument("--side", type=int, default=SIDE_VOXELS, help="edge of the calibration scans, voxels")
     chosen = parser.parse_args()
     torch.set_num_threads(2)
     chosen.out.mkdir(parents=True, exist_ok=True)
     network = load_network(chosen.weights)
-    if chosen.scores:
-        export(Chances(network), chosen.scores, "chance")
     scans = draw_scans(CALIBRATION_SCANS + COMPARED_SCANS, chosen.side)
-    export(Labelled(network, chosen.chance_min), chosen.out / "model.fp32.onnx")
+    export_fp32(Labelled(network, chosen.chance_min), chosen.out / "model.fp32.onnx")
     export_fp16(chosen.out / "model.fp32.onnx", chosen.out / "model.fp16.onnx")
     export_int8(chosen.out / "model.fp32.onnx", chosen.out / "model.int8.onnx", scans[:CALIBRATION_SCANS])
     compare(chosen.out, scans[CALIBRATION_SCANS:])
