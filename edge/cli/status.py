@@ -90,8 +90,34 @@ def _troubles(status: Status, reserve_mb: int) -> Iterator[str]:
     for model in status["models"]:
         if model.get("refusal"):
             yield f"model {model['name']} is not in use: {model['refusal']}"
+        for source in model.get("drift", {}).get("sources", ()):
+            if source["state"] == "drifted":
+                last = source["last"]
+                moved = ", ".join(last["moved"])
+                changed = f"pictures of {source['source']} have changed since {last['since']}"
+                yield f"model {model['name']}: {changed}: {moved}"
     if status["disk_free_mb"] < reserve_mb:
         yield f"{status['disk_free_mb']} MB free, below the reserve of {reserve_mb} MB: nothing more is taken"
+
+
+def _drift_lines(model: Mapping[str, Any]) -> Iterator[str]:
+    """Say how the pictures are of late, and where nobody can know."""
+    drift = model.get("drift")
+    if drift is None:
+        return
+    if drift["state"] == "no reference":
+        yield "  whether its pictures change is not known: its bundle has no reference"
+        return
+    for source in drift["sources"]:
+        last = source["last"]
+        told = "no window yet"
+        if last is not None:
+            psi = max(last["psi"].values())
+            away = f"distance {last['distance']:.2f} of {last['distance_limit']:.2f}"
+            told = f"{source['state']}, {away}, PSI up to {psi:.2f}"
+        yield f"  pictures of {source['source']}: {told}; {source['answers']} of {drift['window']} answers"
+    if drift["troubles"]:
+        yield f"  {drift['troubles']} answers could not be counted"
 
 
 def _print_stages(status: Status, console: Console) -> None:
@@ -119,6 +145,7 @@ def _lines(status: Status) -> Iterator[str]:
         how = "/".join(str(model[key]) for key in ("precision", "runtime", "provider") if model.get(key))
         version = model.get("version", "")
         yield f"model {model['name']}{' ' * bool(version)}{version}: {how or 'not in use'}"
+        yield from _drift_lines(model)
     taken_ms = status.get("delivery_ms", {})
     if taken_ms:
         percentiles = ", ".join(f"{name} {ms:.0f} ms" for name, ms in taken_ms.items())

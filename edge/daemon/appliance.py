@@ -41,6 +41,7 @@ from edge.domain.ports import Clock, Intake
 from edge.domain.study import Instance
 from edge.findings.envelope import wrap
 from edge.findings.identity import KeyedHash
+from edge.inference.drift import Drift
 from edge.inference.engine import Engine
 from edge.kit.clock import SystemClock
 from edge.kit.files import free_bytes
@@ -95,7 +96,8 @@ class Appliance:
         self._watchdog = Watchdog(clock)
         self._books: list[Callable[[], StageHealth]] = []
         self._sources: list[Callable[[], Mapping[str, Any]]] = []
-        self._models: Callable[[], Sequence[Mapping[str, str]]] = lambda: ()
+        self._models: Callable[[], Sequence[Mapping[str, Any]]] = lambda: ()
+        self._write_down_drift: Callable[[], None] = lambda: None
         self._albums: dict[str, Album] = {}
         self._latency = Recent()
         self._live_latency = Recent()
@@ -122,10 +124,13 @@ class Appliance:
         self._watchdog.expect("the journal", journal.is_usable)
         presence = self._open_way_out(rooms, journal)
         identity = identity_of(self._config, journal, presence)
-        engine = self._open_engine(rooms, presence)
-        intake = self._open_path(rooms, journal, engine, identity)
+        drift = Drift(self._config.state.folder, alerts=presence, clock=self._clock)
+        rooms.callback(drift.write_down)
+        self._write_down_drift = drift.write_down
+        engine = self._open_engine(rooms, presence, drift)
+        intake = self._open_path(rooms, journal, engine, identity, drift)
         rooms.enter_context(self._thread("watchdog", lambda: self._watchdog.run(self._stopping)))
-        self._open_live(rooms, journal, engine, identity, presence)
+        self._open_live(rooms, journal, engine, identity, presence, drift)
         exchange = exchange_of(self._config, engine, presence)
         answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
         rooms.enter_context(Control(self._config.state.folder, answers=answers))
@@ -149,7 +154,7 @@ class Appliance:
         self._live_latency = pump.live_latency_ms
         return presence
 
-    def _open_engine(self, rooms: ExitStack, presence: Presence) -> Engine:
+    def _open_engine(self, rooms: ExitStack, presence: Presence, drift: Drift) -> Engine:
         config = self._config
         engine = rooms.enter_context(
             opened_engine(
@@ -167,12 +172,15 @@ class Appliance:
                 clock=self._clock,
             )
         )
-        voice = ModelVoice(list(dict.fromkeys(bundles_of(config))), engine=engine, presence=presence)
+        bundles = list(dict.fromkeys(bundles_of(config)))
+        voice = ModelVoice(bundles, engine=engine, drift=drift, presence=presence)
         voice.speak()
         self._models = voice.about
         return engine
 
-    def _open_path(self, rooms: ExitStack, journal: Journal, engine: Engine, identity: KeyedHash) -> Intake:
+    def _open_path(
+        self, rooms: ExitStack, journal: Journal, engine: Engine, identity: KeyedHash, drift: Drift
+    ) -> Intake:
         """Take up what a crash left, and let the imaging thread begin."""
         config, clock = self._config, self._clock
         assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
@@ -184,8 +192,9 @@ class Appliance:
             identity=identity,
             clock=clock,
             beat=beat,
+            watch=drift.see,
         )
-        files = FileAssessor(readings=readings_of(config, engine), identity=identity, clock=clock)
+        files = FileAssessor(readings=readings_of(config, engine, drift.see), identity=identity, clock=clock)
         assessor = ByFormat({"cube": files, "spectrum": files}, otherwise=series)
         imaging = self._imaging(journal, assembler, assessor, beat)
 
@@ -212,7 +221,13 @@ class Appliance:
         return intake
 
     def _open_live(
-        self, rooms: ExitStack, journal: Journal, engine: Engine, identity: KeyedHash, presence: Presence
+        self,
+        rooms: ExitStack,
+        journal: Journal,
+        engine: Engine,
+        identity: KeyedHash,
+        presence: Presence,
+        drift: Drift,
     ) -> None:
         """Open live sources and whoever looks at them; none of them is ever waited for."""
         around = Surroundings(
@@ -223,6 +238,7 @@ class Appliance:
             identity=identity,
             envelope=partial(self._envelope, journal, lane="live"),
             watchdog=self._watchdog,
+            watch=drift.see,
             start=self._thread,
             clock=self._clock,
         )
@@ -300,6 +316,7 @@ class Appliance:
                 sweep_ns = self._clock.monotonic_ns() + round(SWEEP_S * 1e9)
                 self._sweep(journal)
                 give_back()
+            self._write_down_drift()
             status.write()
             self._stopping.wait(self._config.health.period_s)
 

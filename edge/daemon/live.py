@@ -35,6 +35,7 @@ from edge.pipelines.live import Live, Look, Onlooker
 from edge.pipelines.looks import PictureLook, ThermalLook
 from edge.pipelines.snapshots import Album, Gatekeeper
 from edge.pipelines.stations import picture_station
+from edge.pipelines.watching import Watch
 from edge.sources.live import LiveSource
 from edge.sources.live_books import LiveBooks
 from edge.sources.live_looks import Looks
@@ -55,6 +56,7 @@ class Surroundings:
         identity: Makes subjects.
         envelope: Encodes a finding, given when its frame was captured (UTC, ns).
         watchdog: Expects the threads to move.
+        watch: Is shown every answer of a model.
         start: Runs a body in a thread of a name until the `with` ends and its stop was called.
         clock: Time.
     """
@@ -66,6 +68,7 @@ class Surroundings:
     identity: KeyedHash
     envelope: Callable[[Finding, int], Entry]
     watchdog: Watchdog
+    watch: Watch
     start: StartThread
     clock: Clock
 
@@ -224,7 +227,7 @@ def _live(
         pipeline=pipeline.name,
         source=source,
         frames=frames,
-        look=_look(pipeline, around.engine),
+        look=_look(pipeline, around),
         pace=_pace(pipeline.pace),
         age_max_ms=pipeline.pace.age_max_ms,
         losses=lambda: running.health().dropped,
@@ -239,11 +242,11 @@ def _live(
     )
 
 
-def _look(pipeline: LivePipeline, engine: Engine) -> Look:
+def _look(pipeline: LivePipeline, around: Surroundings) -> Look:
     if isinstance(pipeline, ThermalPipeline):
         return ThermalLook(_thermal_policy(pipeline))
-    station = picture_station(engine, pipeline.bundle)
-    return PictureLook(station, deadline_s=pipeline.deadline_ms / 1e3)
+    station = picture_station(around.engine, pipeline.bundle)
+    return PictureLook(station, deadline_s=pipeline.deadline_ms / 1e3, watch=around.watch)
 
 
 def _thermal_policy(pipeline: ThermalPipeline) -> ThermalPolicy:

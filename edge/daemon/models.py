@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
+from edge.inference.drift import Drift
 from edge.inference.engine import Engine
 from edge.inference.state import ModelState, row
 from edge.ops.presence import Presence
@@ -16,17 +18,20 @@ class ModelVoice:
     Args:
         bundles: Their names.
         engine: Open.
+        drift: Is told of each model, and knows how its pictures are.
         presence: Tells the broker.
     """
 
-    def __init__(self, bundles: Sequence[str], *, engine: Engine, presence: Presence) -> None:
+    def __init__(self, bundles: Sequence[str], *, engine: Engine, drift: Drift, presence: Presence) -> None:
         self._bundles = tuple(bundles)
         self._engine = engine
+        self._drift = drift
         self._presence = presence
 
     def speak(self) -> None:
         """Tell how each model is, and from now on each change."""
         self._engine.on_change(self.tell)
+        self._drift.on_change(lambda bundle: self.tell(self._engine.state(bundle)))
         for bundle in self._bundles:
             refusal = self._engine.refusals.get(bundle, "")
             if refusal:
@@ -36,6 +41,7 @@ class ModelVoice:
 
     def tell(self, state: ModelState) -> None:
         """Tell how one model is."""
+        self._drift.watch(state.stamp, self._engine.reference(state.name))
         at_work = state.trials[0]
         is_timed = at_work.runs > 0
         self._presence.model(
@@ -46,13 +52,14 @@ class ModelVoice:
             forms=[row(trial, is_chosen=trial is at_work) for trial in state.trials],
             measuring=asdict(state.doing) if state.doing else None,
             refused=state.refusal,
+            drift=self._drift.about(state.name),
         )
 
-    def about(self) -> list[dict[str, str]]:
+    def about(self) -> list[dict[str, Any]]:
         """Return what the status file holds about each."""
         return [self._about(bundle) for bundle in self._bundles]
 
-    def _about(self, bundle: str) -> dict[str, str]:
+    def _about(self, bundle: str) -> dict[str, Any]:
         refusal = self._engine.refusals.get(bundle, "")
         if refusal:
             return {"name": bundle, "refusal": refusal}
@@ -64,4 +71,5 @@ class ModelVoice:
             "precision": stamp.precision,
             "runtime": stamp.runtime,
             "provider": stamp.provider,
+            "drift": self._drift.about(bundle),
         }

@@ -21,12 +21,13 @@ from edge.inference.engine import Engine
 from edge.pipelines.measured import Reading
 from edge.pipelines.readings import EstimatesCube, MeasuresCube, MeasuresSpectrum
 from edge.pipelines.stations import spectra_station
+from edge.pipelines.watching import Watch
 from edge.preprocess.baseline import Baseline
 from edge.preprocess.peaks import PeakRules
 from edge.preprocess.spectrum_backend import backend
 
 
-def readings_of(config: Config, engine: Engine) -> Mapping[str, list[tuple[str, Reading]]]:
+def readings_of(config: Config, engine: Engine, watch: Watch) -> Mapping[str, list[tuple[str, Reading]]]:
     """Return for each source of cubes or spectra its pipelines by name, and how they read.
 
     Raises:
@@ -34,7 +35,7 @@ def readings_of(config: Config, engine: Engine) -> Mapping[str, list[tuple[str, 
     """
     return {
         source.name: [
-            (pipeline.name, _reading(pipeline, source, engine))
+            (pipeline.name, _reading(pipeline, source, engine, watch))
             for pipeline in config.pipelines
             if isinstance(pipeline, MeasuringPipeline) and source.name in pipeline.sources
         ]
@@ -44,7 +45,10 @@ def readings_of(config: Config, engine: Engine) -> Mapping[str, list[tuple[str, 
 
 
 def _reading(
-    pipeline: MeasuringPipeline, source: HyperspectralSource | SpectrumSource, engine: Engine
+    pipeline: MeasuringPipeline,
+    source: HyperspectralSource | SpectrumSource,
+    engine: Engine,
+    watch: Watch,
 ) -> Reading:
     if isinstance(source, SpectrumSource):
         assert isinstance(pipeline, SpectrumPipeline), "the configuration was checked: kinds agree"
@@ -57,6 +61,7 @@ def _reading(
             spectra_station(engine, pipeline.bundle),
             deadline_s=pipeline.deadline_s,
             panel_reflectance=source.panel_reflectance,
+            watch=watch,
         )
     assert isinstance(pipeline, HyperspectralPipeline), "the configuration was checked: kinds agree"
     return MeasuresCube(_cube_policy(pipeline), panel_reflectance=source.panel_reflectance)

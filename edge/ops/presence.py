@@ -142,6 +142,7 @@ class Presence:
         forms: Sequence[Mapping[str, Any]] = (),
         measuring: Mapping[str, Any] | None = None,
         refused: str = "",
+        drift: Mapping[str, Any] | None = None,
     ) -> None:
         """Say which weights of a bundle are at work, or why none are.
 
@@ -154,6 +155,7 @@ class Presence:
             forms: How each form of the network did on this device, the one at work first.
             measuring: How far measuring is, or None where nothing is measured.
             refused: Why the version that should have taken its place last does not.
+            drift: How the pictures are, held against those it was made for; None where nobody knows.
         """
         assert active is not None or why, f"model {bundle}: a refusal needs a reason"
         document = {
@@ -166,6 +168,7 @@ class Presence:
             "forms": list(forms),
             "measuring": measuring,
             "refused": refused,
+            "drift": drift,
         }
         self._retained.keep(self._message(f"model/{bundle}/state", MODEL_SCHEMA, document, retain=True))
 

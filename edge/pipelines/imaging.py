@@ -29,6 +29,7 @@ from edge.pipelines.result import UNROUTED, Assessing, Result, SeriesVoice, toge
 from edge.pipelines.series_pictures import PicturesAssessor, Told
 from edge.pipelines.series_volumes import VolumesAssessor
 from edge.pipelines.stations import A_SERIES, Station, Viewer
+from edge.pipelines.watching import Watch, nobody_watches
 from edge.studies.assemble import Assembler, series_of
 from edge.studies.select import Rule, preselect
 
@@ -51,6 +52,7 @@ class Assessor:
         clock: Clock,
         beat: Callable[[], None] = lambda: None,
         told: Told = lambda _pipeline, _picture, _looked: None,
+        watch: Watch = nobody_watches,
     ) -> None:
         """Store what the path needs.
 
@@ -62,13 +64,16 @@ class Assessor:
             clock: Time.
             beat: Called before each picture.
             told: Is shown each picture that was assessed.
+            watch: Is shown every answer.
         """
         self._rules = rules
         self._viewers = viewers
         self._voice = SeriesVoice(identity, clock)
-        self._volumes = VolumesAssessor(rules=rules, stations=stations, identity=identity, clock=clock)
+        self._volumes = VolumesAssessor(
+            rules=rules, stations=stations, identity=identity, clock=clock, watch=watch
+        )
         self._pictures = PicturesAssessor(
-            viewers=viewers, identity=identity, clock=clock, beat=beat, told=told
+            viewers=viewers, identity=identity, clock=clock, beat=beat, told=told, watch=watch
         )
 
     def assess(self, series: Series) -> Result:

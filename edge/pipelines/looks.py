@@ -12,6 +12,7 @@ from edge.findings.thermal_policy import ThermalPolicy
 from edge.pipelines.live import IsPresent
 from edge.pipelines.looked import Looked
 from edge.pipelines.stations import PictureStation
+from edge.pipelines.watching import Watch, nobody_watches
 
 A_PICTURE = Code("SCT", "363679005", "Imaging")
 
@@ -19,15 +20,17 @@ A_PICTURE = Code("SCT", "363679005", "Imaging")
 class PictureLook:
     """Asks a model about a picture."""
 
-    def __init__(self, station: PictureStation, *, deadline_s: float) -> None:
+    def __init__(self, station: PictureStation, *, deadline_s: float, watch: Watch = nobody_watches) -> None:
         """Store what is needed.
 
         Args:
             station: A model, or why there is none.
             deadline_s: Longest time one picture may take.
+            watch: Is shown every answer.
         """
         self._station = station
         self._deadline_s = deadline_s
+        self._watch = watch
 
     @property
     def subject(self) -> Code:
@@ -59,10 +62,11 @@ class PictureLook:
             if isinstance(frame.content, Thermogram):
                 raise InferenceError(f"a thermogram of {frame.source}, {manifest.name} takes colour pictures")
             answer = model.look(frame.content, deadline_s=self._deadline_s)
+            changed = self._watch(model.stamp, frame.source, answer)
             return Looked(
                 observations=pictures.judge(answer, manifest, is_present=is_present),
                 latency_ms=answer.latency_ms,
-                notes=pictures.notes(manifest, shape_px=frame.content.shape_px),
+                notes=(*pictures.notes(manifest, shape_px=frame.content.shape_px), *changed),
                 answer=answer,
                 stamp=model.stamp,
             )

@@ -23,6 +23,7 @@ from edge.formats.spectrum_files import read_spectrum
 from edge.formats.spectrum_points import Hints
 from edge.pipelines.looked import Looked
 from edge.pipelines.stations import A_SERIES, SpectraStation
+from edge.pipelines.watching import Watch, nobody_watches, scanner_of
 from edge.preprocess.cube_bands import resample
 from edge.preprocess.cube_pixels import is_whole
 from edge.preprocess.spectrum_backend import OWN, Backend
@@ -88,6 +89,7 @@ class EstimatesCube:
         panel_reflectance: float,
         bytes_max: int = CUBE_BYTES_MAX,
         told: Callable[[NDArray[np.bool_], Estimates], None] = lambda _whole, _answer: None,
+        watch: Watch = nobody_watches,
     ) -> None:
         """Store what is needed.
 
@@ -98,7 +100,9 @@ class EstimatesCube:
             bytes_max: Largest cube, float32.
             told: Is shown which pixels, (height, width), the model was asked about, and what it answered: a
                 row for each of them.
+            watch: Is shown every answer.
         """
+        self._watch = watch
         self._station = station
         self._deadline_s = deadline_s
         self._panel_reflectance = panel_reflectance
@@ -147,10 +151,11 @@ class EstimatesCube:
         answer = model.estimate(np.ascontiguousarray(spectra), deadline_s=self._deadline_s)
         said = estimates.judge(answer, manifest.policy, manifest.output)
         self._told(whole, answer)
+        changed = self._watch(model.stamp, scanner_of(instance), answer)
         return Looked(
             observations=(said,),
             latency_ms={**clock.laps_ms, **answer.latency_ms},
-            notes=found.notes,
+            notes=(*found.notes, *changed),
             stamp=model.stamp,
         )
 

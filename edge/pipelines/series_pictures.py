@@ -20,6 +20,7 @@ from edge.pipelines.looks import A_PICTURE
 from edge.pipelines.result import Result, SeriesVoice, is_damage
 from edge.pipelines.square import SquarePicture, as_stored
 from edge.pipelines.stations import Viewer
+from edge.pipelines.watching import Watch, nobody_watches, scanner_of
 from edge.sources.still_pictures import picture_of
 from edge.studies.pictures import SeriesPicture, Sheet, Unreadable, read_pictures, sheets_of
 
@@ -54,6 +55,7 @@ class PicturesAssessor:
         clock: Clock,
         beat: Callable[[], None],
         told: Told,
+        watch: Watch = nobody_watches,
     ) -> None:
         """Store what is needed.
 
@@ -63,7 +65,9 @@ class PicturesAssessor:
             clock: Time.
             beat: Called before each picture.
             told: Is shown each picture that was assessed: pipeline, picture, what was seen.
+            watch: Is shown every answer.
         """
+        self._watch = watch
         self._viewers = viewers
         self._identity = identity
         self._voice = SeriesVoice(identity, clock)
@@ -116,7 +120,7 @@ class PicturesAssessor:
                 try:
                     if isinstance(picture, Unreadable):
                         raise picture.trouble
-                    looked = self._ask(name, picture, read_ms)
+                    looked = self._ask(name, picture, read_ms, scanner=scanner_of(sheet.instance))
                 except EdgeError as trouble:
                     said[name].refusals.append(str(trouble))
                     said[name].is_damaged = said[name].is_damaged or is_damage(trouble)
@@ -127,7 +131,7 @@ class PicturesAssessor:
                     self._told(name, picture, looked)
             began_ns = self._clock.monotonic_ns()
 
-    def _ask(self, name: str, picture: SeriesPicture, read_ms: float) -> Looked:
+    def _ask(self, name: str, picture: SeriesPicture, read_ms: float, *, scanner: str) -> Looked:
         """Let one model look at one picture.
 
         Raises:
@@ -144,12 +148,13 @@ class PicturesAssessor:
             observations = pictures.judge(answer, manifest, is_present=lambda _code, _segment: False)
             told = pictures.notes(manifest, shape_px=shown.shape_px)
             stamp = model.stamp
+            changed = self._watch(stamp, scanner, seen)
         return Looked(
             observations=in_millimetres(
                 observations, shape_px=picture.shape_px, spacing_of=lambda box: _spacing(picture, box)
             ),
             latency_ms={"assemble": read_ms, **answer.latency_ms},
-            notes=(*picture.notes, *_stretched(picture), *told),
+            notes=(*picture.notes, *_stretched(picture), *told, *changed),
             answer=answer,
             stamp=stamp,
         )

@@ -14,6 +14,7 @@ from edge.findings.identity import KeyedHash
 from edge.findings.policy import judge, told_apart
 from edge.pipelines.result import Result, SeriesVoice, is_damage
 from edge.pipelines.stations import A_SERIES, Station
+from edge.pipelines.watching import Watch, nobody_watches, scanner_of
 from edge.studies.pixels import build
 from edge.studies.select import Rule, select
 
@@ -22,8 +23,15 @@ class VolumesAssessor:
     """Looks at the volumes of a series; expected trouble is a finding that says NOT_ASSESSED and why."""
 
     def __init__(
-        self, *, rules: Sequence[Rule], stations: Mapping[str, Station], identity: KeyedHash, clock: Clock
+        self,
+        *,
+        rules: Sequence[Rule],
+        stations: Mapping[str, Station],
+        identity: KeyedHash,
+        clock: Clock,
+        watch: Watch = nobody_watches,
     ) -> None:
+        self._watch = watch
         self._rules = rules
         self._stations = stations
         self._voice = SeriesVoice(identity, clock)
@@ -87,13 +95,14 @@ class VolumesAssessor:
             reason = f"bundle of pipeline {name} is not in use: {station.refusal}"
             return Result(findings=(self._unassessed(series, name, reason),), refusal=reason)
         segmentation = station.model.infer(scan.volumes[0], deadline_s=station.deadline_s)
+        changed = self._watch(station.model.stamp, scanner_of(series.instances[0]), segmentation)
         observations = judge(segmentation, station.policy)
         findings = tuple(
             replace(
                 self._voice.finding(series, name, observation),
                 model=station.model.stamp,
                 latency_ms={"assemble": assembled_ms, **segmentation.latency_ms},
-                notes=_notes(scan, others),
+                notes=(*_notes(scan, others), *changed),
             )
             for observation in observations
         )
