@@ -131,25 +131,32 @@ def read_pictures(sheet: Sheet) -> Iterator[SeriesPicture | Unreadable]:
 
 def _sheet(instance: Instance) -> Sheet:
     label = label_of(None, instance.sop_uid)
+    number: int | None = None
     header: classic.Header | None = None
     trouble: EdgeError | None = None
-    if instance.format != "dicom":
-        trouble = UnsupportedError(f"a {instance.format} file is a volume, wanted DICOM pictures")
     try:
-        header = None if trouble else classic.read_header(instance, check=check_picture)
+        if instance.format != "dicom":
+            raise UnsupportedError(f"{label}: a {instance.format} file is a volume, wanted DICOM pictures")
+        found = classic.read_header(instance, check=lambda _source, _size_bytes: None)
+        label, number = found.label, found.elements.integer(tags.INSTANCE_NUMBER)
+        _check(found)
+        header = found
     except EdgeError as refusal:
         trouble = refusal
-    if header is None:
-        return Sheet(instance=instance, label=label, number=None, header=None, trouble=trouble)
-    number = header.elements.integer(tags.INSTANCE_NUMBER)
+    return Sheet(instance=instance, label=label, number=number, header=header, trouble=trouble)
+
+
+def _check(header: classic.Header) -> None:
+    """Refuse what cannot be shown, now that it has a name.
+
+    Raises:
+        FormatError: It is damaged.
+        UnsupportedError: It is no picture that can be looked at by itself.
+    """
     refused = _no_single_picture(header)
-    return Sheet(
-        instance=instance,
-        label=header.label,
-        number=number,
-        header=None if refused else header,
-        trouble=UnsupportedError(f"{header.label}: {refused}") if refused else None,
-    )
+    if refused:
+        raise UnsupportedError(f"{header.label}: {refused}")
+    check_picture(header.source, header.instance.path.stat().st_size)
 
 
 def _no_single_picture(header: classic.Header) -> str:

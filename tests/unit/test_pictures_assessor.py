@@ -73,7 +73,7 @@ def things(findings: Sequence[Finding]) -> list[Finding]:
 def test_each_view_of_a_radiograph_is_told_by_itself_with_boxes_in_its_own_pixels(
     tmp_path: Path, engine: Engine
 ) -> None:
-    spacing = {"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.2, 0.2]}
+    spacing: dict[str, Any] = {"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.2, 0.2]}
     front = lit((128, 128), (64, 32, 96, 64))
     side = np.where(lit((256, 256), (64, 128, 128, 192)) > 0, 0, 4000).astype(np.uint16)
     paths = [
@@ -93,8 +93,9 @@ def test_each_view_of_a_radiograph_is_told_by_itself_with_boxes_in_its_own_pixel
     assert first.picture.object != second.picture.object
     assert (first.picture.shape_px, second.picture.shape_px) == ((128, 128), (256, 256))
     assert (first.picture.spacing_mm, second.picture.spacing_mm) == ((0.2, 0.2), None)
-    sides = {each.code: (each.value, each.unit) for each in first.observation.measurements}
-    assert sides == {WIDTH: (pytest.approx(6.4, abs=0.1), "mm"), HEIGHT: (pytest.approx(6.4, abs=0.1), "mm")}
+    sides = first.observation.measurements
+    assert [(each.code, each.unit) for each in sides] == [(WIDTH, "mm"), (HEIGHT, "mm")]
+    assert [each.value for each in sides] == pytest.approx([6.4, 6.4], abs=0.1)
     assert second.observation.measurements == ()
     assert [one.observation.verdict for one in result.findings] == [Verdict.PRESENT] * 4
 
@@ -108,6 +109,7 @@ def test_a_picture_that_cannot_be_decoded_is_not_assessed_beside_those_that_can(
     result = assessed(engine, series_of_files([good, bad]), FINDER, MARKER)
     silent = [one for one in result.findings if one.observation.verdict is Verdict.NOT_ASSESSED]
     assert [one.pipeline for one in silent] == [FINDER, MARKER]
+    assert [one.picture and one.picture.number for one in silent] == [2, 2]
     assert all("the header promises" in one.observation.reason for one in silent)
     assert len(things(result.findings)) == 2
     assert "the header promises" in result.refusal
