@@ -90,7 +90,11 @@ def above_diaphragm(build: Build, at: Places) -> Tensor:
     domes = []
     for centre, top in ((62.0, build.right_dome), (-64.0, build.left_dome)):
         front = (y - build.middle - 14) / build.half_depth
-        fall = ((x - centre) / 62) ** 2 + (front * torch.where(front < 0, 1.0, 0.75)) ** 2 * 1.15
+        across = (x - centre) / 62
+        across = torch.where(
+            across * centre > 0, across, 0.5 * across
+        )  # little to the middle, where the heart lies
+        fall = across**2 + (front * torch.where(front < 0, 1.07, 0.62)) ** 2
         domes.append(top - build.dome_fall * fall)
     low = torch.full_like(z, min(build.right_dome, build.left_dome) - 118.0)
     surface = torch.maximum(blend(domes[0], domes[1], 14.0), low)

@@ -101,8 +101,14 @@ def _consolidation(canvas: Canvas, lung: Tensor, hu: Tensor, chance: Chance) -> 
     return hu + solid * (chance.uniform(0, 60) + 20 * canvas.fine - hu)
 
 
-def paint_fluid(canvas: Canvas, build: Build, lung: Tensor, up: Tensor, chance: Chance) -> Tensor:
-    """Fluid around a lung, with the lung over it pressed together; what is left of the lungs is returned."""
+def paint_fluid(
+    canvas: Canvas, build: Build, lung: Tensor, up: Tensor, chance: Chance
+) -> tuple[Tensor, Tensor]:
+    """Fluid around a lung, with the lung over it pressed together.
+
+    Returns:
+        Depth in what is left of the lungs, and depth in those parts of it that hold air.
+    """
     at = canvas.crop.places
     side = chance.pick([-1.0, 1.0])
     only = (side * at[0] > 0) | chance.happens(0.35)
@@ -110,10 +116,12 @@ def paint_fluid(canvas: Canvas, build: Build, lung: Tensor, up: Tensor, chance: 
     level = chance.uniform(-75, -10) + 18 * torch.exp(-wall.clamp(min=0) / 9) + 2 * canvas.coarse
     fluid = torch.minimum(level - up, lung)
     fluid = torch.where(only, fluid, -9.0)
-    pressed = torch.where(only, torch.minimum(level + chance.uniform(4, 22) - up, lung), -9.0)
+    airless = level + chance.uniform(4, 22)
+    pressed = torch.where(only, torch.minimum(airless - up, lung), -9.0)
     canvas.paint(pressed, chance.uniform(20, 90) + 15 * canvas.fine)
     canvas.paint(fluid, chance.uniform(-5, 35) + 5 * canvas.fine)
-    return torch.minimum(lung, torch.where(only, up - level, lung))
+    left = torch.minimum(lung, torch.where(only, up - level, lung))
+    return left, torch.minimum(lung, torch.where(only, up - airless, lung))
 
 
 def paint_plaques(crop: Crop, canvas: Canvas, wall: Tensor, chance: Chance) -> Tensor:

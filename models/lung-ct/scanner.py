@@ -91,7 +91,7 @@ def _slice(volume: Tensor, at: Places, protocol: Protocol, chance: Chance) -> Te
     streaks = _shoulder_streaks(volume, at, protocol, chance)
     if step < 0.9:  # several noisy slices in one voxel
         noise = noise * math.sqrt(max(step, 0.4))
-    dose = 1 + 0.25 * functional.avg_pool3d((volume > -300).float(), 9, 1, 4)
+    dose = 1 + 0.25 * functional.avg_pool3d((volume > -300).float(), 5, 1, 2)
     volume = volume + noise * dose + streaks + _metal_streaks(volume, chance)
     if volume.shape[axis] != side:
         volume = functional.interpolate(volume, size=[side] * 3, mode="trilinear", align_corners=True)

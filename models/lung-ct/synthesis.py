@@ -172,12 +172,13 @@ def _paint_lungs(
     canvas.cover(sheet, 30.0)
     if chance.happens(0.1):
         paint_plaques(crop, canvas, within_ribs(build, crop.places), chance)
-    around = Surroundings(lung, vessels.blood, gap)
+    airy = lung
+    if chance.happens(0.1):
+        lung, airy = paint_fluid(canvas, build, lung, up, chance)
+    around = Surroundings(airy, vessels.blood, gap)
     draw_scars(canvas, around, chance)
     count = 0 if chance.happens(0.15) else chance.integer(1, nodules_max) if nodules_max else 0
     nodules = draw_nodules(canvas, around, count, body_scale=build.scale, chance=chance)
-    if chance.happens(0.1):
-        lung = paint_fluid(canvas, build, lung, up, chance)
     return lung, nodules
 
 
