@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ from edge.config.sources import FolderSource
 from edge.domain.errors import ConfigurationError, SecretError
 from tests.builders import volume_bundles
 from tests.builders.bundles import write_bundle
+from tests.builders.picture_tasks import write_task_bundle
 
 SECTIONS = (schema, bundles, sources, pipelines, cameras, thermal, spectral, fields)
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
@@ -529,3 +531,22 @@ def test_a_pipeline_whose_model_wants_several_series_is_an_error(tmp_path: Path)
         for one in errors
     )
     assert any("edge analyze --series T1=DIR" in one for one in errors)
+
+
+def test_a_pipeline_that_selects_what_a_bundle_for_pictures_does_not_look_at_is_an_error(
+    tmp_path: Path,
+) -> None:
+    def names_it(document: dict[str, Any]) -> None:
+        document["input"]["modalities"] = ["MR"]
+
+    for name, edit in {"any": None, "slices": names_it}.items():
+        write_task_bundle(tmp_path / "models", "picture-detection", name=name, edit=edit or (lambda _: None))
+    asked = GOOD.replace("[MR]", "[CR, MR], slices_min: 3")
+    errors = {
+        name: [str(problem) for problem in checked(asked.replace("brain-mr", name), tmp_path).errors]
+        for name in ("any", "slices")
+    }
+    assert any("select.modalities[1]: is MR, which 'any'" in one for one in errors["any"])
+    assert any("select.modalities[0]: is CR, which 'slices'" in one for one in errors["slices"])
+    assert all(len(found) == 2 for found in errors.values())
+    assert all("select.slices_min: is for volumes" in found[1] for found in errors.values())
