@@ -25,6 +25,7 @@ from typing import Final
 
 from edge.bundles.history import active_in, history_of, mend_history, previous_in, write_history
 from edge.bundles.package import unpack
+from edge.bundles.parts import NAME
 from edge.bundles.signature import ANYBODY, SIGNATURE, Trust
 from edge.bundles.store import ACTIVE, Bundle, load, read_manifest
 from edge.domain.errors import BundleRejectedError, StorageFullError
@@ -69,7 +70,7 @@ class Store:
     def versions(self) -> list[Installed]:
         """Return all that is there, by name and version; the one in use first."""
         found = []
-        for place in sorted(self.root.glob("[!.]*")) if self.root.is_dir() else []:
+        for place in self._places():
             active, previous = active_in(place), previous_in(place)
             for folder in sorted(path for path in place.iterdir() if path.is_dir() and not path.is_symlink()):
                 state = {active: "active", previous: "previous"}.get(folder.name, "kept")
@@ -84,7 +85,7 @@ class Store:
 
         Raises:
             BundleRejectedError: Somebody else holds it.
-            StorageFullError: The store cannot be written.
+            StorageFullError: The store cannot be written, or a part of it is not ours.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,10 @@ class Store:
                 raise BundleRejectedError(
                     f"{self.root}: another install or rollback is under way; try again when it has ended"
                 ) from error
-            self._clear()
+            try:
+                self._clear()
+            except OSError as error:
+                raise StorageFullError(f"{error.filename}: cannot be tidied: {error.strerror}") from error
             yield Changing(self.root)
         finally:
             os.close(lock)
@@ -112,9 +116,14 @@ class Store:
     def _clear(self) -> None:
         for left in self.root.glob(f"{UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
-        for place in self.root.glob("[!.]*"):
+        for place in self._places():
             (place / NEXT_LINK).unlink(missing_ok=True)
             mend_history(place)
+
+    def _places(self) -> list[Path]:
+        """Return the places of bundles; what else lies in the folder, `lost+found` or a note, is not ours."""
+        there = self.root.iterdir() if self.root.is_dir() else ()
+        return sorted(place for place in there if re.fullmatch(NAME, place.name) and place.is_dir())
 
 
 class Changing:

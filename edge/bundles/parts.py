@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic import model_validator as check_all
@@ -18,7 +18,8 @@ def _is_plain(name: str) -> str:
 
 
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+NAME: Final = "[a-z0-9][a-z0-9-]{0,63}"  # of a bundle, and of its folder
+Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 FileName = Annotated[Words, AfterValidator(_is_plain)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

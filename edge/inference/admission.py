@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -103,7 +103,7 @@ class Admission:
     def remembered(self, bundle: Bundle, exams: Exams) -> Admitted | None:
         """Open the form that was best when all were measured; None where it is unknown, or fails today."""
         trials = self._tables.recall(bundle)
-        if not trials:
+        if not trials or trials[0].form not in forms_of(bundle.manifest, self._providers):
             return None
         contender, trial, _ = self._try(bundle, trials[0].form, exams.golden, nobody_waits)
         if contender is None:
@@ -176,13 +176,15 @@ class Admission:
             )
         except BundleRejectedError as error:
             return None, Trial(form, refused=str(error)), []
-        try:
-            answers, trial = contender.answer(exam)
-        except InferenceError as error:
-            answers, trial = [], Trial(form, refused=str(error))
-        if trial.refused:
-            contender.session.close()
-            return None, trial, answers
+        with ExitStack() as opened:
+            opened.callback(contender.session.close)
+            try:
+                answers, trial = contender.answer(exam)
+            except InferenceError as error:
+                answers, trial = [], Trial(form, refused=str(error))
+            if trial.refused:
+                return None, trial, answers
+            opened.pop_all()
         return contender, trial, answers
 
 
@@ -218,18 +220,20 @@ class _Trials:
         if contender is None:
             self._trials.append(trial)
             return
-        try:
-            if form == REFERENCE:
-                self._judge_by(contender, answers)
-            trial = self._compared(contender, trial, answers)
-            if not trial.refused:
-                contender.warm_up(self._exams.golden)
-        except InferenceError as error:
-            trial = replace(trial, refused=str(error))
-        if trial.refused:
-            contender.session.close()
-            self._trials.append(trial)
-            return
+        with ExitStack() as opened:
+            opened.callback(contender.session.close)
+            try:
+                if form == REFERENCE:
+                    self._judge_by(contender, answers)
+                trial = self._compared(contender, trial, answers)
+                if not trial.refused:
+                    contender.warm_up(self._exams.golden)
+            except InferenceError as error:
+                trial = replace(trial, refused=str(error))
+            if trial.refused:
+                self._trials.append(trial)
+                return
+            opened.pop_all()
         self._racing.append((contender, trial))
         try:
             self._drop_hopeless()
@@ -276,6 +280,8 @@ class _Trials:
             except InferenceError as error:
                 self._refuse_fallen(error)
                 rounds_ms, races = [], 0
+                if not self._racing:
+                    self._take_back()
         if not self._racing:
             raise _refused(self._bundle, self._trials)
         return rounds_ms
@@ -285,6 +291,13 @@ class _Trials:
         contender, trial = self._racing.pop(fallen)
         contender.session.close()
         self._trials.append(replace(trial, refused=str(error)))
+
+    def _take_back(self) -> None:
+        """Try again what was dropped for being slow: all that were faster have failed."""
+        dropped, self._dropped = list(self._dropped), {}
+        self._trials = [trial for trial in self._trials if trial.form not in dropped]
+        for form in dropped:
+            self.add(form)
 
     def close(self) -> None:
         """Free all that is open."""
@@ -327,6 +340,8 @@ class _Trials:
 
 
 def _beaten(times: float, *, by: Form) -> str:
+    if not times:  # it was dropped for one that failed later
+        return f"far slower in its first runs than one that failed since; not run beside {by}"
     return (
         f"{times:.2f} × the time of {by}" if times > 1 else f"not clearly faster than {by}, and less careful"
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from edge.bundles.store import Bundle, find
 from edge.domain.errors import BundleRejectedError
 from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
-from edge.inference.admission import Progress
+from edge.inference.admission import Progress, Tell
 from edge.inference.behind import Behind
 from edge.inference.drift_reference import Reference
 from edge.inference.handle import Handle, PictureHandle, SpectraHandle, VolumeHandle
@@ -244,12 +244,10 @@ class Engine:
     def _measure(self, bundle: Bundle) -> ModelStamp:
         """Measure all forms of the bundle at work, and exchange its form where another is better."""
         name = bundle.manifest.name
-        found = self._maker.measured(
-            bundle,
-            at_work=self._states[name].form,
-            tell=lambda progress: self._tell_progress(name, progress),
-            breathe=self._behind.breathe,
-        )
+        with self._telling(name) as tell:
+            found = self._maker.measured(
+                bundle, at_work=self._states[name].form, tell=tell, breathe=self._behind.breathe
+            )
         if isinstance(found, Made):
             return self._put(found)
         self._tell(self._states[name].knowing(found))
@@ -259,24 +257,31 @@ class Engine:
         name = bundle.manifest.name
         self._check_known(name, self._handles)
         try:
-            made = self._maker.at_its_best(
-                bundle,
-                tell=lambda progress: self._tell_progress(name, progress),
-                breathe=self._behind.breathe,
-            )
+            with self._telling(name) as tell:
+                made = self._maker.at_its_best(bundle, tell=tell, breathe=self._behind.breathe)
             if type(self._handles[name]) is not _kind_of(made):
                 made.active.model.close()
                 task, seen = self._bundles[name].manifest.task, bundle.manifest.task
                 raise BundleRejectedError(f"{name}: the new one is for {seen}, the one at work for {task}")
         except BundleRejectedError as error:
             refusal = f"version {bundle.manifest.version}: {error}"
-            self._tell(replace(self._states[name], doing=None, refusal=refusal))
+            self._tell(replace(self._states[name], refusal=refusal))
             raise
         return self._put(made)
 
-    def _tell_progress(self, name: str, progress: Progress) -> None:
-        doing = None if progress.done == progress.steps else progress
-        self._tell(replace(self._states[name], doing=doing))
+    @contextmanager
+    def _telling(self, name: str) -> Iterator[Tell]:
+        """Give what tells how far it is; however that ends, nothing is said to be going on after it."""
+
+        def tell(progress: Progress) -> None:
+            doing = None if progress.done == progress.steps else progress
+            self._tell(replace(self._states[name], doing=doing))
+
+        try:
+            yield tell
+        finally:
+            if self._states[name].doing is not None:
+                self._tell(replace(self._states[name], doing=None))
 
     def _tell(self, state: ModelState) -> None:
         self._states[state.name] = state

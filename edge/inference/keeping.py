@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from numpy.typing import NDArray
@@ -91,14 +92,15 @@ class KeptSession:
             self._budget.leave(self)
 
     def _wake(self) -> Session:
-        if self._budget:
-            self._budget.enter(self)
-        try:
-            self._session = self._reopen()
-        except BundleRejectedError as error:
+        with ExitStack() as entered:
             if self._budget:
-                self._budget.leave(self)
-            raise InferenceError(
-                f"{self.name}: was closed to make room, and opens no more: {error}"
-            ) from error
+                self._budget.enter(self)
+                entered.callback(self._budget.leave, self)
+            try:
+                self._session = self._reopen()
+            except BundleRejectedError as error:
+                raise InferenceError(
+                    f"{self.name}: was closed to make room, and opens no more: {error}"
+                ) from error
+            entered.pop_all()
         return self._session

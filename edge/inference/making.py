@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -153,25 +154,26 @@ class Maker:
     def _made(self, bundle: Bundle, admitted: Admitted, *, is_measured: bool) -> Made:
         task, form = task_of(bundle, self._clock), admitted.form
         seats = self._live_callers if task.lane == "live" and form.device == "cpu" else 1
-        sessions = [self._kept(bundle, admitted, task.lane, admitted.session)]
-        while len(sessions) < seats:
-            further = self._open(task.lane, bundle, form)
-            sessions.append(self._kept(bundle, admitted, task.lane, further))
-            try:
-                task.exam.answers(further, Deadline(self._clock, RUN_S))  # so that no caller meets a cold one
-            except InferenceError as error:
-                for session in sessions:
-                    session.close()
-                raise BundleRejectedError(f"{bundle.manifest.name}: {error}") from error
-        seated = [self._in_turns(task.lane, session, form) for session in sessions]
-        active = Active(
-            bundle=bundle,
-            model=task.build(seated, stamp_of(bundle, form, admitted.session)),
-            form=form,
-            sessions=tuple(sessions),
-            exam=task.exam,
-            reference=task.reference,
-        )
+        with ExitStack() as opened:  # closed again unless all of them are ready
+            sessions = [self._kept(bundle, admitted, task.lane, admitted.session)]
+            opened.callback(sessions[0].close)
+            while len(sessions) < seats:
+                sessions.append(self._kept(bundle, admitted, task.lane, self._open(task.lane, bundle, form)))
+                opened.callback(sessions[-1].close)
+                try:  # so that no caller meets a cold one
+                    task.exam.answers(sessions[-1], Deadline(self._clock, RUN_S))
+                except InferenceError as error:
+                    raise BundleRejectedError(f"{bundle.manifest.name}: {error}") from error
+            seated = [self._in_turns(task.lane, session, form) for session in sessions]
+            active = Active(
+                bundle=bundle,
+                model=task.build(seated, stamp_of(bundle, form, admitted.session)),
+                form=form,
+                sessions=tuple(sessions),
+                exam=task.exam,
+                reference=task.reference,
+            )
+            opened.pop_all()
         return Made(active, admitted.trials, is_measured)
 
     def _kept(self, bundle: Bundle, admitted: Admitted, lane: Lane, session: Session) -> KeptSession:

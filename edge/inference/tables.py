@@ -6,15 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
 
 from edge.bundles.store import Bundle
 from edge.inference import device
-from edge.inference.forms import Form
 from edge.inference.trials import Trial
 from edge.kit.files import write_durably
 from edge.kit.log import Log
 
 SCHEMA = "edge.admission/2"
+TRIALS: Final = TypeAdapter(tuple[Trial, ...])
 VERSIONS_KEPT = 4  # of one bundle: enough to go back to the one before without measuring again
 
 
@@ -39,9 +42,10 @@ class Tables:
             known = json.loads(self._path(bundle).read_text())
             if known["key"] != self._key(bundle):
                 return ()
-            return tuple(Trial(**{**trial, "form": Form(**trial["form"])}) for trial in known["trials"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return ()  # never measured, or half written: measuring again costs time only
+            trials = TRIALS.validate_python(known["trials"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return ()  # never measured, or damaged: measuring again costs time only
+        return trials if trials and not trials[0].refused else ()
 
     def remember(self, bundle: Bundle, trials: Sequence[Trial]) -> None:
         """Keep a table, the chosen form first; it is there whole after a crash, or not at all."""

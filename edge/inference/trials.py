@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.domain.errors import InferenceError
 from edge.domain.ports import Clock
 from edge.inference.deadline import Deadline
 from edge.inference.forms import Form
@@ -162,6 +163,8 @@ class Contender:
             InferenceError: The runtime failed, or an answer is not what was promised.
         """
         answers = exam.answers(self._asked, Deadline(self._clock, RUN_S))
+        if not self._watch.taken_ms:
+            raise InferenceError("the golden input asks the network nothing, which proves nothing")
         cold_ms = self._open_ms + self._watch.taken_ms[0]
         grown_mb = max(0.0, resident_mb() - self._resident_mb)
         alike = exam.agreement(answers)

@@ -163,6 +163,19 @@ def test_an_engine_that_is_closed_while_it_measures_ends_and_measures_again_next
         assert engine.state("tiny").is_measured
 
 
+def test_measuring_that_finds_nothing_leaves_the_model_and_is_not_said_to_go_on(tmp_path: Path) -> None:
+    write_bundle(tmp_path)
+    told: list[ModelState] = []
+    with engine_of(tmp_path, "tiny") as engine:
+        engine.on_change(told.append)
+        (tmp_path / "tiny" / "model.fp32.onnx").unlink()
+        with pytest.raises(BundleRejectedError, match=r"nothing passes on this device: .* No such file"):
+            engine._measure(engine.bundle("tiny"))
+        assert engine.model("tiny").infer(head(), deadline_s=30).labels.any()
+    assert [one.doing is not None for one in told][:1] == [True]
+    assert told[-1].doing is None
+
+
 # ── memory ────────────────────────────────────────────────────────────────────────────────────────
 
 

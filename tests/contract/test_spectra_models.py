@@ -181,9 +181,13 @@ def test_a_form_that_knows_what_it_must_not_know_is_refused(tmp_path: Path) -> N
         (golden_of(np.ones((3, 5)), np.ones((3, 2))), "estimates of level are all alike, which proves"),
         (golden_of(np.ones((3, 5)), np.full((3, 2), np.nan)), "estimates of level are all alike"),
         (golden_of(np.ones((0, 5)), np.ones((0, 2))), "estimates of level are all alike"),
+        (
+            golden_of(np.full((3, 5), 2.5), np.array([[0, -0.4], [0.5, 0], [0.9, 0.4]])),
+            "the golden input asks the network nothing, which proves nothing",
+        ),
         (b"no npz", "wanted an npz with `spectra` and `estimates`"),
     ],
-    ids=["bands", "type", "quantities", "alike", "unknown", "none", "text"],
+    ids=["bands", "type", "quantities", "alike", "unknown", "none", "unasked", "text"],
 )
 def test_golden_spectra_that_prove_nothing_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     write_spectra_bundle(tmp_path, golden_npz=content)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.bundles.store import Bundle, load
-from edge.domain.errors import BundleRejectedError
+from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.inference.admission import Admission, Exams, Progress
 from edge.inference.forms import REFERENCE, Form
 from edge.inference.ranking import choose
@@ -163,6 +166,68 @@ def test_a_form_that_was_right_and_is_not_today_is_not_used(tmp_path: Path) -> N
     today = Machine(tmp_path, {INT8: steady(4)}, offset={INT8: 1.0})
     assert today.admission.remembered(bundle, exams) is None
     assert today.left_open == 0
+
+
+def changed(table: Any, **first: Any) -> str:
+    table["trials"][0].update(first)
+    return json.dumps(table)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _table: "[" * 200_000,
+        lambda _table: "[]",
+        lambda table: json.dumps({**table, "trials": {"a": 1}}),
+        lambda table: json.dumps({**table, "trials": []}),
+        lambda table: changed(table, memory_mb="much"),
+        lambda table: changed(table, agreement=None),
+        lambda table: changed(table, form={"precision": ["fp32"], "runtime": "onnxruntime", "device": "cpu"}),
+        lambda table: changed(table, form={"precision": "fp32", "runtime": "onnxruntime", "device": "moon"}),
+        lambda table: changed(table, refused="too slow"),
+    ],
+    ids=["deep", "list", "names", "empty", "memory", "agreement", "precision", "device", "refused"],
+)
+def test_a_damaged_table_is_none(tmp_path: Path, damage: Callable[[Any], str]) -> None:
+    bundle, exams = bundle_in(tmp_path), Exams(FakeExam())
+    Machine(tmp_path, {}).admission.measure(bundle, exams)
+    (table,) = (tmp_path / "state").rglob("*.json")
+    table.write_text(damage(json.loads(table.read_text())))
+    again = Machine(tmp_path, {})
+    assert again.admission.remembered(bundle, exams) is None
+    assert again.admission.measure(bundle, exams).form == REFERENCE
+
+
+def test_a_form_that_fails_in_the_race_does_not_take_those_with_it_that_it_left_behind(
+    tmp_path: Path,
+) -> None:
+    asked: list[float] = []
+
+    def failing(now_ms: float) -> float:
+        asked.append(now_ms)
+        if len(asked) > 15:
+            raise InferenceError("the runtime failed")
+        return 1.0
+
+    machine = Machine(tmp_path, {INT8: failing, REFERENCE: steady(8)})
+    admitted = machine.admission.measure(bundle_in(tmp_path), Exams(FakeExam()))
+    assert (admitted.form, machine.left_open) == (REFERENCE, 1)
+    assert trial_of(admitted.trials, INT8).refused == "the runtime failed"
+    assert len({trial.form for trial in admitted.trials}) == len(admitted.trials)
+
+
+def test_who_stops_the_measuring_finds_nothing_left_open(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {})
+    breaths: list[float] = []
+
+    def stop(took_s: float) -> None:
+        breaths.append(took_s)
+        if len(breaths) > 8:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        machine.admission.measure(bundle_in(tmp_path), Exams(FakeExam()), breathe=stop)
+    assert machine.left_open == 0
 
 
 def test_without_a_table_the_reference_serves_at_once(tmp_path: Path) -> None:

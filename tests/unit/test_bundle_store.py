@@ -113,6 +113,17 @@ def test_two_installs_at_once_do_not_meet(tmp_path: Path) -> None:
         pass
 
 
+def test_what_else_lies_in_the_folder_of_a_store_is_left_alone(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    (store / "lost+found").mkdir(parents=True)
+    (store / "README.md").write_text("what lies here")
+    (store / "notes").write_text("a file where a bundle might be")
+    install(store, package(tmp_path))
+    Store(store).tidy()
+    assert states(store) == {"1.0.0": "active"}
+    assert {path.name for path in store.glob("[!.]*")} == {"lost+found", "README.md", "notes", "tiny"}
+
+
 def test_an_active_version_that_is_gone_is_an_error_not_a_reason_to_look_elsewhere(tmp_path: Path) -> None:
     shutil.rmtree(install(tmp_path / "store", package(tmp_path)))
     with pytest.raises(BundleRejectedError, match=r"1.0.0-.*/manifest.yaml: No such file"):
