@@ -27,15 +27,14 @@ class Vessels:
 
 def draw_vessels(crop: Crop, build: Build, chance: Chance) -> Vessels:
     """Draw two trees of blood vessels and one of bronchi into each lung."""
-    leaves = [_leaves(build, side, chance) for side in (1, -1)]
+    right, left = (_leaves(build, side, chance) for side in (1, -1))
     s = build.shift
     starts = torch.tensor(
         [[s + 40.0, -8, -8], [s - 45.0, -11, 3], [s + 38.0, -8, -32], [s - 42.0, -12, -28]],
         device=chance.device,
     )
-    feeding = torch.cat([leaves[0], leaves[1]])
-    draining = torch.cat([_leaves(build, side, chance) for side in (1, -1)])
-    levels = _grow(starts, torch.cat([feeding, draining]), chance)
+    leaves = torch.stack([right[::2], left[::2], right[1::2], left[1::2]])  # arteries first, then veins
+    levels = _grow(starts, leaves, chance)
     wide, power = chance.uniform(5.2, 8.2), chance.uniform(2.55, 3.2)
     shrink = 2 ** (-1 / power)
     points, radii = [], []
@@ -74,7 +73,7 @@ def _draw_bronchi(
 
 
 def _leaves(build: Build, side: int, chance: Chance) -> Tensor:
-    """(2**HALVINGS, 3) places in one lung, a few mm from the pleura at least."""
+    """(2 * 2**HALVINGS, 3) places in one lung, a few mm from the pleura at least."""
     reach = torch.tensor([build.half_width, 2 * build.half_depth, 330.0], device=chance.device)
     share = torch.rand((CANDIDATES, 3), generator=chance.fields, device=chance.device)
     low = torch.tensor([0.0, build.middle - build.half_depth, -210.0], device=chance.device)
@@ -82,16 +81,14 @@ def _leaves(build: Build, side: int, chance: Chance) -> Tensor:
     drawn[:, 0] = side * drawn[:, 0]
     depth = lungs(build, Places((drawn[:, 0], drawn[:, 1], drawn[:, 2])))
     inside = drawn[depth > 2.5]
-    wanted = 2**HALVINGS
+    wanted = 2 * 2**HALVINGS
     repeats = math.ceil(wanted / max(1, len(inside)))
     return inside.repeat(repeats, 1)[:wanted] if len(inside) else drawn[:wanted]
 
 
 def _grow(starts: Tensor, leaves: Tensor, chance: Chance) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Begin, bow and end of each branch, level by level; all trees at once."""
-    trees = len(starts)
-    groups = leaves.view(trees, -1, 3)
-    here = starts
+    """Begin, bow and end of each branch, level by level; all trees, (trees, leaves, 3), at once."""
+    groups, here = leaves, starts
     levels = []
     for level in range(HALVINGS + 1):
         middle = groups.mean(1)
