@@ -14,9 +14,13 @@ import numpy as np
 from pydicom.encaps import generate_frames
 
 from edge.domain.errors import FormatError, UnsupportedError
-from edge.formats.dicom_codecs import RLE, Pixels, decode, decode_elsewhere
+from edge.formats.dicom_codecs import JPEG_BASELINE, RLE, Pixels, decode, decode_elsewhere
 from edge.formats.dicom_scan import DEFLATED_LITTLE, UNDEFINED, inflated
 
+JPEG_END, JPEG_TAIL_BYTES = (
+    b"\xff\xd9",
+    64,
+)  # the codec fills up with grey what is cut off; some pad behind it
 GREY = ("MONOCHROME1", "MONOCHROME2")
 HALVED = "YBR_FULL_422"  # uncompressed, two pixels share their colour: Y Y Cb Cr (PS3.3 C.7.6.3.1.2)
 
@@ -261,6 +265,8 @@ def _compressed(source: PixelSource, wanted: frozenset[int]) -> Iterator[tuple[i
 
 def _decode(source: PixelSource, frame: int, encoded: bytes) -> Pixels:
     form, syntax = source.format, source.transfer_syntax_uid
+    if syntax == JPEG_BASELINE and JPEG_END not in encoded[-JPEG_TAIL_BYTES:]:
+        raise FormatError(f"{source.label}: frame {frame + 1} is a JPEG without its end")
     is_rgb = form.photometric == "RGB"
     samples = decode(encoded, syntax, dtype=form.dtype, frame_bytes=form.frame_bytes, is_rgb=is_rgb)
     if samples is not None:

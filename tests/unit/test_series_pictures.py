@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
@@ -371,3 +372,38 @@ def test_what_of_the_corpus_is_no_picture_says_why(corpus: Path, name: str, kind
     assert all(
         isinstance(one, Unreadable) and isinstance(one.trouble, kind) for one in pictures(corpus / name)
     )
+
+
+@pytest.mark.corpus
+def test_a_jpeg_that_is_cut_off_is_no_picture_with_a_grey_rest(corpus: Path, tmp_path: Path) -> None:
+    whole = pydicom.dcmread(corpus / "orthanc-db/Database/Issue44/Monochrome1-Jpeg.dcm")
+    (encoded,) = pydicom.encaps.generate_frames(whole.PixelData, number_of_frames=1)
+    whole.PixelData = pydicom.encaps.encapsulate([encoded[: len(encoded) // 4 * 2]])
+    whole.save_as(tmp_path / "cut.dcm")
+    assert "a JPEG without its end" in refused(tmp_path / "cut.dcm")
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    changes=st.dictionaries(st.integers(132, 3000), st.integers(0, 255), max_size=8), cut=st.integers(0, 3000)
+)
+def test_whatever_happened_to_a_file_it_is_a_picture_or_says_why_it_is_none(
+    tmp_path: Path, changes: dict[int, int], cut: int
+) -> None:
+    also: dict[str, Any] = {
+        "VOILUTSequence": [table(list(range(64)), first=0, bits=8)],
+        "ModalityLUTSequence": [table(list(range(64)), first=0, bits=8)],
+        "SequenceOfUltrasoundRegions": [region((0, 0, 9, 9), row_cm=1, column_cm=1)],
+        "PixelPaddingValue": 3,
+    }
+    path = write_picture(tmp_path / "one.dcm", RAMP[:16, :16].astype(np.uint8), **also)
+    content = bytearray(path.read_bytes())
+    for place, value in changes.items():
+        content[place % (len(content) - 132) + 132] = value
+    path.write_bytes(content[: len(content) - cut % 200 * (cut % 3 == 0)])
+    try:
+        instance = dicom_instance(path)
+    except FormatError:
+        return
+    (sheet,) = sheets_of([instance])
+    assert list(islice(read_pictures(sheet), 3))
