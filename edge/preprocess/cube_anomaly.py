@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.stats import chi2
+from scipy.special import chdtr, gammaincinv
 
 from edge.domain.errors import PictureRejectedError
 from edge.preprocess.cube_pixels import Statistics, blocks, is_whole, rows_of, statistics
@@ -52,12 +52,17 @@ def rx(values: NDArray[np.float32], *, trim_share: float = 0.0, shrink: bool = F
 
 def rx_limit(*, bands: int, quantile: float) -> float:
     """Return the score that this share of normally distributed pixels stays below."""
-    return float(chi2.ppf(quantile, bands))
+    return _chi_square(quantile, bands)
 
 
 def _consistency(bands: int, kept_share: float) -> float:
     """What the covariance of the inner share of a normal distribution must be multiplied with."""
-    return float(kept_share / chi2.cdf(chi2.ppf(kept_share, bands), bands + 2))
+    return float(kept_share / chdtr(bands + 2, _chi_square(kept_share, bands)))
+
+
+def _chi_square(share: float, degrees: int) -> float:
+    """Return what this share of a chi-square distribution lies below; `scipy.stats` takes long to import."""
+    return float(2 * gammaincinv(degrees / 2, share))
 
 
 def _prepared(

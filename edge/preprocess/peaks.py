@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
-from scipy.signal import find_peaks, peak_widths
 
 from edge.domain.spectral import Spectrum
 from edge.preprocess.peak_shapes import Shape, area_of, areas_gradient, curve, jacobian, parameters_of
@@ -118,6 +117,8 @@ def find(values: NDArray[np.float64], axis: NDArray[np.float64], rules: PeakRule
         axis: (points,).
         rules: What counts as a peak.
     """
+    from scipy.signal import find_peaks  # takes long, and few need it
+
     floor = max(rules.prominence_sigmas * noise(values), rules.prominence_share * float(values.max()))
     if not floor > 0:
         return np.array([], dtype=np.intp)
@@ -199,6 +200,8 @@ def _groups(spectrum: Spectrum, places: NDArray[np.intp], rules: PeakRules) -> l
     """Put peaks that overlap together, with what is around them."""
     if places.size == 0:
         return []
+    from scipy.signal import peak_widths  # takes long, and few need it
+
     axis, values = spectrum.axis, spectrum.values
     in_points = peak_widths(values, places, rel_height=0.5)[0]
     widths = np.clip(in_points * np.gradient(axis)[places], rules.width_min, rules.width_max)

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import savgol_coeffs, savgol_filter
 
 from edge.domain.errors import PictureRejectedError
 
@@ -77,6 +76,8 @@ def derivative(
         )
     rows = spectra.reshape(-1, bands)
     if bands > _MATRIX_BANDS_MAX or rows.shape[0] < bands:
+        from scipy.signal import savgol_filter  # takes long, and few need it
+
         smoothed = savgol_filter(rows, window_points, degree, deriv=order, delta=step, axis=-1)
         return smoothed.astype(spectra.dtype).reshape(spectra.shape)
     matrix = _savgol_matrix(bands, window_points, degree, order, step).astype(spectra.dtype)
@@ -87,6 +88,8 @@ def _savgol_matrix(
     bands: int, window_points: int, degree: int, order: int, step: float
 ) -> NDArray[np.float64]:
     """Return (bands, bands): row i gives the derivative at band i."""
+    from scipy.signal import savgol_coeffs  # takes long, and few need it
+
     matrix = np.zeros((bands, bands))
     half = window_points // 2
     for band in range(bands):

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.interpolate import PchipInterpolator
 
 from edge.domain.thermal import HOTTEST_K
 from edge.preprocess.thermal_planck import Floats, OwnRadiometry, Radiometry
@@ -31,6 +30,8 @@ class BandTable:
             response: (n,) from 0 to 1, of camera and optics together; not 0 everywhere.
             radiometry: Who reckons Planck's law.
         """
+        from scipy.interpolate import PchipInterpolator  # takes long, and few need it
+
         grid = np.asarray(spectral_um, np.float64)
         self.kelvin = np.arange(KELVIN_MIN, KELVIN_MAX + KELVIN_STEP / 2, KELVIN_STEP)
         exitance = radiometry.exitance(grid, self.kelvin)
