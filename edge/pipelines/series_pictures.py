@@ -35,13 +35,15 @@ class _Said:
 
     findings: list[Finding]
     refusals: list[str]
+    notes: tuple[str, ...] = ()
     is_damaged: bool = False
 
     def result(self) -> Result:
         told = list(dict.fromkeys(self.refusals))
         more = len(told) - REFUSALS_TOLD_MAX
         words = [*told[:REFUSALS_TOLD_MAX], *([f"and {more} more"] if more > 0 else [])]
-        return Result(findings=tuple(self.findings), refusal="; ".join(words), is_damaged=self.is_damaged)
+        findings = tuple(replace(one, notes=(*one.notes, *self.notes)) for one in self.findings)
+        return Result(findings=findings, refusal="; ".join(words), is_damaged=self.is_damaged)
 
 
 class PicturesAssessor:
@@ -90,13 +92,17 @@ class PicturesAssessor:
         looking: dict[str, list[Sheet]] = {}
         for name in pipelines:
             viewer = self._viewers[name]
-            mine = [one for one in sheets if one.instance.modality in viewer.modalities]
+            mine = [one for one in sheets if one.instance.modality in (*viewer.modalities, "")]
             refusal = _refusal(name, viewer, mine)
             if refusal:
                 said[name].refusals.append(refusal)
                 said[name].findings.append(self._unassessed(series, name, refusal))
                 continue
             looking[name] = mine
+            if len(mine) < len(sheets):
+                said[name].notes = (
+                    f"{len(sheets) - len(mine)} objects of other modalities were not assessed",
+                )
         for sheet in sheets:
             here = [name for name in pipelines if sheet in looking.get(name, ())]
             if here:

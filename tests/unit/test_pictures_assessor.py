@@ -191,3 +191,14 @@ def test_a_bundle_that_is_not_in_use_is_told_once_for_the_series(tmp_path: Path,
     assert finding.observation.verdict is Verdict.NOT_ASSESSED
     assert "no slice" not in finding.observation.reason
     assert "unheard-of" in finding.observation.reason
+
+
+def test_no_object_of_a_series_is_left_out_without_a_word(tmp_path: Path, engine: Engine) -> None:
+    stored = lit((64, 64), (16, 16, 32, 32))
+    files = [
+        write_picture(tmp_path / f"{n}.dcm", stored, number=n, series_uid="1.2.3", modality=modality, **SHOWN)
+        for n, modality in ((1, "CR"), (2, "MR"), (3, ""))
+    ]
+    result = assessed(engine, series_of_files(files), modalities=["CR"])
+    assert {one.picture and one.picture.number for one in result.findings} == {1, 3}
+    assert all("1 objects of other modalities were not assessed" in one.notes for one in result.findings)
