@@ -13,7 +13,7 @@ Values = NDArray[np.float64]
 
 TABLE_BITS_MAX: Final = 16  # with more, each sample is reckoned by itself
 SHARES: Final = (0.005, 0.995)  # of the samples: what lies outside is black or white
-_BAND: Final = 1 << 20  # samples reckoned at once where there is no table
+_BAND: Final = 1 << 20  # samples shown at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,13 +105,17 @@ def grey_of(samples: NDArray[Any], showing: Showing, *, ends: tuple[int, int] | 
     Returns:
         (height, width) uint8.
     """
+    table: Grey | None = None
     if ends is not None and ends[1] - ends[0] < 1 << TABLE_BITS_MAX:
         table = _shown(np.arange(ends[0], ends[1] + 1), showing)
-        return np.asarray(table[np.asarray(samples, np.int64) - ends[0]], np.uint8)
     grey = np.empty(samples.shape, np.uint8)
-    rows = max(1, _BAND // max(samples.shape[1], 1))
+    rows = max(1, _BAND // max(samples.shape[1], 1))  # in bands: whole numbers of 64 bits take much memory
     for top in range(0, samples.shape[0], rows):
-        grey[top : top + rows] = _shown(samples[top : top + rows], showing)
+        band = samples[top : top + rows]
+        if table is None or ends is None:
+            grey[top : top + rows] = _shown(band, showing)
+        else:
+            grey[top : top + rows] = table[np.asarray(band, np.int64) - ends[0]]
     return grey
 
 
