@@ -67,7 +67,21 @@ class CentreOffset(Part):
     apart_min_px: int = Field(default=7, ge=1, le=1000, description="Centres nearer than this are one.")
 
 
-ThingsRule = Annotated[Components | Boundary | Distance | CentreOffset, Field(discriminator="by")]
+class Rectangles(Part):
+    """What touches is a rectangle that grows: lines of text of a DBNet (arXiv 1911.08947)."""
+
+    by: Literal["rectangles"]
+    grow_ratio: float = Field(
+        default=1.5, ge=0, le=10, description="Each side moves out by area x this / perimeter."
+    )
+    side_min_px: int = Field(
+        default=3, ge=1, le=1000, description="With a shorter side, before it grows, it is none."
+    )
+
+
+ThingsRule = Annotated[
+    Components | Boundary | Distance | CentreOffset | Rectangles, Field(discriminator="by")
+]
 
 
 class LabelsPixels(Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -211,6 +212,41 @@ def test_pieces_of_one_label_that_touch_are_one_thing(neighbours: int, things: i
     found = decoded({"out": TWO[np.newaxis]}, whole(3, 4), decoder="labels", things=rule)
     assert sorted(set(found.things.ravel().tolist())) == list(range(things + 1))
     assert np.array_equal(found.things > 0, TWO > 0)
+
+
+@settings(max_examples=30)
+@given(
+    size=st.tuples(st.floats(20, 60), st.floats(6, 14)),
+    angle=st.floats(-80, 80),
+    ratio=st.sampled_from([0.0, 1.0, 1.6]),
+)
+def test_a_line_of_text_is_a_rectangle_as_it_lies_and_grows(
+    size: tuple[float, float], angle: float, ratio: float
+) -> None:
+    line = cv2.boxPoints(((60.0, 60.0), size, angle))
+    labels = np.zeros((1, 120, 120), np.uint8)
+    cv2.fillConvexPoly(labels[0], np.round(line * 16).astype(np.int32), 1, shift=4)
+    rule = {"by": "rectangles", "grow_ratio": ratio}
+    found = decoded({"out": labels}, whole(120, 120), decoder="labels", things=rule)
+    margin = ratio * size[0] * size[1] / (size[0] + size[1])  # on both sides together
+    corners = cv2.boxPoints(((60.0, 60.0), (size[0] + margin, size[1] + margin), angle))
+    wanted = cv2.fillConvexPoly(
+        np.zeros((120, 120), np.uint8), np.round(corners * 16).astype(int), 1, shift=4
+    )
+    overlap = np.count_nonzero((found.things == 1) & (wanted > 0))
+    assert found.things.max() == 1
+    assert 2 * overlap / (np.count_nonzero(found.things) + np.count_nonzero(wanted)) > 0.85
+
+
+def test_a_word_within_the_margin_of_a_larger_one_stays_and_specks_are_none() -> None:
+    labels = np.zeros((1, 60, 120), np.uint8)
+    labels[0, 10:30, 10:110], labels[0, 34:38, 40:60], labels[0, 55, 5] = 1, 2, 1
+    rule = {"by": "rectangles", "grow_ratio": 1.6, "side_min_px": 3}
+    found = decoded({"out": labels}, whole(60, 120), decoder="labels", things=rule)
+    assert found.things.max() == 2
+    assert found.labels[20, 60] == 1
+    assert found.labels[36, 50] == 2
+    assert found.labels[55, 5] == 0
 
 
 def test_small_things_are_none_and_the_rest_is_counted_without_gaps() -> None:

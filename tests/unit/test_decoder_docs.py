@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "boundary": (mask_outputs.Boundary, None),
     "distance": (mask_outputs.Distance, None),
     "offset": (mask_outputs.CentreOffset, None),
+    "rectangles": (mask_outputs.Rectangles, None),
     "map": (mask_outputs.Map, None),
     "points": (picture_outputs.PlacesPoints, None),
     "heatmaps": (picture_outputs.HeatmapsOutput, picture_outputs.PlacesPoints),

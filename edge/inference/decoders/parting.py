@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from edge.bundles.mask_outputs import Boundary, CentreOffset, Components, Distance
+from edge.bundles.mask_outputs import Boundary, CentreOffset, Components, Distance, Rectangles
 from edge.inference.decoders.raw import Numbers, sigmoid
+from edge.inference.decoders.rectangles import rectangles
 from edge.inference.decoders.watershed import HORIZONTAL, VERTICAL, Mask, grow, peaks, pieces, seed_the_rest
 
 Labels = NDArray[np.uint8]
 Things = NDArray[np.int32]
-Rule = Components | Boundary | Distance | CentreOffset
+Rule = Components | Boundary | Distance | CentreOffset | Rectangles
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,13 @@ def part_things(
             things = _peaked(labels > 0, maps[0], rule, scale)
         case CentreOffset():
             things = _pointing(labels > 0, maps, rule, scale)
+        case Rectangles():
+            labels, things = rectangles(
+                labels,
+                _touching(labels, neighbours=8),
+                grow_ratio=rule.grow_ratio,
+                side_min_px=rule.side_min_px * scale.along,
+            )
     if fill_holes:
         things = filled(things)
     least = area_min_px * scale.area
