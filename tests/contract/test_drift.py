@@ -87,7 +87,8 @@ class Watched:
         self, change: Callable[[NDArray[np.float32]], NDArray[Any]], *, count: int = WINDOW, seed: int = 1
     ) -> tuple[str, ...]:
         """Show it some pictures of the theatre; return the notes of the last one."""
-        rng, notes = np.random.default_rng(seed), ("nothing was shown",)
+        rng = np.random.default_rng(seed)
+        notes: tuple[str, ...] = ("nothing was shown",)
         with engine_of(self.root, "brightness") as engine:
             model = engine.picture_model("brightness")
             self.drift.watch(model.stamp, engine.reference("brightness"))
