@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,7 @@ class Exchange:
         places: Where bundles lie, searched in this order.
         trust: Whom the site believes.
         alerts: Are raised while a version at work is unsigned.
+        guards: Bundles that a gate goes by, which lets pictures out.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class Exchange:
         places: Sequence[Path],
         trust: Trust,
         alerts: Alerts,
+        guards: Collection[str] = (),
     ) -> None:
         self._engine = engine
         self._places = tuple(places)
         self._trust = trust
         self._alerts = alerts
-        self._pending: dict[str, tuple[str, Future[ModelStamp]]] = {}
+        self._guards = frozenset(guards)
+        self._pending: dict[str, tuple[tuple[str, str], Future[ModelStamp]]] = {}  # digest and signer
         self._log = Log("exchange")
 
     def tell_signatures(self, names: Sequence[str]) -> None:
@@ -67,16 +70,19 @@ class Exchange:
             at_work = self._engine.stamp(name)
         except EdgeError as reason:
             return {"state": AT_NEXT_START, "why": str(reason)}
-        if at_work.sha256 == bundle.digest:
+        if (at_work.sha256, at_work.signed_by) == (bundle.digest, bundle.signed_by):
             self._pending.pop(name, None)
             return {"state": AT_WORK, "version": at_work.version}
-        differing = changed_parts(self._engine.bundle(name).manifest, bundle.manifest)
+        differing = changed_parts(
+            self._engine.bundle(name).manifest, bundle.manifest, guards_pixels=name in self._guards
+        )
         if differing:
             why = f"{name}: its {', '.join(differing)} differ from those of the version at work"
             return {"state": AT_NEXT_START, "why": why}
-        digest, pending = self._pending.get(name, ("", None))
-        if pending is None or digest != bundle.digest:
-            self._pending[name] = (bundle.digest, self._begin(bundle))
+        asked_for = (bundle.digest, bundle.signed_by)
+        begun, pending = self._pending.get(name, (None, None))
+        if pending is None or begun != asked_for:
+            self._pending[name] = (asked_for, self._begin(bundle))
             return {"state": UNDER_WAY}
         if not pending.done():
             return {"state": UNDER_WAY}

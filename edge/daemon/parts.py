@@ -152,7 +152,8 @@ def exchange_of(config: Config, engine: Engine, alerts: Alerts) -> Exchange:
     """Return what brings installed bundles to work while the daemon runs; unsigned ones are warned of now."""
     places, trust = config.bundles.places(config.state.folder), config.bundles.believed()
     Store(places[0]).tidy()
-    exchange = Exchange(engine, places=places, trust=trust, alerts=alerts)
+    guards = {one.bundle for one in config.pipelines if isinstance(one, VideoPipeline) and one.gate}
+    exchange = Exchange(engine, places=places, trust=trust, alerts=alerts, guards=guards)
     exchange.tell_signatures(bundles_of(config))
     return exchange
 

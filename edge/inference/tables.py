@@ -6,18 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
-
-from pydantic import TypeAdapter
+from typing import Any
 
 from edge.bundles.store import Bundle
 from edge.inference import device
+from edge.inference.forms import Form
 from edge.inference.trials import Trial
 from edge.kit.files import write_durably
 from edge.kit.log import Log
 
 SCHEMA = "edge.admission/2"
-TRIALS: Final = TypeAdapter(tuple[Trial, ...])
 VERSIONS_KEPT = 4  # of one bundle: enough to go back to the one before without measuring again
 
 
@@ -42,8 +40,8 @@ class Tables:
             known = json.loads(self._path(bundle).read_text())
             if known["key"] != self._key(bundle):
                 return ()
-            trials = TRIALS.validate_python(known["trials"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            trials = tuple(_trial(row) for row in known["trials"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return ()  # never measured, or damaged: measuring again costs time only
         return trials if trials and not trials[0].refused else ()
 
@@ -73,3 +71,21 @@ class Tables:
         tables = sorted(self._folder.glob(f"{name}.*.json"), key=lambda path: path.stat().st_mtime_ns)
         for path in tables[:-VERSIONS_KEPT]:
             path.unlink(missing_ok=True)
+
+
+def _trial(row: Any) -> Trial:
+    """Read one row of a table.
+
+    Raises:
+        KeyError, TypeError, AttributeError: It is none.
+    """
+    form = Form(**row["form"])
+    trial = Trial(**{**row, "form": form})
+    words = (form.precision, form.runtime, form.device, trial.refused, trial.beaten)
+    numbers = (trial.cold_ms, trial.p50_ms, trial.p99_ms, trial.runs, trial.times_chosen, trial.memory_mb)
+    agreeing = (*trial.agreement.values(), *trial.agreement_here.values())
+    if not all(isinstance(one, str) for one in words):
+        raise TypeError(f"{words}: wanted words")
+    if not all(isinstance(one, int | float) for one in (*numbers, *agreeing)):
+        raise TypeError(f"{numbers}, {agreeing}: wanted numbers")
+    return trial

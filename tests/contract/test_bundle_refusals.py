@@ -16,10 +16,21 @@ import yaml
 
 from edge.bundles.arrays import UNPACKED_BYTES_MAX
 from edge.bundles.installed import Store
+from edge.bundles.likeness import changed_parts
 from edge.bundles.package import pack
+from edge.bundles.picture_classification import PictureClassification
 from edge.bundles.seal import seal
-from edge.bundles.signature import ANYBODY, SIGNATURE, Trust, make_key, sign, trust_of
-from edge.bundles.store import MANIFEST
+from edge.bundles.signature import (
+    ANYBODY,
+    SIGNATURE,
+    Trust,
+    TrustRoot,
+    make_key,
+    public_key_of,
+    sign,
+    trust_of,
+)
+from edge.bundles.store import MANIFEST, load
 from edge.cli.bundle_site import Site
 from edge.cli.bundle_store import install, rollback
 from edge.daemon.exchange import Exchange
@@ -27,7 +38,8 @@ from edge.domain.answer import Scores
 from edge.inference.engine import Engine
 from edge.inference.handle import PictureHandle
 from edge.ops.control import Control
-from tests.builders.bundles import npz
+from edge.pipelines.stations import picture_station
+from tests.builders.bundles import npz, write_bundle
 from tests.builders.picture_bundles import write_picture_bundle
 from tests.contract.test_models import engine_of
 from tests.fakes.alerts import FakeAlerts
@@ -281,14 +293,87 @@ def test_a_version_that_says_other_things_waits_for_the_next_start(
     device: Device, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     package = device.package(tmp_path, "3.0.0")
-    edited(policy__stay_score_min=0.3)(device, tmp_path / NAME)
+    edited(policy__looked_for={"system": "99EDGE", "value": "other", "meaning": "Other"})(
+        device, tmp_path / NAME
+    )
     pack_anything(tmp_path / NAME, package)
     assert install(package, device.site) == 0
     said = capsys.readouterr().out
-    assert "from the next start of the daemon; now: brightness: its policy differ" in said
+    assert "from the next start of the daemon; now: brightness: its policy.looked_for differ" in said
     assert device.engine.stamp(NAME).version == "1.0.0"
     assert rollback(NAME, device.site, to="1.0.0") == 0
     assert device.alerts.ever == []
+
+
+def test_thresholds_take_over_in_the_running_daemon_with_their_model(device: Device, tmp_path: Path) -> None:
+    package = device.package(tmp_path, "3.1.0")
+    edited(policy__stay_score_min=0.3)(device, tmp_path / NAME)
+    pack_anything(tmp_path / NAME, package)
+    station = picture_station(device.engine, NAME)
+    assert install(package, device.site) == 0
+    with station.held() as held:
+        assert held.model is not None
+        assert isinstance(held.manifest, PictureClassification)
+        assert held.manifest.policy.one_class is not None
+        assert (held.model.stamp.version, held.manifest.policy.one_class.stay_score_min) == ("3.1.0", 0.3)
+    assert rollback(NAME, device.site, to="1.0.0") == 0
+
+
+def test_a_signature_that_comes_later_is_told_by_the_running_daemon(tmp_path: Path) -> None:
+    bundle = write_picture_bundle(tmp_path)
+    public = make_key(tmp_path / "clinic.key", tmp_path / "clinic.pub")
+    trust = Trust((TrustRoot("clinic", public_key_of(public)),), allows_unsigned=True)
+    alerts = FakeAlerts()
+    with engine_of(tmp_path, NAME, trust=trust) as engine:
+        exchange = Exchange(engine, places=[tmp_path], trust=trust, alerts=alerts)
+        exchange.tell_signatures([NAME])
+        assert exchange.answer({"name": NAME})["state"] == "at work"
+        assert alerts.raised
+        sign(bundle, key_file=tmp_path / "clinic.key", key="clinic")
+        assert exchange.answer({"name": NAME})["state"] == "under way"
+        assert engine.settle(timeout_s=60)
+        assert exchange.answer({"name": NAME})["state"] == "at work"
+        assert engine.stamp(NAME).signed_by == "clinic"
+        assert engine.state(NAME).previous is None
+    assert alerts.raised == {}
+
+
+def changed(old: Path, new: Path, *, guards_pixels: bool = False) -> tuple[str, ...]:
+    return changed_parts(load(old).manifest, load(new).manifest, guards_pixels=guards_pixels)
+
+
+def test_what_differs_decides_whether_a_version_takes_over_at_once(tmp_path: Path) -> None:
+    def renamed(written: dict[str, Any]) -> None:
+        written["output"]["classes"][0]["name"] = "gloomy"
+
+    def easier(written: dict[str, Any]) -> None:
+        written["policy"]["enter_score_min"] = 0.5
+
+    def open_ended(written: dict[str, Any]) -> None:
+        written["policy"]["fail_closed"] = False
+
+    old = write_picture_bundle(tmp_path / "old")
+    assert changed(old, write_picture_bundle(tmp_path / "softmax", decoder="softmax")) == ()
+    assert changed(old, write_picture_bundle(tmp_path / "dtype", dtype="float32", height_px=64)) == ()
+    assert changed(old, write_picture_bundle(tmp_path / "renamed", edit=renamed)) == ("output",)
+    assert changed(old, write_picture_bundle(tmp_path / "open", edit=open_ended)) == ("policy",)
+    thresholds = write_picture_bundle(tmp_path / "easier", edit=easier)
+    assert changed(old, thresholds) == ()
+    assert changed(old, thresholds, guards_pixels=True) == ("policy",)
+    assert changed(old, write_bundle(tmp_path / "volumes", name=NAME)) == ("task",)
+
+
+def test_a_bundle_for_volumes_may_change_all_but_what_it_looks_for(tmp_path: Path) -> None:
+    def other(written: dict[str, Any]) -> None:
+        written["policy"]["looked_for"]["value"] = "other"
+
+    def stricter(written: dict[str, Any]) -> None:
+        written["golden"]["union_dice_min"] = 0.98
+        written["input"]["volume_voxels_max"] = 1_000_000
+
+    old = write_bundle(tmp_path / "old")
+    assert changed(old, write_bundle(tmp_path / "stricter", edit=stricter)) == ()
+    assert changed(old, write_bundle(tmp_path / "other", edit=other)) == ("policy.looked_for",)
 
 
 def test_an_unsigned_bundle_at_work_is_warned_of_and_told_in_its_stamp(tmp_path: Path) -> None:

@@ -75,6 +75,19 @@ def steady(ms: float) -> Speed:
     return lambda _now_ms: ms
 
 
+def failing_after(runs: int) -> Speed:
+    """Quick, until it fails for good."""
+    left = iter([1.0] * runs)
+
+    def run_ms(_now_ms: float) -> float:
+        try:
+            return next(left)
+        except StopIteration as over:
+            raise InferenceError("the runtime failed") from over
+
+    return run_ms
+
+
 def trial_of(trials: tuple[Trial, ...], form: Form) -> Trial:
     return next(trial for trial in trials if trial.form == form)
 
@@ -201,15 +214,7 @@ def test_a_damaged_table_is_none(tmp_path: Path, damage: Callable[[Any], str]) -
 def test_a_form_that_fails_in_the_race_does_not_take_those_with_it_that_it_left_behind(
     tmp_path: Path,
 ) -> None:
-    asked: list[float] = []
-
-    def failing(now_ms: float) -> float:
-        asked.append(now_ms)
-        if len(asked) > 15:
-            raise InferenceError("the runtime failed")
-        return 1.0
-
-    machine = Machine(tmp_path, {INT8: failing, REFERENCE: steady(8)})
+    machine = Machine(tmp_path, {INT8: failing_after(15), REFERENCE: steady(8)})
     admitted = machine.admission.measure(bundle_in(tmp_path), Exams(FakeExam()))
     assert (admitted.form, machine.left_open) == (REFERENCE, 1)
     assert trial_of(admitted.trials, INT8).refused == "the runtime failed"
@@ -218,15 +223,16 @@ def test_a_form_that_fails_in_the_race_does_not_take_those_with_it_that_it_left_
 
 def test_who_stops_the_measuring_finds_nothing_left_open(tmp_path: Path) -> None:
     machine = Machine(tmp_path, {})
-    breaths: list[float] = []
+    breaths = iter([None] * 8)
 
-    def stop(took_s: float) -> None:
-        breaths.append(took_s)
-        if len(breaths) > 8:
-            raise CancelledError
+    def breathe(_took_s: float) -> None:
+        try:
+            next(breaths)
+        except StopIteration as over:
+            raise CancelledError from over
 
     with pytest.raises(CancelledError):
-        machine.admission.measure(bundle_in(tmp_path), Exams(FakeExam()), breathe=stop)
+        machine.admission.measure(bundle_in(tmp_path), Exams(FakeExam()), breathe=breathe)
     assert machine.left_open == 0
 
 
