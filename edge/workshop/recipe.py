@@ -160,11 +160,16 @@ def _module(folder: Path) -> ModuleType:
     assert spec is not None, "a file that ends in .py is a module"
     assert spec.loader is not None, "a module of a file has a loader"
     module = importlib.util.module_from_spec(spec)
+    own = {path.stem for path in folder.glob("*.py")}
+    others = {name: sys.modules.pop(name) for name in own & sys.modules.keys()}  # of another recipe
     sys.path.insert(0, str(folder))
     try:
         spec.loader.exec_module(module)
     finally:
         sys.path.remove(str(folder))
+        for name in own & sys.modules.keys():
+            del sys.modules[name]
+        sys.modules.update(others)
     return module
 
 
