@@ -67,6 +67,7 @@ from edge.studies.intake import QUEUE as INTAKE
 from edge.studies.intake import JournaledIntake, instance_of
 
 SWEEP_S = 60.0
+SIGNALS_SEEN_S = 0.1
 SOMETHING_BROKE = 70
 
 
@@ -92,6 +93,7 @@ class Appliance:
         self._clock = clock
         self._log = Log("daemon")
         self._stopping = threading.Event()
+        self._is_asked_to_stop = False
         self._fatal = ""
         self._watchdog = Watchdog(clock)
         self._books: list[Callable[[], StageHealth]] = []
@@ -111,7 +113,7 @@ class Appliance:
             self._open(rooms)
             self._watchdog.ready("receiving")
             self._log.info("ready", site=self._config.site.id, device=self._config.device.id)
-            self._stopping.wait()
+            self._await_end()
             self._watchdog.stopping()
             self._log.info("stopping", because=self._fatal or "asked to")
         return SOMETHING_BROKE if self._fatal else 0
@@ -345,8 +347,18 @@ class Appliance:
             if thread.is_alive():
                 self._log.warning("left to the journal", thread=name, after_s=self._config.drain_s)
 
-    def _asked_to_stop(self, *_: int | FrameType | None) -> None:
+    def _await_end(self) -> None:
+        """Wait until a signal, or a broken part, wants the end.
+
+        Not for ever at once: Python's handler runs in the main thread, and where the system hands the signal
+        to another one, nothing but the end of its wait makes the main thread look.
+        """
+        while not (self._is_asked_to_stop or self._stopping.wait(SIGNALS_SEEN_S)):
+            pass
         self._stopping.set()
+
+    def _asked_to_stop(self, *_: int | FrameType | None) -> None:
+        self._is_asked_to_stop = True  # no lock in a handler: the thread it runs in may hold it
 
     def _thread_died(self, died: threading.ExceptHookArgs) -> None:
         """A thread that dies of something nobody expected ends the process; systemd brings it back."""

@@ -16,7 +16,7 @@ import yaml
 from tests.ports import free_port
 
 START_S = 60.0
-STOP_S = 30.0
+STOP_S = 90.0  # as systemd waits: TimeoutStopSec of systemd/edge.service
 
 
 class Appliance:
@@ -104,7 +104,17 @@ class Appliance:
         """Ask it to end, as systemd does; return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it has ended; return its exit code."""
+        assert self.process is not None
         return self.process.wait(timeout=STOP_S)
+
+    def signal_last_thread(self, number: signal.Signals) -> None:
+        """Send a signal to the process by the thread that it started last: Linux lets that one take it."""
+        assert self.process is not None
+        os.kill(max(int(task.name) for task in Path(f"/proc/{self.process.pid}/task").iterdir()), number)
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -124,8 +134,12 @@ class Appliance:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.is_running():
-            self.stop()
+        try:
+            if self.is_running():
+                self.stop()
+        finally:
+            if self.is_running():  # it did not end: that is told, and it does not live on beside other tests
+                self.kill()
 
     def _await_ready(self, ear: socket.socket) -> None:
         assert self.process is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -207,6 +208,11 @@ def test_a_key_that_was_lost_is_made_anew_and_told_of(
     (box.state / "identity.key").unlink()
     box.start()
     assert "identity.key was gone and is made anew" in box.said()
+
+
+def test_a_signal_that_another_thread_takes_ends_the_daemon_too(box: Appliance) -> None:
+    box.signal_last_thread(signal.SIGTERM)
+    assert box.wait() == 0
 
 
 def test_a_second_daemon_on_the_same_state_says_so_and_leaves(box: Appliance) -> None:
