@@ -24,7 +24,9 @@ from edge.inference.drift_window import Judged, Window, judge
 from edge.kit.log import Log
 
 SOURCES_MAX: Final = 64  # of one model; whoever may call the door can invent names
+SOURCES_TOLD_MAX: Final = 16
 OTHERS: Final = "others"
+STATES: Final = ("drifted", "steady", "collecting")  # what a person wants to hear of first comes first
 FILE: Final = "drift.json"
 TROUBLE: Final = (ArithmeticError, ValueError, KeyError, IndexError, TypeError)
 
@@ -134,15 +136,15 @@ class Drift:
         with self._lock:
             watched = self._watched.get(model)
             if watched is None or watched.reference is None:
-                return {"state": "no reference", "window": None, "troubles": 0, "sources": []}
+                return {"state": "no reference", "window": None, "troubles": 0, "sources": [], "more": 0}
             sources = [self._said(watched.reference, *one) for one in sorted(watched.places.items())]
-            states = {source["state"] for source in sources}
-            states_in_order = ("drifted", "steady", "collecting")
+            sources.sort(key=lambda source: STATES.index(source["state"]))
             return {
-                "state": next((one for one in states_in_order if one in states), "collecting"),
+                "state": sources[0]["state"] if sources else STATES[-1],
                 "window": watched.reference.window,
                 "troubles": watched.troubles,
-                "sources": sources,
+                "sources": sources[:SOURCES_TOLD_MAX],
+                "more": max(0, len(sources) - SOURCES_TOLD_MAX),
             }
 
     def write_down(self) -> None:
@@ -199,6 +201,8 @@ class Drift:
             return place.judged
         except TROUBLE as trouble:
             watched.troubles += 1
+            if place.window.answers >= reference.window:  # it was full, and cannot be judged
+                place.window = Window.empty(reference)
             if watched.troubles == 1:
                 self._log.error("drift not counted", model=watched.stamp.model_id, because=repr(trouble))
             return None

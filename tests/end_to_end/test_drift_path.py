@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from pydicom import dcmread
 
 from edge.cli import bundle_reference, status
@@ -62,7 +63,9 @@ def told(receiver: Receiver, topic: str) -> list[dict[str, Any]]:
     return [body for seen, body in pairs if seen == topic]
 
 
-def test_a_scanner_after_its_upgrade_is_noticed_and_its_findings_go_on(tmp_path: Path) -> None:
+def test_a_scanner_after_its_upgrade_is_noticed_and_its_findings_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_bundle(tmp_path / "bundles", name="tiny")
     patients(tmp_path / "made-for", 40)
     assert bundle_reference.run(folder, [tmp_path / "made-for"], most=100, window=WINDOW, every_s=None) == 0
@@ -87,6 +90,9 @@ def test_a_scanner_after_its_upgrade_is_noticed_and_its_findings_go_on(tmp_path:
             assert "pictures of door-mr-two are no longer like" in late.findings()[0]["text"]
         until(lambda: '"drifted"' in (box.state / "status.json").read_text(), within_s=10, what="its status")
         assert status.run(box.config) == 1
+        shown = capsys.readouterr().out
+        assert "pictures of door-mr-two: drifted" in shown
+        assert "degraded: model tiny: pictures of door-mr-two have changed since" in shown
         assert box.stop() == 0
     memory = json.loads((box.state / "drift.json").read_text())
     answers = {
