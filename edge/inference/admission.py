@@ -16,6 +16,7 @@ from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.domain.ports import Clock
 from edge.inference.forms import CAREFUL_FIRST, REFERENCE, Form, forms_of
 from edge.inference.golden import Agreement, Exam
+from edge.inference.perils import Perils
 from edge.inference.ranking import choose, is_clear
 from edge.inference.session import Session
 from edge.inference.tables import Tables
@@ -148,6 +149,7 @@ class Admission:
             BundleRejectedError: None passes; the message says what each did.
         """
         forms = forms_of(bundle.manifest, self._providers)
+        perils = self._tables.perils(bundle)
         with closing(
             _Trials(bundle, exams, lambda form: self._try(bundle, form, exams.golden, breathe))
         ) as all_of:
@@ -155,7 +157,8 @@ class Admission:
                 all_of.ask_reference()
             for number, form in enumerate(forms):
                 tell(Progress(number, len(forms) + 1, str(form)))
-                all_of.add(form)
+                all_of.risk(form, perils)
+            perils.forget()
             tell(Progress(len(forms), len(forms) + 1, "the fast ones side by side"))
             admitted = all_of.finish()
         for trial in admitted.trials:
@@ -213,6 +216,17 @@ class _Trials:
             except InferenceError as error:
                 self._log.warning("no reference here", bundle=self._bundle.manifest.name, because=error)
             contender.session.close()
+
+    def risk(self, form: Form, perils: Perils) -> None:
+        """Try one form, unless it has ended the process too often; the reference serves anyhow."""
+        refusal = perils.refusal(form)
+        if form == REFERENCE:
+            self.add(form)
+        elif refusal:
+            self._trials.append(Trial(form, refused=refusal))
+        else:
+            with perils.of(form):
+                self.add(form)
 
     def add(self, form: Form) -> None:
         """Try one form; the reference comes first, where there is one."""

@@ -24,6 +24,7 @@ class KeptSession:
         name: Of its bundle.
         memory_mb: What it holds.
         reopen: Opens it again; the bytes are checked on the way.
+        may_reopen: Whether its file is still there; without it the network stays open whatever it holds.
         budget: Where it may have to make room for others, and others for it; None for one that never dozes.
         clock: Says when it was used.
     """
@@ -35,6 +36,7 @@ class KeptSession:
         name: str,
         memory_mb: float,
         reopen: Callable[[], Session],
+        may_reopen: Callable[[], bool] = lambda: True,
         budget: Budget | None,
         clock: Clock,
     ) -> None:
@@ -45,6 +47,7 @@ class KeptSession:
         self.used_ns = clock.monotonic_ns()
         self._session: Session | None = session
         self._reopen = reopen
+        self._may_reopen = may_reopen
         self._budget = budget
         self._clock = clock
         self._lock = threading.Lock()
@@ -71,10 +74,12 @@ class KeptSession:
             return answers
 
     def doze(self) -> bool:
-        """Free the memory if nobody uses it now; return whether it was freed."""
+        """Free the memory if nobody uses it now and it can come back; return whether it was freed."""
         if not self._lock.acquire(blocking=False):
             return False
         try:
+            if self._session is not None and not self._may_reopen():
+                return False
             if self._session is not None:
                 self._session.close()
                 self._session = None

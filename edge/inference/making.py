@@ -13,7 +13,7 @@ from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.domain.ports import Clock
 from edge.inference.admission import Admission, Admitted, Exams, Tell, tell_nobody
 from edge.inference.deadline import Deadline
-from edge.inference.forms import Form, open_session, stamp_of
+from edge.inference.forms import Form, open_session, stamp_of, variant_of
 from edge.inference.handle import Active
 from edge.inference.keeping import KeptSession
 from edge.inference.lanes import Lane, Lanes, TurnTaking
@@ -182,6 +182,7 @@ class Maker:
             name=bundle.manifest.name,
             memory_mb=admitted.trials[0].memory_mb,
             reopen=lambda: self._open(lane, bundle, admitted.form),
+            may_reopen=(bundle.path / variant_of(bundle, admitted.form).file).is_file,
             budget=self.budget if lane == "imaging" else None,
             clock=self._clock,
         )

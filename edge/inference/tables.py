@@ -11,6 +11,7 @@ from typing import Any
 from edge.bundles.store import Bundle
 from edge.inference import device
 from edge.inference.forms import Form
+from edge.inference.perils import Perils
 from edge.inference.trials import Trial
 from edge.kit.files import write_durably
 from edge.kit.log import Log
@@ -54,6 +55,10 @@ class Tables:
             self._forget_old(bundle.manifest.name)
         except OSError as error:  # the next start measures again
             self._log.warning("measurements not remembered", bundle=bundle.manifest.name, because=error)
+
+    def perils(self, bundle: Bundle) -> Perils:
+        """Return what is noted of trials of a bundle that the process did not survive."""
+        return Perils(self._path(bundle).with_suffix(".trying"))
 
     def _path(self, bundle: Bundle) -> Path:
         return self._folder / f"{bundle.manifest.name}.{bundle.digest[:12]}.{self._threads}.json"

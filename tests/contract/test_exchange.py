@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,16 @@ def test_in_a_small_memory_models_of_volumes_take_turns_and_all_answer(tmp_path:
             assert engine.model(name).infer(head(), deadline_s=60).labels.any()
             opened = {one: engine.model(one).active.sessions[0].is_open for one in ("tiny", "other")}
             assert opened[name]
+
+
+def test_a_network_whose_files_are_gone_stays_open_however_small_the_memory(tmp_path: Path) -> None:
+    for name in ("tiny", "other"):
+        write_bundle(tmp_path, name=name)
+    with engine_of(tmp_path, "tiny", "other", memory_mb=0.001) as engine:
+        assert engine.model("tiny").infer(head(), deadline_s=60).labels.any()
+        shutil.rmtree(tmp_path / "tiny")
+        for name in ("other", "tiny"):
+            assert engine.model(name).infer(head(), deadline_s=60).labels.any()
 
 
 def test_answers_that_were_given_stay_when_their_network_is_gone(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -234,6 +236,31 @@ def test_who_stops_the_measuring_finds_nothing_left_open(tmp_path: Path) -> None
     with pytest.raises(CancelledError):
         machine.admission.measure(bundle_in(tmp_path), Exams(FakeExam()), breathe=breathe)
     assert machine.left_open == 0
+
+
+def test_a_form_that_takes_the_process_with_it_twice_is_not_tried_again(tmp_path: Path) -> None:
+    write_picture_bundle(tmp_path, networks={one: picture_network() for one in ("int8", "fp32")})
+    script = """
+import os, sys
+from pathlib import Path
+from edge.bundles.store import load
+from edge.inference.admission import Exams
+from tests.fakes.session import FakeExam
+from tests.unit.test_admission import INT8, Machine
+root = Path(sys.argv[1])
+machine = Machine(root, {INT8: lambda _now_ms: os._exit(139)})
+print(machine.admission.measure(load(root / "brightness"), Exams(FakeExam())).trials)
+"""
+
+    def start() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert [start().returncode for _ in range(2)] == [139, 139]
+    survived = start()
+    assert survived.returncode == 0
+    assert "the process ended 2 times while it was on trial" in survived.stdout
+    assert len(list((tmp_path / "state").rglob("*"))) == 2  # a folder with the table in it
 
 
 def test_without_a_table_the_reference_serves_at_once(tmp_path: Path) -> None:
