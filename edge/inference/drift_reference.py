@@ -15,6 +15,7 @@ from edge.bundles.store import Bundle
 from edge.bundles.verify import read_verified
 from edge.domain.errors import BundleRejectedError
 from edge.inference.drift_measures import Array, chance_distance, chance_index, shares_of
+from edge.inference.drift_statistics import ESTIMATE
 
 ARRAYS: Final = ("edges", "shares", "mean", "covariance", "samples", "centre", "directions")
 EMBEDDING: Final = "embedding"
@@ -70,6 +71,9 @@ class Reference:
             if embedding is None or embedding.shape != self.centre.shape:
                 raise ValueError(f"wanted an embedding of {len(self.centre)} features")
             known |= embedding_numbers(embedding, centre=self.centre, directions=self.directions)
+        usual = dict(zip(self.names, self.mean, strict=True))
+        unknown = {name: one for name, one in usual.items() if name.startswith(ESTIMATE)}
+        known = unknown | known  # what the model did not know is told by `known`, and moves nothing else
         vector = np.array([known[name] for name in self.names], np.float64)
         if not np.isfinite(vector).all():
             raise ValueError("a number is not finite")

@@ -28,6 +28,7 @@ SECOND_DIFFERENCE: Final = 6**0.5  # of white noise of standard deviation 1
 TONES: Final = ("mean", "contrast", "low", "high", "noise", "red", "blue", "tilt")
 SHARES: Final = ("lowest", "highest", "foreground", "known", "score", "entropy")
 SHARE: Final = 0.01
+ESTIMATE: Final = "estimate of "  # only there where the model knows
 RELATIVE: Final = 0.01
 TROUBLE: Final = (ArithmeticError, ValueError, IndexError)
 
@@ -103,7 +104,7 @@ def of_spectra(spectra: NDArray[np.float32], estimates: NDArray[np.float32], nam
         numbers["known"] = float(np.isfinite(estimates).mean())
         for name, column in zip(names, estimates.T, strict=True):
             known = column[np.isfinite(column)]
-            numbers |= {f"estimate of {name}": float(np.median(known))} if known.size else {}
+            numbers |= {f"{ESTIMATE}{name}": float(np.median(known))} if known.size else {}
         return numbers
     except TROUBLE:
         return {}
@@ -124,10 +125,10 @@ def of_answer(answer: PictureAnswer) -> Numbers:
             marked = float((answer.labels[::step, ::step] > 0).mean())
             return {"foreground": marked, "things": float(answer.things.max(initial=0))}
         case Estimates():
-            rows = answer.values[0]
-            return {
-                f"estimate of {name}": float(value) for name, value in zip(answer.names, rows, strict=True)
-            }
+            row = answer.values[0]
+            known = {"known": float(np.isfinite(row).mean())}
+            pairs = zip(answer.names, row, strict=True)
+            return known | {f"{ESTIMATE}{name}": float(one) for name, one in pairs if np.isfinite(one)}
         case Embedding():
             return {}
 

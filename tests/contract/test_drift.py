@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.bundles.spectra_regression import SpectraInput
 from edge.bundles.store import load
 from edge.domain.errors import BundleRejectedError
 from edge.domain.image import Volume
@@ -22,6 +23,7 @@ from edge.workshop.drift_reference import Wishes, make_reference
 from tests.builders.bundles import write_bundle
 from tests.builders.picture_bundles import write_picture_bundle
 from tests.builders.picture_tasks import write_task_bundle
+from tests.builders.spectra_bundles import write_spectra_bundle
 from tests.builders.volumes import volume
 from tests.contract.test_models import engine_of
 from tests.fakes.alerts import FakeAlerts
@@ -312,3 +314,53 @@ def test_a_reference_that_cannot_be_is_refused_with_its_bundle(
     assert len(arrays["mean"]) == 14
     with pytest.raises(BundleRejectedError, match=message):
         reference_of(part, arrays | {array: value}, origin="drift.npz")
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("picture-classification", {"score of red", "score of pale"}),
+        ("picture-detection", {"things", "score of the surest"}),
+        ("picture-segmentation", {"foreground", "things"}),
+        ("picture-keypoints", {"score of points"}),
+        ("picture-regression", {"known", "estimate of share"}),
+    ],
+)
+def test_what_each_task_says_about_a_picture_is_among_the_numbers(
+    tmp_path: Path, task: str, said: set[str]
+) -> None:
+    folder = write_task_bundle(tmp_path, task)
+    rng = np.random.default_rng(0)
+    samples = (shown(scene(rng, side_px=64)) for _ in range(30))
+    made = make_reference(folder, samples, clock=SystemClock())
+    assert set(made.statistics) == PICTURED | said
+
+
+PICTURED = {
+    *("mean", "contrast", "low", "high", "lowest", "highest", "sharpness", "noise"),
+    *("red", "blue", "height", "width"),
+}
+
+
+def test_spectra_are_watched_file_by_file(tmp_path: Path) -> None:
+    folder = write_spectra_bundle(tmp_path)
+    bands = load(folder).manifest.input
+    assert isinstance(bands, SpectraInput)
+    rng = np.random.default_rng(0)
+
+    def cube(gain: float = 1.0) -> NDArray[np.float32]:
+        level = gain * rng.uniform(0.35, 0.45) + rng.normal(0, 0.02, (50, 1))
+        return (level + rng.normal(0, 0.004, (50, len(bands.wavelengths_nm)))).astype(np.float32)
+
+    make_reference(folder, (cube() for _ in range(50)), wishes=Wishes(window=20), clock=SystemClock())
+    alerts = FakeAlerts()
+    drift = Drift(tmp_path, alerts=alerts, clock=FakeClock())
+    with engine_of(tmp_path, "levels") as engine:
+        model = engine.spectra_model("levels")
+        drift.watch(model.stamp, engine.reference("levels"))
+        for _ in range(20):
+            drift.see(model.stamp, "bench", model.estimate(cube(), deadline_s=30))
+            drift.see(model.stamp, "lamp", model.estimate(cube(gain=1.3), deadline_s=30))
+            drift.see(model.stamp, "glare", model.estimate(cube(gain=9.0), deadline_s=30))  # none is known
+    assert sorted(alerts.raised) == ["drift-levels-glare", "drift-levels-lamp"]
+    assert drift.about("levels")["troubles"] == 0
