@@ -38,6 +38,7 @@ def run(file: Path, *, name: str, task: str | None, out: Path, answers: Answers,
     _tell(seen)
     if is_asked and sys.stdin.isatty():
         answers = _asked(seen.guess, answers)
+    _tell_miscount(seen.guess, answers)
     written = write(seen, answers, name=name, into=out)
     typer.echo(f"\nwritten: {written.folder}")
     if written.open_places:
@@ -75,6 +76,15 @@ def _tell(seen: Sketch) -> None:
         said.print(f"  {printable(line)}", markup=False, soft_wrap=True)
     for line in guess.unsure:
         said.print(f"  to be checked: {printable(line)}", markup=False, soft_wrap=True)
+
+
+def _tell_miscount(guess: Guess, answers: Answers) -> None:
+    """Say so where more names, or fewer, were given than the network tells apart; some count background."""
+    count, said = guess.classes, len(answers.classes)
+    counts_background = guess.decoder == "candidates" or guess.task == "volume-segmentation"
+    if not count or not said or said == count or (counts_background and said == count - 1):
+        return
+    typer.echo(f"  to be checked: {said} names were given, and the network has {count}")
 
 
 # ── asking ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,15 +13,19 @@ from edge.bundles.seal import seal as write_hashes
 from edge.bundles.signature import Trust, make_key
 from edge.bundles.signature import sign as write_signature
 from edge.bundles.store import MANIFEST, folder_of, load, read_manifest
-from edge.domain.errors import BundleRejectedError
+from edge.domain.errors import BundleRejectedError, SecretError
 
 
 def keygen(name: str, out: Path) -> int:
-    """Make a pair of keys, and print what a site writes into its configuration.
+    """Make a pair of keys, and the folder for them; print what a site writes into its configuration.
 
     Raises:
         SecretError: One of the files is there already, or cannot be written.
     """
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SecretError(f"{out}: no folder can be made there: {error.strerror}") from error
     private, public = out / f"{name}.key", out / f"{name}.pub"
     short = make_key(private, public)
     typer.echo(f"written: {private} (keep it secret), {public}", err=True)

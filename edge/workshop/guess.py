@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,6 +17,7 @@ from edge.workshop.network import Network, Port, class_names, run_once, whole_nu
 
 PICTURE_SIDES: Final = (256, 224, 320, 512, 640)  # tried in this order where a side is free
 TO_BE_WRITTEN: Final = ("picture-detection", "picture-keypoints", "picture-segmentation")
+VECTOR_DECODERS: Final = {"picture-regression": "linear", "picture-embedding": "vector"}
 VOLUME_SIDES: Final = (32, 64, 96)
 
 
@@ -192,14 +194,18 @@ def _by_shapes(network: Network, given: Given, seen: Seen, task: str | None) -> 
     }
     is_volume = len(seen.sides) == 3 or task == "volume-segmentation"  # slice by slice, if somebody says so
     rules = (_spectra,) if given.layout == "NC" else (_volume,) if is_volume else PICTURE_RULES
-    for rule in rules:
-        found = rule(network, seen, basis, task)
-        if found is not None:
-            return replace(found, because=(given.because, *found.because))
+    guesses = [found for rule in rules if (found := rule(network, seen, basis, task)) is not None]
+    fitting = next((found for found in guesses if task in (None, found.task)), None)
+    if fitting is not None:
+        unread = [name for name in seen.answers if name not in fitting.outputs.values()]
+        notes = [f"output {name} is not read" for name in unread]
+        return replace(fitting, because=(given.because, *fitting.because, *notes))
     if task in TO_BE_WRITTEN:
         wanted = "how its outputs are read: docs/bundle-format.md has the decoders"
         because = (given.because, _said(seen.answers))
         return Guess(task=task, decoder="", outputs={}, classes=0, because=because, unsure=(wanted,), **basis)
+    if guesses:
+        return guesses[0]
     raise BundleRejectedError(
         f"{network.given}; {_said(seen.answers)}: fits no task that is known here; "
         "export it with boxes, scores and labels, or with one map; or --task says what it does"
@@ -268,18 +274,20 @@ def _volume(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Gue
 def _mask(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess | None:
     sides, answers = seen.sides, seen.answers
     for name, one in answers.items():
-        if one.ndim == 3 and one.shape[1:] == sides and one.dtype == np.uint8:
+        stride = _label_stride(one, sides)
+        if stride:
             return Guess(
                 task="picture-segmentation",
                 decoder="labels",
                 outputs={"name": name},
                 classes=max(0, len(basis["names"]) - 1),
-                because=(f"output {name} is one whole number for each pixel",),
+                because=(f"output {name} is one whole number for each {_cell(stride)}",),
                 unsure=("how many labels there are is not in the file",),
+                facts={"stride": stride},
                 **basis,
             )
     for name, one in answers.items():
-        if one.ndim != 4:
+        if one.ndim != 4 or one.dtype == np.uint8:
             continue
         layout, stride = next(
             (
@@ -321,6 +329,19 @@ def _mask(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess 
     return None
 
 
+def _label_stride(one: NDArray[Any], sides: tuple[int, ...]) -> int:
+    """Return how many pixels each whole number of a map of labels stands for; 0 where it is no such map."""
+    shape = one.shape[-2:] if one.shape[:-2] in ((1,), (1, 1)) else one.shape[1:3]
+    if one.dtype != np.uint8 or one.size != math.prod(shape) or len(shape) != 2 or shape[0] < 2:
+        return 0
+    stride = sides[0] // shape[0]
+    return stride if (shape[0] * stride, shape[1] * stride) == sides else 0
+
+
+def _cell(stride: int) -> str:
+    return "pixel" if stride == 1 else f"{stride} x {stride} pixels"
+
+
 def _vector(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess | None:
     answers = seen.answers
     vectors = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 1}
@@ -332,7 +353,7 @@ def _vector(_network: Network, seen: Seen, basis: Any, task: str | None) -> Gues
     inside = _is_probability(seen.values(name))
     unsure = []
     if task in ("picture-regression", "picture-embedding"):
-        pass
+        why = f"taken for {task.removeprefix('picture-')}, as was said"
     elif count >= 128 and not named and abs(float(np.linalg.norm(one)) - 1) < 10 * ONE_STEP:
         task, why = "picture-embedding", "its length is 1"
     else:
@@ -347,7 +368,7 @@ def _vector(_network: Network, seen: Seen, basis: Any, task: str | None) -> Gues
         )
     return Guess(
         task=task,
-        decoder="probabilities" if inside else decoder,
+        decoder=VECTOR_DECODERS.get(task) or ("probabilities" if inside else decoder),
         outputs={"name": name},
         classes=count,
         because=(f"output {name} is {count} numbers for the whole picture; {why}",),

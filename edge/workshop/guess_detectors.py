@@ -16,6 +16,7 @@ STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (8, 16), (16, 32
 ALIKE: Final = 0.8  # correlation from which on a column follows the cells
 RELATIVE_MAX: Final = 2.0  # boxes in shares of the picture do not leave it by more
 ROWS_MAX: Final = 1000
+DELTA: Final = 0.5  # boxes that leave the picture by more, in shares of it or pixels, may be deltas
 
 
 def cells(sides: tuple[int, ...], strides: Sequence[int]) -> int:
@@ -32,7 +33,7 @@ def detector(network: Network, seen: Seen, basis: Any, _task: str | None) -> Gue
             f"an Ultralytics network for {meta!r}: not read here, wanted detect or classify"
         )
     name, one = next(iter(answers.items()))
-    if len(answers) > 1 or one.ndim != 3 or one.shape[0] != 1:
+    if len(answers) > 1 or one.ndim != 3 or one.shape[0] != 1 or one.dtype == np.uint8:  # a map of labels
         return None
     for strides in STRIDES:
         count = cells(sides, strides)
@@ -139,9 +140,8 @@ def boxes(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess
         facts["scores_are"] = {"logits": "sigmoid"}.get(_form(scores), "probabilities")
         classes = len(basis["names"]) or scores.shape[2]
         because = [f"outputs {box} and {score}: {scores.shape[1]} boxes with {scores.shape[2]} scores each"]
-        return _found(
-            "candidates", named, classes, because, ("how scores and boxes are coded",), facts, basis
-        )
+        unsure = ("how scores and boxes are coded", *_maybe_deltas(box, seen.values(box)))
+        return _found("candidates", named, classes, because, unsure, facts, basis)
     because = [f"outputs {', '.join(named.values())} are things with their boxes, already suppressed"]
     return _found(
         "boxes", named, len(basis["names"]), because, ("the order of the four numbers",), facts, basis
@@ -191,6 +191,14 @@ def _correlation(one: NDArray[Any], other: NDArray[np.float64]) -> float:
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])
+
+
+def _maybe_deltas(name: str, numbers: NDArray[Any]) -> tuple[str, ...]:
+    """Say so where boxes may be deltas of given boxes: decoded ones hardly leave the picture."""
+    if numbers.size == 0 or numbers.min() >= -DELTA:
+        return ()
+    said = f"{name} goes down to {numbers.min():.3g}, which boxes in a picture do not"
+    return (f"{said}: of SSD, RetinaNet and their like they are deltas, which decoder anchors reads",)
 
 
 def _unit(corners: NDArray[Any]) -> str:

@@ -51,9 +51,8 @@ def _input(guess: Guess, answers: Answers, *, dtype: str, given: str) -> Iterato
     elif answers.channels:
         yield f"  channels: {answers.channels}"
     else:
-        is_known = guess.exporter == ULTRALYTICS
-        why = "as Ultralytics trains" if is_known else "a guess; networks trained with OpenCV alone take BGR"
-        yield f"  channels: RGB                 # {why}"
+        order, why = _colours(guess)
+        yield f"  channels: {order}                 # {why}"
     yield f"  dtype: {dtype}"
     height, width = guess.sides
     if height and width:
@@ -63,6 +62,15 @@ def _input(guess: Guess, answers: Answers, *, dtype: str, given: str) -> Iterato
         side = (guess.side_usual or SIDE_MAX_PX) // guess.multiple * guess.multiple
         yield f"  multiple_of_px: {guess.multiple}             # found by trying"
         yield f"  side_max_px: {side}              # larger pictures are scaled down; smaller is quicker"
+
+
+def _colours(guess: Guess) -> tuple[str, str]:
+    """Return the order of the colours, and why: that of a family which is always trained alike is taken."""
+    if guess.exporter == ULTRALYTICS:
+        return "RGB", "as Ultralytics trains"
+    if guess.decoder == "yolox":
+        return "BGR", "a guess: the YOLOX project trains so; else RGB"
+    return "RGB", "a guess; networks trained with OpenCV alone take BGR"
 
 
 def _steps(guess: Guess, answers: Answers, *, dtype: str) -> Iterator[str]:
@@ -75,7 +83,7 @@ def _steps(guess: Guess, answers: Answers, *, dtype: str) -> Iterator[str]:
     elif all(guess.sides):
         yield "  - {step: stretch}             # or letterbox, as it was trained"
     else:
-        yield "  - {step: letterbox, fill_rgb: [0, 0, 0]}"
+        yield "  - {step: letterbox, fill_rgb: [0, 0, 0]}  # or stretch; the network sees this border"
     if dtype == "uint8":
         return
     numbers = answers.numbers or ("0-1" if guess.exporter == ULTRALYTICS else None)
@@ -182,7 +190,7 @@ def _mask(guess: Guess, answers: Answers) -> Iterator[str]:
         each = known(answers.threshold, "one for each label: a pixel has it from this score on, 0.5 is usual")
         row = ", ".join([each] * guess.classes)
         yield f"  thresholds: {f'[{row}]' if answers.threshold else each}"
-    yield "  area_min_px: 0              # smaller things are none"
+    yield "  area_min_px: 0              # smaller things are none; with 0 a single pixel is one"
 
 
 def _points(guess: Guess, classes: Sequence[str]) -> Iterator[str]:

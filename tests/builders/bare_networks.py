@@ -77,6 +77,33 @@ def segmenter() -> bytes:
     return _model(nodes, weights, shape=[1, 3, "h", "w"], answers={"logits": [1, 2, "height", "width"]})
 
 
+def raw_boxes() -> bytes:
+    """Like SSD: deltas of given boxes, which go below zero, and scores for each of them."""
+    nodes, weights = _coloured_cells()
+    nodes += [
+        helper.make_node("Transpose", ["scores"], ["conf"], perm=[0, 2, 1]),
+        helper.make_node("Add", ["deltas", "void"], ["loc"]),
+    ]
+    weights["deltas"] = np.full((1, CELLS, 4), -2, np.float32)
+    answers: dict[str, list[int | str]] = {"loc": [1, CELLS, 4], "conf": [1, CELLS, 2]}
+    return _model(nodes, weights, shape=[1, 3, SIDE_PX, SIDE_PX], answers=answers)
+
+
+def label_map(*, keepdims: int = 0, stride: int = 1) -> bytes:
+    """The segmenter with argmax in the graph: whole numbers (1, h, w), or (1, 1, h, w) with `keepdims`."""
+    model = onnx.load_model_from_string(segmenter())
+    model.graph.node[-1].output[0] = "fine"
+    model.graph.node.append(
+        helper.make_node("MaxPool", ["fine"], ["coarse"], kernel_shape=[stride] * 2, strides=[stride] * 2)
+    )
+    model.graph.node.append(helper.make_node("ArgMax", ["coarse"], ["labels"], axis=1, keepdims=keepdims))
+    sides: list[int | str] = [1, *[1] * keepdims, "height", "width"]
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("labels", TensorProto.INT64, sides))
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
 def _coloured_cells() -> tuple[list[NodeProto], Weights]:
     """Scores (1, 2, cells) of red and blue: how much of it, less the other two; none in coarse cells."""
     nodes, weights = _idle()

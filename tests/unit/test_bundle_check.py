@@ -81,14 +81,14 @@ def test_what_is_no_bundle_is_said_to_be_none(tmp_path: Path, name: str, told: s
 
 def test_from_a_key_to_a_device_by_commands_alone(tmp_path: Path) -> None:
     bundle, store = write_bundle(tmp_path), tmp_path / "store"
-    trust = ("--trust", f"clinic={tmp_path / 'clinic.pub'}")
-    code, printed = edge_bundle("keygen", "clinic", "--out", tmp_path)
+    trust = ("--trust", f"clinic={tmp_path / 'keys' / 'clinic.pub'}")
+    code, printed = edge_bundle("keygen", "clinic", "--out", tmp_path / "keys")
     assert (code, "public_key: ed25519:" in printed) == (0, True)
     (bundle / "CARD.md").write_text("What it cannot do.")
     with (bundle / "manifest.yaml").open("a") as manifest:
         manifest.write("documents: [{file: CARD.md}]\n")
     assert edge_bundle("seal", bundle)[0] == 0
-    assert edge_bundle("sign", bundle, "--key", tmp_path / "clinic.key")[0] == 0
+    assert edge_bundle("sign", bundle, "--key", tmp_path / "keys" / "clinic.key")[0] == 0
     assert "signed by clinic" in edge_bundle("verify", bundle, *trust)[1]
     assert edge_bundle("verify", bundle)[0] == 1
     seen = verdicts(bundle, *trust)

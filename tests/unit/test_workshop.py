@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import yaml
 from onnx import TensorProto, helper
 
 from edge.bundles.manifest import parse
@@ -56,6 +57,9 @@ def identity(tmp_path: Path, *shapes: list[int | str], dtype: int = TensorProto.
         (bare_networks.detector(), "picture-detection", "yolov8"),
         (bare_networks.relative_detector(), "picture-detection", "yolox"),
         (bare_networks.segmenter(), "picture-segmentation", "logits"),
+        (bare_networks.label_map(), "picture-segmentation", "labels"),  # 256 rows are no 256 cells
+        (bare_networks.label_map(keepdims=1), "picture-segmentation", "labels"),
+        (bare_networks.label_map(stride=4), "picture-segmentation", "labels"),
     ],
 )
 def test_what_a_network_does_is_seen_from_what_it_answers(
@@ -64,6 +68,30 @@ def test_what_a_network_does_is_seen_from_what_it_answers(
     seen = sketch(saved(tmp_path, network)).guess
     assert (seen.task, seen.decoder) == (task, decoder)
     assert seen.because
+
+
+@pytest.mark.parametrize(
+    ("task", "decoder"), [("picture-embedding", "vector"), ("picture-regression", "linear")]
+)
+def test_what_a_person_says_it_does_decides_how_numbers_are_read(
+    tmp_path: Path, task: str, decoder: str
+) -> None:
+    seen = sketch(saved(tmp_path, bare_networks.classifier()), task=task)
+    written = write(seen, Answers(), name="numbers", into=tmp_path)
+    assert yaml.safe_load((written.folder / "manifest.yaml").read_text())["output"]["decoder"] == decoder
+
+
+def test_the_word_of_a_person_goes_before_the_first_likeness(tmp_path: Path) -> None:
+    seen = sketch(saved(tmp_path, bare_networks.detector()), task="picture-segmentation").guess
+    assert (seen.task, seen.decoder) == ("picture-segmentation", "")  # to be filled in
+    with pytest.raises(BundleRejectedError, match="looks like picture-detection"):
+        sketch(saved(tmp_path, bare_networks.detector()), task="picture-classification")
+
+
+def test_boxes_that_may_be_deltas_are_called_so(tmp_path: Path) -> None:
+    seen = sketch(saved(tmp_path, bare_networks.raw_boxes())).guess
+    assert seen.decoder == "candidates"
+    assert any("decoder anchors reads" in each for each in seen.unsure)
 
 
 def test_what_an_exporter_wrote_down_is_not_asked_for(tmp_path: Path) -> None:
