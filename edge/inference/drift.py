@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.domain.answer import Embedding, PictureAnswer
+from edge.domain.errors import EdgeError
 from edge.domain.finding import ModelStamp
 from edge.domain.image import Segmentation
 from edge.domain.ports import Alerts, Clock
@@ -127,8 +128,7 @@ class Drift:
             judged = place.judged
         if full is not None:
             self._tell(watched, slug, full)
-            for listener in self._listeners:
-                listener(stamp.model_id)
+            self._call_listeners(stamp.model_id)
         return (_note(judged),) if judged is not None and judged.moved_since_ns else ()
 
     def about(self, model: str) -> dict[str, Any]:
@@ -175,6 +175,13 @@ class Drift:
             self._log.error("windows not written", file=self._path, because=trouble)
 
     # ── inside ──
+
+    def _call_listeners(self, model: str) -> None:
+        try:
+            for listener in self._listeners:
+                listener(model)
+        except EdgeError as trouble:  # the engine is being closed
+            self._log.error("drift not told", model=model, because=trouble)
 
     def _place(self, watched: _Watched, slug: str) -> tuple[str, _Place]:
         if slug not in watched.places and len(watched.places) >= SOURCES_MAX:
