@@ -28,11 +28,14 @@ from edge.domain.ports import Model
 from edge.inference.deadline import Deadline
 from edge.inference.engine import Engine
 from edge.inference.forms import Form, open_session
+from edge.inference.openvino_runtime import OpenVinoSession
 from edge.inference.session import Answers, Session
 from edge.inference.volume_network import look
 from edge.kit.clock import SystemClock
 from tests.builders.bundles import golden, labels_of, network, unchecked, write_bundle
+from tests.builders.picture_bundles import SIDE_PX, write_picture_bundle
 from tests.builders.volumes import volume
+from tests.fakes.clock import FakeClock
 
 FORMS = [
     Form("fp32", "openvino", "cpu"),
@@ -405,3 +408,36 @@ class Lying:
 
     def run(self, given: NDArray[Any], deadline: Deadline) -> Answers:
         return {name: answer * 0 for name, answer in self._session.run(given, deadline).items()}
+
+
+def test_a_network_that_was_quick_and_is_late_once_can_be_ended_the_next_time(tmp_path: Path) -> None:
+    """A quick one runs in its caller's thread, where nobody can end it."""
+    bundle = load(write_picture_bundle(tmp_path))
+    clock, pixels = FakeClock(), np.zeros((1, 3, SIDE_PX, SIDE_PX), np.uint8)
+    session = open_session(bundle, Form("fp32", "openvino", "cpu"), threads=1)
+    assert isinstance(session, OpenVinoSession)
+    session.run(pixels, Deadline(clock, 5))
+    session._took_s = 0.001  # on a busy machine it might not have looked quick
+    request = session._request
+
+    class Late:
+        ended: list[str] = []  # noqa: RUF012  # of this test alone
+
+        def infer(self, **options: Any) -> None:
+            clock.advance(6)
+            self.ended.append("in the caller's thread")
+            request.infer(**options)
+
+        def start_async(self) -> None:
+            self.ended.append("where it can be ended")
+            request.start_async()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(request, name)
+
+    session._request = Late()
+    with pytest.raises(DeadlineExceededError):
+        session.run(pixels, Deadline(clock, 5))
+    session.run(pixels, Deadline(clock, 5))
+    session.close()
+    assert Late.ended == ["in the caller's thread", "where it can be ended"]

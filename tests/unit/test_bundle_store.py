@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from edge.bundles.history import history_of
+from edge.bundles.inspection import inspect
 from edge.bundles.installed import KEPT, UNFINISHED, Store
 from edge.bundles.package import pack
 from edge.bundles.signature import ANYBODY, SIGNATURE, Trust, make_key, sign, trust_of
-from edge.bundles.store import find, names
+from edge.bundles.store import find, load, names
 from edge.domain.errors import BundleRejectedError, StorageFullError
-from tests.builders.bundles import write_bundle
+from tests.builders.bundles import golden, write_bundle
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,6 +113,17 @@ def test_two_installs_at_once_do_not_meet(tmp_path: Path) -> None:
         Store(tmp_path).opened(),
     ):
         pass
+
+
+def test_calibration_samples_are_checked_like_every_file_the_manifest_names(tmp_path: Path) -> None:
+    samples = {"file": "calibration.npz", "sha256": hashlib.sha256(golden()).hexdigest()}
+    bundle = write_bundle(tmp_path, edit=lambda written: written.update(calibration=samples))
+    (bundle / "calibration.npz").write_bytes(golden())
+    assert load(bundle).manifest.calibration is not None
+    (bundle / "calibration.npz").write_bytes(golden()[:-1])
+    with pytest.raises(BundleRejectedError, match=r"calibration\.npz: sha256 is"):
+        load(bundle)
+    assert [one.verdict for one in inspect(bundle, ANYBODY) if one.what == "calibration.npz"] == ["bad"]
 
 
 def test_what_else_lies_in_the_folder_of_a_store_is_left_alone(tmp_path: Path) -> None:
