@@ -41,7 +41,7 @@ def resample(volume: Volume, *, spacing_mm: float | tuple[float | None, ...]) ->
     wanted = spacing_mm if isinstance(spacing_mm, tuple) else (spacing_mm,) * 3
     k, j, i = (one or spacing for one, spacing in zip(wanted, volume.spacing_mm, strict=True))
     shrink = tuple(new / spacing for new, spacing in zip((k, j, i), volume.spacing_mm, strict=True))
-    shape = tuple(round(n / factor) for n, factor in zip(volume.voxels.shape, shrink, strict=True))
+    shape = tuple(_count(n, factor) for n, factor in zip(volume.voxels.shape, shrink, strict=True))
     if min(shape[1:]) < 1:
         raise PictureRejectedError(
             f"volume of {volume.voxels.shape} voxels at {volume.spacing_mm} mm: "
@@ -133,11 +133,16 @@ def _resize(plane: Plane, shrink_j: float, shrink_i: float) -> Plane:
 
 
 def _scaled(plane: Plane, shrink_j: float, shrink_i: float, manner: int) -> Plane:
-    size = tuple(round(n / factor) for n, factor in zip(plane.shape, (shrink_j, shrink_i), strict=True))
+    size = (_count(plane.shape[0], shrink_j), _count(plane.shape[1], shrink_i))
     if size == plane.shape and (shrink_j, shrink_i) != (1.0, 1.0):
         return _interpolated(plane, shrink_j, shrink_i)  # cv2 would copy: it looks at the sizes alone
     kept = cv2.resize(plane, None, fx=1 / shrink_i, fy=1 / shrink_j, interpolation=manner)
     return cast(Plane, kept)  # cv2 keeps the dtype; its stub does not say so
+
+
+def _count(source: int, shrink: float) -> int:
+    """Return how many there are afterwards, as OpenCV reckons it: at a half, a quotient may round otherwise."""
+    return round(source * (1 / shrink))
 
 
 def _interpolated(plane: Plane, shrink_j: float, shrink_i: float) -> Plane:

@@ -40,6 +40,11 @@ def test_a_grid_that_keeps_its_size_is_resampled_all_the_same(dtype: Any) -> Non
     assert np.abs(result.voxels - trilinear(grid, result)).max() < 1.01
 
 
+def test_where_the_last_voxel_is_half_filled_all_sides_are_counted_alike() -> None:
+    grid = volume(np.ones((3, 10, 3), np.float32), spacing_mm=(1.0, 1.9, 0.4))  # 10 · 1.9 / 0.4 = 47.5
+    assert resample(grid, spacing_mm=0.4).voxels.shape == (8, 48, 3)
+
+
 @given(grids(), st.floats(0.5, 6.0), st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_resampling_equals_trilinear_interpolation_at_the_places_the_affine_names(
