@@ -128,6 +128,11 @@ def _add(archive: zipfile.ZipFile, path: Path) -> None:
 def _check_entries(entries: list[zipfile.ZipInfo], package: Path, *, bytes_max: int) -> None:
     if len(entries) > FILES_MAX:
         raise BundleRejectedError(f"{package}: holds {len(entries)} files, at most {FILES_MAX} are allowed")
+    ahead = min((entry.header_offset for entry in entries), default=0)
+    if ahead:  # the end of a package that was cut off may be that of an archive within it
+        raise BundleRejectedError(
+            f"{package}: {ahead} bytes stand before its first file: cut off, or no package"
+        )
     seen: set[str] = set()
     for entry in entries:
         wrong = next(_wrong_with(entry, seen), "")

@@ -100,7 +100,11 @@ def listed(site: Site, *, as_json: bool) -> int:
     for heading in ("bundle", "version", "digest", "state", "signed by"):
         table.add_column(heading)
     for one, (signer, refusal) in rows:
-        who = Text(printable(f"refused: {refusal}"), "red") if refusal else Text(signer or "nobody")
+        who = (
+            Text(printable(f"refused: {refusal}"), "red")
+            if refusal
+            else Text(signer or "nobody whom we know")
+        )
         style = "bold" if one.state == "active" else ""
         table.add_row(Text(one.name, style), one.version, one.digest, Text(one.state, style), who)
     console().print(table)

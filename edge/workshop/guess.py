@@ -265,10 +265,21 @@ def _volume(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Gue
                 outputs={"name": name},
                 classes=count,
                 because=(f"output {name} has {count} numbers for each voxel; {why}",),
-                unsure=("the first channel was taken for background",) * (decoder == "softmax"),
+                unsure=_background_or_nested(decoder, count),
                 **basis,
             )
     return None
+
+
+def _background_or_nested(decoder: str, count: int) -> tuple[str, ...]:
+    """Say what a person must look at where each pixel or voxel has several scores."""
+    if decoder == "softmax":
+        return ("the first channel was taken for background",)
+    nested = (
+        "labels may lie within each other: list the outermost first; each place gets the last one it has, so "
+        "the whole is the sum of an outer label and those within it"
+    )
+    return (nested,) * (count > 1)
 
 
 def _mask(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess | None:
@@ -318,7 +329,7 @@ def _mask(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess 
             outputs={"name": name},
             classes=count - background,
             because=(f"output {name} has {count} numbers for each {stride} x {stride} pixels; {why}",),
-            unsure=("the first channel was taken for background",) * background,
+            unsure=_background_or_nested(decoder, count),
             facts={
                 "is_probability": _is_probability(seen.values(name)),
                 "layout": layout,

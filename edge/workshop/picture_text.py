@@ -196,6 +196,8 @@ def _mask(guess: Guess, answers: Answers) -> Iterator[str]:
 def _points(guess: Guess, classes: Sequence[str]) -> Iterator[str]:
     yield f"  name: {quoted(guess.outputs['name'])}"
     if guess.decoder == "heatmaps":
+        if guess.facts["layout"] != "NCHW":
+            yield f"  layout: {guess.facts['layout']}"
         yield f"  stride_px: {guess.facts['stride']}"
     else:
         yield f"  unit: {edit('px, relative (0 to 1) or signed (-1 to 1)')}"

@@ -98,7 +98,7 @@ def _policy(answers: Answers, classes: Sequence[str]) -> Iterator[str]:
         wanted = "volumes that are said: - {name: …, code: …, labels: […], modalities: […]}"
         yield f"  measurements: {edit(wanted)}"
         return
-    yield "  measurements:"
+    yield "  measurements:                  # a voxel has one label: what holds others sums theirs, too"
     for one in classes:
         yield f"    - name: {quoted(one)}"
         yield f"      code: {code(one, '')}"

@@ -89,6 +89,19 @@ def raw_boxes() -> bytes:
     return _model(nodes, weights, shape=[1, 3, SIDE_PX, SIDE_PX], answers=answers)
 
 
+def nested_segmenter(*, channels_last: bool = False) -> bytes:
+    """The segmenter with a sigmoid in the graph: two labels, each by itself."""
+    model = onnx.load_model_from_string(segmenter())
+    model.graph.node[-1].output[0] = "raw"
+    perm = [0, 2, 3, 1] if channels_last else [0, 1, 2, 3]
+    model.graph.node.append(helper.make_node("Sigmoid", ["raw"], ["scores"]))
+    model.graph.node.append(helper.make_node("Transpose", ["scores"], ["logits"], perm=perm))
+    del model.graph.output[:]
+    sides: list[int | str] = [1, "height", "width", 2] if channels_last else [1, 2, "height", "width"]
+    model.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, sides))
+    return bytes(model.SerializeToString())
+
+
 def label_map(*, keepdims: int = 0, stride: int = 1) -> bytes:
     """The segmenter with argmax in the graph: whole numbers (1, h, w), or (1, 1, h, w) with `keepdims`."""
     model = onnx.load_model_from_string(segmenter())

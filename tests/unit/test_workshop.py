@@ -94,6 +94,21 @@ def test_boxes_that_may_be_deltas_are_called_so(tmp_path: Path) -> None:
     assert any("decoder anchors reads" in each for each in seen.unsure)
 
 
+def test_labels_that_may_lie_within_each_other_are_called_so(tmp_path: Path) -> None:
+    seen = sketch(saved(tmp_path, bare_networks.nested_segmenter())).guess
+    assert seen.decoder == "sigmoid"
+    assert "the whole is the sum" in seen.unsure[0]
+
+
+def test_maps_of_points_with_their_channels_last_are_read_so(tmp_path: Path) -> None:
+    seen = sketch(
+        saved(tmp_path, bare_networks.nested_segmenter(channels_last=True)), task="picture-keypoints"
+    )
+    written = write(seen, Answers(classes=("left", "right")), name="points", into=tmp_path)
+    output = yaml.safe_load((written.folder / "manifest.yaml").read_text())["output"]
+    assert (output["decoder"], output["layout"], output["stride_px"]) == ("heatmaps", "NHWC", 1)
+
+
 def test_what_an_exporter_wrote_down_is_not_asked_for(tmp_path: Path) -> None:
     metadata = {"names": "{0: 'red', 1: 'blue'}", "author": "Ultralytics", "license": "AGPL-3.0 License"}
     seen = sketch(saved(tmp_path, bare_networks.detector(metadata=metadata)))
