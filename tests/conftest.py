@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.clock import FakeClock
 
 CORPUS = Path(os.environ.get("EDGE_CORPUS", Path(__file__).parents[1] / ".." / "shared" / "corpus")).resolve()
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGPIPE, signal.SIGCHLD)
 
 
 def pytest_configure() -> None:
@@ -78,6 +84,48 @@ def pytest_runtest_makereport(item: pytest.Item) -> object:
     if report.skipped and item.get_closest_marker("corpus") and CORPUS.is_dir():
         report.outcome = "failed"
         report.longrepr = f"a corpus test may not be skipped where the corpus is: {report.longrepr}"
+
+
+@pytest.fixture(autouse=True)
+def process() -> Iterator[None]:
+    """Fail a test that leaves the process otherwise than it found it: the next one would depend on it."""
+    found = state_of_process()
+    yield
+    left = state_of_process()
+    assert left == found
+
+
+def state_of_process() -> dict[str, object]:
+    """Return what all tests of a process share and each may read."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    root, ours = logging.getLogger(), logging.getLogger("edge")
+    return {
+        "environment": environment,
+        "folder": Path.cwd(),
+        "signals": [signal.getsignal(number) for number in SIGNALS],
+        "excepthooks": (sys.excepthook, threading.excepthook),
+        "loggers": [(logger.level, logger.propagate, logger.disabled) for logger in (root, ours)],
+        "handlers": [handler for handler in (*root.handlers, *ours.handlers) if not is_of_pytest(handler)],
+        "floating point": np.geterr(),
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
+        "threads of OpenCV": cv2.getNumThreads(),
+        "recursion": sys.getrecursionlimit(),
+    }
+
+
+def is_of_pytest(handler: logging.Handler) -> bool:
+    return type(handler).__module__.startswith("_pytest.")
+
+
+@pytest.fixture
+def log_as_found() -> Iterator[None]:
+    """Undo what a command sets of the log, where it runs inside the test: a program sets it once, for all."""
+    ours = logging.getLogger("edge")
+    level, propagate, handlers = ours.level, ours.propagate, list(ours.handlers)
+    yield
+    ours.setLevel(level)
+    ours.propagate = propagate
+    ours.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

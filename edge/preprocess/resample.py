@@ -141,7 +141,7 @@ def _scaled(plane: Plane, shrink_j: float, shrink_i: float, manner: int) -> Plan
 
 
 def _count(source: int, shrink: float) -> int:
-    """Return how many there are afterwards, as OpenCV reckons it: at a half, a quotient may round otherwise."""
+    """Return how many there are afterwards, as OpenCV reckons: at a half, a quotient may round otherwise."""
     return round(source * (1 / shrink))
 
 

@@ -21,6 +21,8 @@ from edge.workshop import bench, layer_search
 from tests.builders import bare_networks
 from tests.builders.bundles import network as volume_network
 
+pytestmark = pytest.mark.usefixtures("log_as_found")
+
 PAGE = (Path(__file__).parents[2] / "docs" / "bring-your-own-model.md").read_text()
 DIAMETER_MM, CORE_MM, SPACING_MM = 40.0, 20.0, 2.0
 

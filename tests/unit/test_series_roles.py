@@ -17,6 +17,8 @@ from edge.studies.together import refuse_apart
 from tests.builders.series import CORONAL, stack, written
 from tests.builders.volume_bundles import document, golden, linear, write_segmenter
 
+pytestmark = pytest.mark.usefixtures("log_as_found")
+
 SHARP = 40.0
 KIND = [{"modality": "CT", "unit": "hounsfield"}]
 FRAME: dict[str, Any] = {"FrameOfReferenceUID": "1.2.3.4", "PatientPosition": "HFS", "PatientID": "somebody"}
