@@ -80,7 +80,7 @@ class Maker:
         }
 
     def at_once(self, bundle: Bundle) -> Made:
-        """Make a model without measuring: in the form that is remembered, or else the most careful one.
+        """Make a model without measuring: in the form that is remembered, or else the first best.
 
         Raises:
             BundleRejectedError: Its golden input proves nothing, or no form of it passes here.

@@ -48,6 +48,9 @@ class Perils:
     def _note(self, form: Form, ends: int) -> None:
         known = {name: count for name, count in self._read().items() if name != str(form)}
         known |= {str(form): ends} if ends else {}
+        if not known:
+            self.forget()
+            return
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_durably(self._path, json.dumps(known).encode())

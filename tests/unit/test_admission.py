@@ -263,13 +263,25 @@ print(machine.admission.measure(load(root / "brightness"), Exams(FakeExam())).tr
     assert len(list((tmp_path / "state").rglob("*"))) == 2  # a folder with the table in it
 
 
-def test_without_a_table_the_reference_serves_at_once(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, {INT8: steady(1)})
-    admitted = machine.admission.first_best(bundle_in(tmp_path), Exams(FakeExam()))
-    assert (admitted.form, len(machine.opened)) == (REFERENCE, 1)
+def test_without_a_table_the_reference_serves_unless_the_likely_form_is_far_faster(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path)
+    near = Machine(tmp_path, {INT8: steady(40)})
+    admitted = near.admission.first_best(bundle, Exams(FakeExam()))
+    assert (admitted.form, len(near.opened), near.left_open) == (REFERENCE, 2, 1)
+    far = Machine(tmp_path, {INT8: steady(10)})
+    admitted = far.admission.first_best(bundle, Exams(FakeExam()))
+    assert (admitted.form, len(far.opened), far.left_open) == (INT8, 2, 1)
+    failing = Machine(tmp_path, {INT8: failing_after(2)})
+    assert failing.admission.first_best(bundle, Exams(FakeExam())).form == REFERENCE
+    assert failing.left_open == 1
+
+
+def test_a_form_that_answers_otherwise_never_serves_first(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {INT8: steady(1)}, offset={INT8: 1.0})
+    assert machine.admission.first_best(bundle_in(tmp_path), Exams(FakeExam())).form == REFERENCE
     wrong = Machine(tmp_path, {}, offset={REFERENCE: 1.0})
     assert wrong.admission.first_best(bundle_in(tmp_path / "b"), Exams(FakeExam())).form == FP32
-    assert wrong.left_open == 1
+    assert wrong.left_open == machine.left_open == 1
 
 
 def test_of_forms_as_fast_as_each_other_the_most_careful_is_chosen() -> None:
