@@ -51,7 +51,9 @@ def unfit_modalities(config: Config, document: Document) -> Iterator[Problem]:
                 yield Problem(path, what, document.line_of(path))
         for key in sorted({"slices_min", "spacing_max_mm"} & pipeline.select.model_fields_set):
             path = ("pipelines", place, "select", key)
-            what = f"is for volumes, and '{pipeline.bundle}' is a bundle of {manifest.task}; wanted without it"
+            what = (
+                f"is for volumes, and '{pipeline.bundle}' is a bundle of {manifest.task}; wanted without it"
+            )
             yield Problem(path, what, document.line_of(path))
 
 

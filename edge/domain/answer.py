@@ -1,4 +1,4 @@
-"""What models answer that is no segmentation of a volume: scores, boxes, masks, points, quantities, vectors."""
+"""What models answer beside segmentations of volumes: scores, boxes, masks, points, quantities, vectors."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Observation:
         reason: Why not assessed, or what limits the measurements; "" where there is nothing to say.
         segment: Name of the label or region it speaks of, or "".
         box_px: Where in the source's picture: left, top, width, height; None where it speaks of the whole.
-        outline_px: Corners of the outer border of what it speaks of, x and y each, in the source's picture; ()
+        outline_px: Corners of the outer border of what it speaks of, x and y, in the source's picture; ()
             where a box or nothing says where it is. Holes are not told.
         points: Landmarks of what it speaks of, in the source's picture.
     """

@@ -101,7 +101,13 @@ def _slice_axis(grid: Volume, source: Volume) -> int:
 
 
 def _piece(
-    numbered: NDArray[np.integer], number: int, box: tuple[slice, ...], *, grid: Volume, across: int, rims: Rims
+    numbered: NDArray[np.integer],
+    number: int,
+    box: tuple[slice, ...],
+    *,
+    grid: Volume,
+    across: int,
+    rims: Rims,
 ) -> Piece:
     mask = numbered[box] == number
     places = np.argwhere(mask) + [span.start for span in box]

@@ -24,9 +24,9 @@ from edge.bundles.store import Bundle, load
 from edge.domain.image import Segmentation, Volume
 from edge.findings.policy import judge
 from edge.formats import nifti
-from edge.inference.forms import Form, open_session
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
+from edge.inference.forms import Form, open_session
 from edge.inference.session import Session
 from edge.inference.volume_network import look
 from edge.kit.clock import SystemClock
