@@ -59,10 +59,11 @@ def _cleaned(raw: Labels, foreground: Mask, largest: Mask, grid: Volume, output:
     by_label = output.pieces_of == "label"
     if output.largest_component_only:
         each = [_largest(mask)[0] for mask in masks_of(raw, by_label=True)] if by_label else [largest]
-        return np.where(np.any(each, axis=0) if each else False, raw, 0).astype(np.uint8)
+        kept = each[0] if len(each) == 1 else np.any(each, axis=0) if each else np.zeros_like(foreground)
+        return np.multiply(raw, kept, dtype=np.uint8)
     if output.component_min_ml:
         return without_small(raw, grid=grid, least_ml=output.component_min_ml, by_label=by_label)
-    return np.where(foreground, raw, 0).astype(np.uint8)
+    return raw.copy()
 
 
 def _pieces(
@@ -82,12 +83,18 @@ def _pieces(
 
 def _largest(mask: Mask) -> tuple[Mask, int]:
     """Return the largest piece of a mask, and its voxels; neighbours share a face."""
-    pieces, count = ndimage.label(mask)
-    if count <= 1:
-        return mask, int(np.count_nonzero(mask))
-    sizes = np.bincount(pieces[mask])
+    box = _box(mask)
+    if box is None:
+        return mask, 0
+    inside = mask[box]
+    pieces, count = ndimage.label(inside)
+    if count == 1:
+        return mask, int(np.count_nonzero(inside))
+    sizes = np.bincount(pieces[inside])
     largest = int(sizes.argmax())
-    return pieces == largest, int(sizes[largest])
+    kept = np.zeros_like(mask)
+    np.equal(pieces, largest, out=kept[box])
+    return kept, int(sizes[largest])
 
 
 def _fill_holes(labels: Labels) -> None:
@@ -102,10 +109,12 @@ def _fill_holes(labels: Labels) -> None:
         return
     # What is enclosed in all three axes is enclosed in each slice too, and reaches nothing that is not.
     around = tuple(slice(one.start - 1, one.stop + 1) for one in near_holes)
-    pieces, _ = ndimage.label(inside[around] == 0)
-    open_to_all = np.unique(pieces[(pieces > 0) & ~enclosed[around]])
-    part = inside[around]
-    holes = np.argwhere((pieces > 0) & ~np.isin(pieces, open_to_all))
+    part, within = inside[around], enclosed[around]
+    beyond = (part == 0) & ~within
+    pieces, count = ndimage.label(within)
+    is_open = np.zeros(count + 1, np.bool_)  # within a slice nothing leads out: only to the next one
+    is_open[pieces[1:][beyond[:-1]]] = is_open[pieces[:-1][beyond[1:]]] = is_open[0] = True
+    holes = np.argwhere(~is_open[pieces])
     while len(holes):
         near = np.max([part[tuple((holes + step).T)] for step in STEPS], axis=0)
         part[tuple(holes.T)] = near
