@@ -23,6 +23,8 @@ from tests.end_to_end.test_path import STORESCU
 from tests.peers.broker import Mosquitto
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("log_as_found")
+
 WINDOW = 20
 FOUND = "edge/v1/test/box-1/finding/tiny"
 ALERT = "edge/v1/test/box-1/alert/warning/drift-tiny-door-mr-two"
