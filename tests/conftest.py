@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
+import gdcm  # noqa: F401  # like cv2 it sets variables of the environment, whoever imports it first
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
