@@ -42,6 +42,18 @@ dynamic_filters = true
 """
 
 
+def check_free(port: int) -> None:
+    """Go on where nobody listens on 127.0.0.1:`port`.
+
+    Raises:
+        ConfigurationError: Somebody does.
+    """
+    if _listens(port):
+        raise ConfigurationError(
+            f"port {port} on 127.0.0.1 is taken, the demo wants it for its broker: is another demo running?"
+        )
+
+
 @contextmanager
 def broker(*, port: int, folder: Path) -> Iterator[str]:
     """Run a broker on 127.0.0.1:`port` for as long as the `with` lasts; yields its name.
@@ -49,10 +61,7 @@ def broker(*, port: int, folder: Path) -> Iterator[str]:
     Raises:
         ConfigurationError: The port is taken, or the broker did not start.
     """
-    if _listens(port):
-        raise ConfigurationError(
-            f"port {port} on 127.0.0.1 is taken, the demo wants it for its broker: is another demo running?"
-        )
+    check_free(port)
     folder.mkdir(parents=True, exist_ok=True)
     name, command = _command(port, folder)
     with (folder / "broker.out").open("wb") as output:

@@ -24,7 +24,7 @@ from edge.config.pipelines import ImagingPipeline
 from edge.config.schema import Config
 from edge.config.sources import DicomSource
 from edge.demo.board import Board, Row
-from edge.demo.broker import broker
+from edge.demo.broker import broker, check_free
 from edge.demo.devices import devices
 from edge.demo.studies import HEAD, Study, studies
 from edge.domain.errors import ConfigurationError
@@ -56,6 +56,7 @@ def main(*, once: bool) -> int:
     console = Console(width=None if sys.stdout.isatty() else 140)
     config = load(CONFIG)
     folder = config.state.folder.parent
+    check_free(config.mqtt.port)  # a demo that runs lives in that folder
     shutil.rmtree(folder, ignore_errors=True)  # the demo's own, so that the same studies are new again
     arrivals: queue.Queue[Mapping[str, Any]] = queue.Queue(ARRIVALS_MAX)
     with ExitStack() as running:
