@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait for real brokers and daemons half of the time: one worker more than a small machine has cores.
 WORKERS ?= 3
+# The order of the tests: the same in every `make test`, another one in every `make proof`.
+ORDER ?= 1
 export EDGE_CORPUS ?= $(abspath ../shared/corpus)
 # Where it is set, every program that a test starts compiles all of `edge` anew: 0.4 s each.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,7 +17,7 @@ run: $(VENV)/.run-ready
 	$(BIN)/edge demo $(if $(ONCE),--once)
 
 test: $(VENV)/.test-ready lint
-	$(BIN)/pytest -m "not proof" -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -m "not proof" -n $(WORKERS) --dist worksteal --randomly-seed=$(ORDER)
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check .
@@ -23,8 +25,10 @@ lint: $(VENV)/.test-ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The long forms, after every property was looked at with other examples and in another order.
 proof: $(VENV)/.test-ready
-	$(BIN)/pytest -m proof -s --timeout 3600
+	$(BIN)/pytest -m "hypothesis and not proof" -n $(WORKERS) --dist worksteal --hypothesis-profile=explore
+	$(BIN)/pytest -m proof -s --timeout 3600 --hypothesis-profile=explore
 
 bench: $(VENV)/.test-ready
 	$(BIN)/python -m tests.bench

@@ -30,10 +30,15 @@ def pytest_configure() -> None:
     A shell without job control starts what it puts into the background with SIGINT ignored, and the
     children of such a process inherit that. And let no example of Hypothesis fail because the machine is
     busy: the limit of a test is pytest-timeout's.
+
+    The examples are the same in every run of `make test`, so that a commit that passed once passes; `make
+    proof` looks for others (`--hypothesis-profile=explore`, which is loaded after this).
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("busy")
+    busy = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("explore", busy)
+    settings.register_profile("same", busy, derandomize=True)
+    settings.load_profile("same")
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

@@ -74,22 +74,27 @@ class Scene:
 
 @st.composite
 def scenes(draw: st.DrawFn, side_min_px: float = 8.0) -> Scene:
-    """Draw up to five things whose middles lie in different cells of 32 pixels."""
+    """Draw up to five things whose middles lie 32 pixels apart, in x or in y.
+
+    So no two share a cell of any grid, and none is the lower neighbour of another on a map of centres.
+    """
     shape = draw(st.sampled_from([(64, 96), (96, 64), (128, 160), (160, 96)]))
     height, width = shape
-    seen: set[tuple[int, int]] = set()
-    things = []
+    things: list[Thing] = []
     for score in sorted(draw(st.sets(st.integers(30, 95), max_size=5)), reverse=True):
         w = draw(st.floats(side_min_px, width - 1.0))
         h = draw(st.floats(side_min_px, height - 1.0))
         x, y = draw(st.floats(0, width - w)), draw(st.floats(0, height - h))
         points = tuple((x + draw(st.floats(0, 1)) * w, y + draw(st.floats(0, 1)) * h) for _ in POINTS)
         thing = Thing((x, y, x + w, y + h), draw(st.integers(0, len(CLASSES) - 1)), score / 100, points)
-        cell = (int(thing.middle[0] // 32), int(thing.middle[1] // 32))
-        if cell not in seen:
-            seen.add(cell)
+        if all(apart_px(thing, other) >= 32 for other in things):
             things.append(thing)
     return Scene(shape, tuple(things), seed=draw(st.integers(0, 1000)))
+
+
+def apart_px(one: Thing, other: Thing) -> float:
+    """The larger of the distances of two middles in x and in y."""
+    return max(abs(a - b) for a, b in zip(one.middle, other.middle, strict=True))
 
 
 def logit(share: float) -> float:
