@@ -15,6 +15,7 @@
     │   └── DeadlineExceededError … in the time it was given
     ├── JournalError              the journal cannot be opened or written
     ├── StorageFullError          the disk reserve is reached; nothing was taken
+    ├── DocumentRefusedError      what the fleet wants cannot be done here; with a code and a path
     └── DeliveryError             the far side has not taken an envelope; it is kept and tried again
         └── RefusedError          … and says that it never will
 
@@ -89,3 +90,17 @@ class DeliveryError(EdgeError):
 
 class RefusedError(DeliveryError):
     """The far side says that it will never take this envelope."""
+
+
+class DocumentRefusedError(EdgeError):
+    """What the fleet wants cannot be done here.
+
+    Attributes:
+        code: One word of the contract, such as `schema` or `local_lock`.
+        path: What it is about, `pipelines.brain-mr.deadline_s`; "" for the whole document.
+    """
+
+    def __init__(self, code: str, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.path = path
