@@ -1,1 +1,1 @@
-"""The control plane: what the fleet wants of this device, brought about or refused, and reported; and its other end."""
+"""The control plane: what the fleet wants of this device, tried, kept or undone, and reported."""

@@ -54,8 +54,8 @@ class Apply(Part):
 
     mode: Literal["safe_point", "window", "validate"] = Field(
         default="safe_point",
-        description="`safe_point`: while nothing is under way, or in the window where there is one; `window`: only in "
-        "it, and at a safe point; `validate`: not at all, only said whether it could be.",
+        description="`safe_point`: while nothing is under way, or in the window if there is one; `window`: "
+        "only in it, and at a safe point; `validate`: not at all, only said whether it could be.",
     )
     window: Window | None = Field(default=None, description="Of the device's local time; may pass midnight.")
     deadline: Moment | None = Field(

@@ -1,4 +1,4 @@
-"""The seams of the control plane: what the state machine asks of the device it stands on, and what it remembers.
+"""The seams of the control plane: what the state machine asks of the device it stands on.
 
 Every implementation is listed in `tests/contract/test_fleet_ports.py`.
 """
@@ -21,7 +21,7 @@ class Wanted:
         versions: Of each document that is in it, by scope (`device`, `group/<name>`).
         config: What differs from the YAML of the device; sources and pipelines are mappings by name.
         bundles: By reference, by name.
-        origins: For each value of `config`, as a path (`pipelines.brain-mr.deadline_s`), the scope it comes from.
+        origins: For each value of `config`, as a path (`pipelines.a.deadline_s`), the scope it comes from.
         digest: `sha256:…` of the RFC 8785 form of {"bundles": …, "config": …}: what the fleet compares.
     """
 

@@ -148,16 +148,17 @@ def text_of(path: Path) -> str:
 
 
 HOMES = {
-    "cryptography": ("edge/bundles/", "edge/demo/"),
+    "cryptography": ("edge/bundles/", "edge/demo/", "edge/fleet/"),
     "onnx": ("edge/bundles/", "edge/workshop/"),
     "onnxruntime": ("edge/inference/", "edge/workshop/"),
     "openvino": ("edge/inference/",),
     "paho": ("edge/kit/mqtt",),
     "pynetdicom": ("edge/sources/dicom", "edge/sinks/dicom", "edge/simulate/scu.py"),
-    "pydantic": ("edge/config/", "edge/bundles/", "edge/workshop/"),
-    "pydantic_core": ("edge/config/", "edge/bundles/", "edge/workshop/"),
+    "pydantic": ("edge/config/", "edge/bundles/", "edge/fleet/", "edge/workshop/"),
+    "pydantic_core": ("edge/config/", "edge/bundles/", "edge/fleet/", "edge/workshop/"),
     "pydicom": ("edge/formats/", "edge/studies/", "edge/simulate/"),
     "nibabel": ("edge/formats/nifti.py",),
+    "rfc8785": ("edge/fleet/",),
     "typer": ("edge/cli/",),
     "SimpleITK": ("edge/preprocess/",),
     "av": ("edge/sources/", "edge/simulate/"),
