@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 import edge
-from edge.cli import bundle, simulate
+from edge.cli import bundle, fleet, simulate
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)]
 OptionalPaths = Annotated[
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(fleet.app, name="fleet")
 
 
 class Schema(StrEnum):

@@ -1,0 +1,1 @@
+"""The other end of the fleet: what operators see of all devices, and write for them, through a broker."""

@@ -1,0 +1,73 @@
+"""What is known about every device of a fleet, from what their broker keeps and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Document = Mapping[str, Any]
+Presence = Literal["online", "stopped", "offline", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceView:
+    """What an operator knows about one device at one moment; documents are as they came, never changed.
+
+    Attributes:
+        site: Where it stands.
+        device: Its id.
+        room: As its `info` says, "" where it does not; of one room never two devices change at once.
+        presence: By its newest session; a stale `offline` does not count. `unknown`: it never spoke.
+        session: Number of its newest session, 0 where unknown.
+        software: Its version of this program, "" where unknown.
+        groups: Whose layers it takes, as its `info` says.
+        desired: The document that the broker holds for it, or None.
+        reported: What it said last about its configuration, or None.
+        info: What it said about itself, or None.
+        models: `model/<bundle>/state`, by bundle.
+        sources: `source/<source>/state`, by source.
+        alerts: What a person must act on, by name.
+        health: The last one heard, or None; the broker does not keep it.
+        last_seen_utc_ns: When it was last heard of: by our clock for what it says now, by its own for what
+            the broker kept; 0 where unknown.
+        unreadable: Topics below its prefix whose content is no JSON object, with the reason.
+    """
+
+    site: str
+    device: str
+    room: str = ""
+    presence: Presence = "unknown"
+    session: int = 0
+    software: str = ""
+    groups: tuple[str, ...] = ()
+    desired: Document | None = None
+    reported: Document | None = None
+    info: Document | None = None
+    models: Mapping[str, Document] = field(default_factory=dict)
+    sources: Mapping[str, Document] = field(default_factory=dict)
+    alerts: Mapping[str, Document] = field(default_factory=dict)
+    health: Document | None = None
+    last_seen_utc_ns: int = 0
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Names it in the whole fleet: `<site>/<device>`."""
+        return f"{self.site}/{self.device}"
+
+    @property
+    def version(self) -> int:
+        """The highest version of its own document anybody has seen, 0 for none: the `base` of the next one.
+
+        What the device says counts as much as what the broker holds: a broker may have lost or brought back
+        documents.
+        """
+        said = [document_number(self.desired, "version"), document_number(self.reported, "desired_version")]
+        return max(*said, document_number(self.reported, "applied_version"))
+
+
+def document_number(document: Document | None, name: str) -> int:
+    """Return a whole number out of a document that somebody else wrote; 0 where there is none."""
+    value = None if document is None else document.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
