@@ -9,23 +9,40 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge.domain.errors import ConfigurationError, DeliveryError, RefusedError
 from edge.domain.ports import Clock
 from edge.kit.backoff import Backoff
 from edge.kit.log import Log
-from edge.kit.mqtt_line import FAILURE, Line, Message, Subscription, Terms, Tls
+from edge.kit.mqtt_line import (
+    FAILURE,
+    INCOMING_BYTES_MAX,
+    PACKET_TOO_LARGE,
+    Line,
+    Message,
+    Subscription,
+    Terms,
+    Tls,
+)
 
 __all__ = ["Message", "MqttSession", "Tls"]
 
 ACCEPTANCE_S = 10.0
 ANSWER_S = 60.0
+POSTS_MAX = 4096
 SETTLED_S = 30.0
 SHORT_LINES_MAX = 5
 STOP_S = 2.0
 TICK_S = 0.5
+
+
+Answered = Callable[[int | None], None]
+
+
+def _nobody_asks(_code: int | None) -> None:
+    """Take note of an answer that nobody waits for."""
 
 
 @dataclass(eq=False, slots=True)
@@ -35,6 +52,7 @@ class _Flight:
     topic: str
     sent_ns: int
     is_awaited: bool
+    then: Answered
     landed: threading.Event = field(default_factory=threading.Event)
     code: int | None = None
 
@@ -60,6 +78,7 @@ class MqttSession:
         keep_alive_s: int = 30,
         session_expiry_s: int = 7 * 86400,
         will_delay_s: int = 15,
+        incoming_bytes_max: int = INCOMING_BYTES_MAX,
         backoff: Backoff | None = None,
     ) -> None:
         """Store what a connection needs.
@@ -75,6 +94,7 @@ class MqttSession:
             keep_alive_s: Seconds of silence after which the line is tested.
             session_expiry_s: How long the broker keeps the session while we are away.
             will_delay_s: How long the broker waits before it publishes the will.
+            incoming_bytes_max: Largest packet that the broker may send us; it drops what is larger.
             backoff: Pauses between attempts to connect; None: 1 to 60 s.
         """
         self.name = f"{host}:{port}"
@@ -89,6 +109,7 @@ class MqttSession:
             keep_alive_s=keep_alive_s,
             session_expiry_s=session_expiry_s,
             will_delay_s=will_delay_s,
+            incoming_bytes_max=incoming_bytes_max,
         )
         self._clock = clock
         self._backoff = backoff or Backoff()
@@ -98,9 +119,10 @@ class MqttSession:
         self._is_open = False
         self._flights: dict[int, _Flight] = {}
         self._flight_of: dict[str, _Flight] = {}
-        self._posts: deque[Message] = deque()  # as long as what Presence says while 32 answers are due
+        self._posts: deque[tuple[Message, Answered]] = deque()  # up to POSTS_MAX
         self._subscriptions: list[Subscription] = []
         self._will: Callable[[], Message | None] = lambda: None
+        self._on_subscribed: list[Callable[[Mapping[str, str]], None]] = []
         self._greetings: list[Callable[[], None]] = []
         self._on_connect: list[Callable[[], None]] = []
         self._on_contested: list[Callable[[str], None]] = []
@@ -136,12 +158,28 @@ class MqttSession:
         """Ask `will` before each attempt, in the session's thread, what the broker shall say for us."""
         self._will = will
 
-    def subscribe(self, topic_filter: str, handler: Callable[[Message], None]) -> None:
+    def subscribe(
+        self, topic_filter: str, handler: Callable[[Message], None], *, no_local: bool = False
+    ) -> None:
         """Call `handler` in the session's thread with each message that matches.
 
-        A message is acknowledged after the handler has returned; the handler must not wait for another.
+        A message is acknowledged after the handler has returned; the handler must not wait for another. It is
+        called from the moment the broker begins to tell, which may be before `greet`.
+
+        Args:
+            topic_filter: With `+` and `#`.
+            handler: Is given the messages.
+            no_local: What this session publishes itself is not told.
         """
-        self._subscriptions.append((topic_filter, handler))
+        self._subscriptions.append(Subscription(topic_filter, handler, no_local))
+
+    def on_subscribed(self, callback: Callable[[Mapping[str, str]], None]) -> None:
+        """Call back in the session's thread at each connection, before `greet`.
+
+        Args:
+            callback: Is given the reason of each filter that the broker refused; nothing where it took all.
+        """
+        self._on_subscribed.append(callback)
 
     def greet(self, callback: Callable[[], None]) -> None:
         """Call back in the session's thread once connected and subscribed, before anybody may publish."""
@@ -204,12 +242,23 @@ class MqttSession:
             raise DeliveryError(f"{message.topic}: the line to {self.name} broke before the answer")
         return flight.code
 
-    def post(self, message: Message) -> None:
-        """Send a message without waiting for an answer, or not at all while there is no connection."""
+    def post(self, message: Message, *, then: Answered = _nobody_asks) -> None:
+        """Send a message without waiting for an answer, or not at all while there is no connection.
+
+        Args:
+            message: With QoS 0, or 1.
+            then: Is called with the reason code of PUBACK, or None where none came and none will: there is no
+                connection, it broke, or there is no room. In the session's thread, or at once in this one; it
+                must not wait. With QoS 0 it is called only where the message was not sent.
+        """
         with self._changed:
-            if self._line is not None:
-                self._posts.append(message)
-                self._send_posts(self._line)
+            is_taken = self._line is not None and len(self._posts) < POSTS_MAX
+            if is_taken:
+                self._posts.append((message, then))
+        if not is_taken:
+            then(None)
+            return
+        self._send_posts()
 
     def _take_off(self, message: Message, deadline_ns: int) -> _Flight:
         """Send as soon as the window has room; the lock is held."""
@@ -222,7 +271,7 @@ class MqttSession:
         if size_bytes > self._line.packet_bytes_max:
             largest = f"{self.name} takes up to {self._line.packet_bytes_max}"
             raise RefusedError(f"{message.topic}: the message has {size_bytes} bytes, {largest}")
-        return self._send(self._line, message, is_awaited=True)
+        return self._send(self._line, message, is_awaited=True, then=_nobody_asks)
 
     def _has_room(self) -> bool:
         return self._line is None or not self._is_open or len(self._flights) < self._line.window
@@ -230,17 +279,27 @@ class MqttSession:
     def _left_s(self, deadline_ns: int) -> float:
         return max(0.0, (deadline_ns - self._clock.monotonic_ns()) / 1e9)
 
-    def _send(self, line: Line, message: Message, *, is_awaited: bool) -> _Flight:
-        flight = _Flight(message.topic, self._clock.monotonic_ns(), is_awaited)
+    def _send(self, line: Line, message: Message, *, is_awaited: bool, then: Answered) -> _Flight:
+        flight = _Flight(message.topic, self._clock.monotonic_ns(), is_awaited, then)
         number = line.send(message)
         if message.qos > 0:
             self._flights[number] = flight
         return flight
 
-    def _send_posts(self, line: Line) -> None:
-        """Send what was posted, as far as the window has room; the lock is held."""
-        while self._posts and len(self._flights) < line.window:
-            self._send(line, self._posts.popleft(), is_awaited=False)
+    def _send_posts(self) -> None:
+        """Send what was posted, as far as the window has room; larger than the broker takes is not sent."""
+        too_large: list[tuple[Message, Answered]] = []
+        with self._changed:
+            line = self._line
+            while line is not None and self._posts and len(self._flights) < line.window:
+                message, then = self._posts.popleft()
+                if message.packet_bytes() > line.packet_bytes_max:
+                    too_large.append((message, then))
+                else:
+                    self._send(line, message, is_awaited=False, then=then)
+        for message, then in too_large:
+            self._log.error("larger than the broker takes, not sent", topic=message.topic)
+            then(PACKET_TOO_LARGE)
 
     # ── the session's own thread ──────────────────────────────────────────────────────────────────────────
 
@@ -283,6 +342,10 @@ class MqttSession:
     def _open(self, line: Line) -> None:
         with self._changed:
             self._line = line
+        for topic_filter, reason in line.refused.items():
+            self._log.error("subscription refused", topic=topic_filter, because=reason)
+        for heed in self._on_subscribed:
+            heed(line.refused)
         for greeting in self._greetings:
             greeting()
         with self._changed:
@@ -301,15 +364,20 @@ class MqttSession:
         with self._changed:
             self.trouble = trouble
             lost = list(self._flights.values())
+            unsent = [then for _, then in self._posts]
             self._line, self._is_open, self._flights, self._flight_of = None, False, {}, {}
             self._posts.clear()
             self._changed.notify_all()
         for flight in lost:
             flight.landed.set()
+            flight.then(None)
+        for then in unsent:
+            then(None)
 
     def _land(self, answers: Sequence[tuple[int, int]]) -> None:
         if not answers:
             return
+        landed: list[_Flight] = []
         with self._changed:
             for number, code in answers:
                 flight = self._flights.pop(number, None)
@@ -317,11 +385,13 @@ class MqttSession:
                     continue
                 flight.code = code
                 flight.landed.set()
+                landed.append(flight)
                 if code >= FAILURE and not flight.is_awaited:
                     self._log.error("refused", topic=flight.topic, code=f"0x{code:02x}")
-            if self._line is not None:
-                self._send_posts(self._line)
             self._changed.notify_all()
+        self._send_posts()
+        for flight in landed:
+            flight.then(flight.code)
 
     def _lateness(self, line: Line, opened_ns: int) -> str:
         """Return why we wait no longer for the broker, or ""."""

@@ -21,6 +21,7 @@ from edge.kit.log import Log
 CONNECT_S = 5.0
 IN_FLIGHT_MAX = 32
 PACKET_BYTES_MAX = 268_435_455
+INCOMING_BYTES_MAX = 262_144
 SESSION_TAKEN_OVER = 0x8E
 FAILURE = 0x80
 
@@ -45,8 +46,11 @@ class Message:
         qos: 0 or 1.
         retain: Whether the broker keeps it for those who subscribe later.
         content_type: MIME type of the payload.
-        expiry_s: The broker throws it away when it could not be handed on within so many seconds.
+        expiry_s: The broker throws it away when it could not be handed on within so many seconds; of one that
+            was received: the seconds that are left.
         user_properties: Pairs of name and value.
+        response_topic: Where the answer to a question is wanted, "" where none is.
+        correlation_data: By which whoever asked knows the answer; given back as it came.
     """
 
     topic: str
@@ -56,6 +60,8 @@ class Message:
     content_type: str = "application/json"
     expiry_s: int | None = None
     user_properties: tuple[tuple[str, str], ...] = ()
+    response_topic: str = ""
+    correlation_data: bytes = b""
 
     def packet_bytes(self) -> int:
         """Return the size of its PUBLISH packet on the wire."""
@@ -109,16 +115,37 @@ class Terms:
     keep_alive_s: int
     session_expiry_s: int
     will_delay_s: int
+    incoming_bytes_max: int
 
 
-Subscription = tuple[str, Callable[[Message], None]]
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What we want to hear.
+
+    Attributes:
+        topic_filter: With `+` and `#`, perhaps `$share/<group>/` before it.
+        handler: Is called with each message that matches.
+        no_local: Whether the broker shall keep from us what we publish there ourselves.
+    """
+
+    topic_filter: str
+    handler: Callable[[Message], None]
+    no_local: bool = False
+
+    def concerns(self, topic: str) -> bool:
+        """Return whether a message on this topic was meant."""
+        is_shared = self.topic_filter.startswith("$share/")
+        return topic_matches_sub(
+            self.topic_filter.split("/", 2)[2] if is_shared else self.topic_filter, topic
+        )
 
 
 class Line:
     """One connection; its thread calls `turn` until `ended`, any thread may `send` and `say_goodbye`.
 
     Attributes:
-        is_up: The broker has accepted us.
+        is_up: The broker has accepted us, and answered each of our subscriptions.
+        refused: Why it will not tell us what we subscribed to, by filter.
         ended: Why the connection is over, "" while it is not.
         is_taken_over: It is over because another client came with our id.
         window: Messages with QoS 1 that may be unanswered at once.
@@ -133,12 +160,14 @@ class Line:
         subscriptions: Sequence[Subscription],
     ) -> None:
         self.is_up = False
+        self.refused: dict[str, str] = {}
         self.ended = ""
         self.is_taken_over = False
         self.window = IN_FLIGHT_MAX
         self.packet_bytes_max = PACKET_BYTES_MAX
         self._terms = terms
         self._subscriptions = subscriptions
+        self._asked: dict[int | None, str] = {}
         self._log = Log("mqtt")
         self._answers: list[tuple[int, int]] = []
         self._client = client = Client(
@@ -174,6 +203,7 @@ class Line:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
         properties.SessionExpiryInterval = self._terms.session_expiry_s
         properties.ReceiveMaximum = IN_FLIGHT_MAX
+        properties.MaximumPacketSize = self._terms.incoming_bytes_max
         self._client.connect(
             self._terms.host,
             self._terms.port,
@@ -235,9 +265,11 @@ class Line:
             return
         self.window = min(self.window, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX))
         self.packet_bytes_max = getattr(properties, "MaximumPacketSize", PACKET_BYTES_MAX)
-        for topic_filter, _ in self._subscriptions:
-            client.subscribe(topic_filter, options=SubscribeOptions(qos=1))
-        self.is_up = True
+        for wanted in self._subscriptions:
+            options = SubscribeOptions(qos=1, noLocal=wanted.no_local)
+            _, number = client.subscribe(wanted.topic_filter, options=options)
+            self._asked[number] = wanted.topic_filter
+        self.is_up = not self._asked
 
     def _over(
         self,
@@ -260,28 +292,30 @@ class Line:
         self,
         _client: Client,
         _data: object,
-        _number: int,
+        number: int,
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
+        topic_filter = self._asked.pop(number, "")
         for reason in reasons:
             if reason.is_failure:
-                self._log.error("subscription refused", because=reason)
+                self.refused[topic_filter] = str(reason)
+        self.is_up = not self._asked
 
     def _received(self, _client: Client, _data: object, raw: MQTTMessage) -> None:
-        message = Message(
-            topic=raw.topic,
-            payload=bytes(raw.payload),
-            qos=raw.qos,
-            retain=raw.retain,
-            content_type=getattr(raw.properties, "ContentType", ""),
-            expiry_s=getattr(raw.properties, "MessageExpiryInterval", None),
-            user_properties=tuple(getattr(raw.properties, "UserProperty", ())),
-        )
-        for topic_filter, handler in self._subscriptions:
-            shared = topic_filter.startswith("$share/")
-            if topic_matches_sub(topic_filter.split("/", 2)[2] if shared else topic_filter, raw.topic):
-                handler(message)
+        size_bytes = len(raw.payload)
+        if size_bytes > self._terms.incoming_bytes_max:  # a broker that heeds our limit does not send it
+            self._log.error("too large, not looked at", bytes=size_bytes, most=self._terms.incoming_bytes_max)
+            return
+        try:
+            topic = raw.topic
+        except UnicodeDecodeError as trouble:
+            self._log.error("a topic that is no UTF-8, not looked at", because=trouble)
+            return
+        message = _heard(topic, raw)
+        for wanted in self._subscriptions:
+            if wanted.concerns(topic):
+                wanted.handler(message)
 
 
 class _TidySocket(ssl.SSLSocket):
@@ -303,7 +337,25 @@ def _properties(message: Message, packet: int) -> Properties:
         properties.MessageExpiryInterval = message.expiry_s
     if message.user_properties:
         properties.UserProperty = list(message.user_properties)
+    if message.response_topic:
+        properties.ResponseTopic = message.response_topic
+    if message.correlation_data:
+        properties.CorrelationData = message.correlation_data
     return properties
+
+
+def _heard(topic: str, raw: MQTTMessage) -> Message:
+    return Message(
+        topic=topic,
+        payload=bytes(raw.payload),
+        qos=raw.qos,
+        retain=raw.retain,
+        content_type=getattr(raw.properties, "ContentType", ""),
+        expiry_s=getattr(raw.properties, "MessageExpiryInterval", None),
+        user_properties=tuple(getattr(raw.properties, "UserProperty", ())),
+        response_topic=getattr(raw.properties, "ResponseTopic", ""),
+        correlation_data=getattr(raw.properties, "CorrelationData", b""),
+    )
 
 
 def _leave_writing_to_the_loop(_client: Client, _data: object, _socket: object) -> None:
