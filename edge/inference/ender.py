@@ -24,7 +24,8 @@ class Ender:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._run: Endable | None = None
         self._ends_s = NEVER_S
         self._wakes_s = NEVER_S
@@ -34,7 +35,7 @@ class Ender:
     @contextmanager
     def ending(self, run: Endable, *, after_s: float) -> Iterator[None]:
         """Set `run.terminate` if the `with` lasts longer than `after_s`."""
-        with self._changed:
+        with self._lock:
             self._run, self._ends_s = run, time.monotonic() + after_s
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="engine-deadline", daemon=True)
@@ -44,7 +45,7 @@ class Ender:
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._run = None
 
     def close(self) -> None:

@@ -62,7 +62,8 @@ class Handle(Generic[Kind]):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._active: Active[Kind] | None = None
         self._refusal = f"{name}: not ready"
         self._users: dict[Active[Kind], int] = {}
@@ -74,7 +75,7 @@ class Handle(Generic[Kind]):
         Raises:
             InferenceError: There is none; the message says why.
         """
-        with self._changed:
+        with self._lock:
             active = self._active
             if active is None:
                 raise InferenceError(self._refusal)
@@ -82,7 +83,7 @@ class Handle(Generic[Kind]):
         try:
             yield active
         finally:
-            with self._changed:
+            with self._lock:
                 self._users[active] -= 1
                 if not self._users[active]:
                     del self._users[active]
@@ -116,19 +117,23 @@ class Handle(Generic[Kind]):
 
     def put(self, active: Active[Kind]) -> None:
         """Answer with this model from now on; the one before is closed when its last user is done."""
-        self._exchange(active, "")
+        before = self.exchange(active)
+        if before is not None:
+            before.model.close()
 
     def close(self, refusal: str) -> None:
         """Answer no more, for this reason."""
-        self._exchange(None, refusal)
+        before = self.exchange(None, refusal=refusal)
+        if before is not None:
+            before.model.close()
 
-    def _exchange(self, active: Active[Kind] | None, refusal: str) -> None:
+    def exchange(self, active: Active[Kind] | None, *, refusal: str = "") -> Active[Kind] | None:
+        """Answer with this model from now on, or no more; return the one before, once nobody holds it."""
         with self._changed:
             before, self._active, self._refusal = self._active, active, refusal
-            if before is None:
-                return
-            self._changed.wait_for(lambda: before not in self._users)
-        before.model.close()
+            if before is not None:
+                self._changed.wait_for(lambda: before not in self._users)
+            return before
 
 
 class VolumeHandle(Handle[AnyVolumeModel]):

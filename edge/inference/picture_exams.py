@@ -22,7 +22,7 @@ from edge.domain.errors import BundleRejectedError
 from edge.inference.deadline import Deadline
 from edge.inference.golden import Agreement, golden_path, read_arrays
 from edge.inference.picture_agreement import agreement, proves_nothing
-from edge.inference.picture_answers import answer_of, as_array
+from edge.inference.picture_answers import as_array, reading_of
 from edge.inference.picture_canvas import Canvas
 from edge.inference.session import Session
 
@@ -51,11 +51,12 @@ class PictureExam:
             InferenceError: The runtime failed, or an answer is not what was promised.
         """
         canvas = Canvas(self.manifest.input, self.manifest.preprocessing)
+        read = reading_of(self.manifest)
         each = []
         for image in self.images:
             geometry = canvas.paste(image)
             outputs = session.run(canvas.pixels, deadline)
-            each.append(as_array(answer_of(outputs, self.manifest, geometry)))
+            each.append(as_array(read(outputs, geometry)))
         return each
 
     def agreement(self, answers: list[NDArray[Any]]) -> Agreement:

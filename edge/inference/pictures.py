@@ -13,7 +13,7 @@ from edge.domain.frame import Picture
 from edge.domain.ports import Clock
 from edge.inference.deadline import Deadline
 from edge.inference.drift_statistics import of_picture
-from edge.inference.picture_answers import answer_of
+from edge.inference.picture_answers import reading_of
 from edge.inference.picture_canvas import Canvas
 from edge.inference.pool import Pool
 from edge.inference.session import Session
@@ -38,7 +38,8 @@ class PictureReader:
         clock: Clock,
     ) -> None:
         self.stamp = stamp
-        self._manifest = manifest
+        self._read = reading_of(manifest)
+        self._is_watched = manifest.drift is not None
         self._clock = clock
         seats = [(session, Canvas(manifest.input, manifest.preprocessing)) for session in sessions]
         self._pool = Pool(seats, name=manifest.name)
@@ -58,10 +59,11 @@ class PictureReader:
             drawn_ns = self._clock.monotonic_ns()
             outputs = session.run(canvas.pixels, deadline)
             asked_ns = self._clock.monotonic_ns()
-            answer = answer_of(outputs, self._manifest, geometry)
+            answer = self._read(outputs, geometry)
             decoded_ns = self._clock.monotonic_ns()
-            is_watched = self._manifest.drift is not None
-            statistics = of_picture(canvas, answer, source_shape_px=picture.shape_px) if is_watched else {}
+            statistics = (
+                of_picture(canvas, answer, source_shape_px=picture.shape_px) if self._is_watched else {}
+            )
         latency_ms = {
             "preprocess": (drawn_ns - began_ns) / 1e6,
             "infer": (asked_ns - drawn_ns) / 1e6,

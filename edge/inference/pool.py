@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -24,9 +24,9 @@ class Pool(Generic[Seat]):
         assert seats, "a pool has a seat"
         self._count = len(seats)
         self._name = name
-        self._free: queue.LifoQueue[Seat] = queue.LifoQueue(len(seats))  # the last one used is still warm
-        for seat in seats:
-            self._free.put_nowait(seat)
+        self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
+        self._free = list(seats)
 
     @contextmanager
     def seat(self, deadline: Deadline) -> Iterator[Seat]:
@@ -36,15 +36,22 @@ class Pool(Generic[Seat]):
             DeadlineExceededError: None became free in time.
         """
         deadline.check(self._name)
-        try:
-            seat = self._free.get(timeout=deadline.remaining_s())
-        except queue.Empty:
-            raise deadline.exceeded(f"{self._name}: waiting for its turn") from None
+        with self._lock:
+            if not self._free and not self._freed.wait_for(lambda: self._free, deadline.remaining_s()):
+                raise deadline.exceeded(f"{self._name}: waiting for its turn")
+            seat = self._free.pop()  # the last one used is still warm
         try:
             yield seat
         finally:
-            self._free.put_nowait(seat)
+            with self._lock:
+                self._free.append(seat)
+                self._freed.notify_all()
 
     def drain(self) -> list[Seat]:
         """Return all seats, after whoever uses them; nobody gets one any more."""
-        return [self._free.get() for _ in range(self._count)]
+        drained: list[Seat] = []
+        with self._lock:
+            while len(drained) < self._count:
+                self._freed.wait_for(lambda: self._free)
+                drained.append(self._free.pop())
+        return drained
