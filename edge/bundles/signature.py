@@ -150,7 +150,7 @@ def sign(folder: Path, *, key_file: Path, key: str) -> None:
         SecretError: The key cannot be read, others may read it, or it is none.
         BundleRejectedError: The manifest cannot be read, or the signature cannot be written.
     """
-    private = _private_key(key_file)
+    private = private_key_of(key_file)
     manifest = read_bounded(folder, MANIFEST, bytes_max=MANIFEST_BYTES_MAX)
     try:
         SignatureFile(alg="ed25519", key=key, value="")
@@ -198,6 +198,32 @@ def short_text(public_key: bytes) -> str:
     return SHORT + base64.b64encode(public_key).decode()
 
 
+def private_key_of(path: Path) -> Ed25519PrivateKey:
+    """Read a private key.
+
+    Args:
+        path: PEM, for its owner only.
+
+    Raises:
+        SecretError: It cannot be read, others may read it, or it is no Ed25519 key.
+    """
+    try:
+        with path.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            content = opened.read(KEY_BYTES_MAX)
+    except OSError as error:
+        raise SecretError(f"{path}: {error.strerror}; wanted a private key") from error
+    if mode & 0o077:
+        raise SecretError(f"{path}: others may read it (mode {mode & 0o777:o}); wanted 600")
+    try:
+        key = load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SecretError(f"{path}: is no private key in PEM without a password") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SecretError(f"{path}: is no Ed25519 key; `edge bundle keygen` makes one")
+    return key
+
+
 def trust_of(named: Sequence[tuple[str, Path]], *, allows_unsigned: bool) -> Trust:
     """Read public keys from files, each with the name it goes by.
 
@@ -241,21 +267,3 @@ def _bytes(path: Path, signature: SignatureFile) -> bytes:
     if base64.b64encode(value).decode() != signature.value:  # bits at its end that mean nothing
         raise BundleRejectedError(f"{path}: value: is not as base64 writes it")
     return value
-
-
-def _private_key(path: Path) -> Ed25519PrivateKey:
-    try:
-        with path.open("rb") as opened:
-            mode = os.fstat(opened.fileno()).st_mode
-            content = opened.read(KEY_BYTES_MAX)
-    except OSError as error:
-        raise SecretError(f"{path}: {error.strerror}; wanted a private key") from error
-    if mode & 0o077:
-        raise SecretError(f"{path}: others may read it (mode {mode & 0o777:o}); wanted 600")
-    try:
-        key = load_pem_private_key(content, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SecretError(f"{path}: is no private key in PEM without a password") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise SecretError(f"{path}: is no Ed25519 key; `edge bundle keygen` makes one")
-    return key
