@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from edge.kit.trees import written
+
 Path = tuple[str | int, ...]
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
@@ -32,9 +34,8 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """The path as an operator writes it: `sources[0].port`."""
-        text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
-        return text.removeprefix(".")
+        """The path as an operator writes it: `sources[0].port`; with an overlay, `sources.door.port`."""
+        return written(self.path)
 
     def __str__(self) -> str:
         parts = [f"line {self.line}" if self.line else "", self.place, self.what]

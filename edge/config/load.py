@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from edge.config.checks import across, on_this_machine
-from edge.config.document import Problem, Value, parse
+from edge.config.document import Document, Problem, Value, parse
+from edge.config.named import named
+from edge.config.overlay import local_of, overlaid, unlocked
+from edge.config.partial import check_partial
 from edge.config.problems import in_words
 from edge.config.schema import Config
 from edge.domain.errors import ConfigurationError
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, overlay: Mapping[str, Any] | None = None) -> Config:
     """Return what a file says.
+
+    Args:
+        path: YAML.
+        overlay: What the fleet wants over it (`Wanted.config`); what only the file may set is left out of it.
 
     Raises:
         ConfigurationError: It cannot be used; the message lists everything that is wrong.
     """
-    report = check(path)
+    report = check(path, overlay=overlay)
     if report.config is None:
         listed = "\n".join(f"  {problem}" for problem in report.errors)
         raise ConfigurationError(f"{path} cannot be used:\n{listed}")
@@ -44,8 +53,8 @@ class Report:
     warnings: tuple[Problem, ...]
 
 
-def check(path: Path) -> Report:
-    """Read a file and say everything that is wrong with it."""
+def check(path: Path, *, overlay: Mapping[str, Any] | None = None) -> Report:
+    """Read a file and say everything that is wrong with it, or with what the fleet wants over it."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as trouble:
@@ -53,25 +62,43 @@ def check(path: Path) -> Report:
     except UnicodeDecodeError as trouble:
         what = f"not text: byte {trouble.start} is not UTF-8"
         return Report(None, (Problem((), what),), ())
-    return check_text(text, folder=path.resolve().parent)
+    return check_text(text, folder=path.resolve().parent, overlay=overlay)
 
 
-def check_text(text: str, *, folder: Path) -> Report:
+def check_text(text: str, *, folder: Path, overlay: Mapping[str, Any] | None = None) -> Report:
     """Say everything that is wrong with a configuration.
 
     Args:
         text: YAML.
         folder: Where relative paths start.
+        overlay: What the fleet wants over it; sources and pipelines then are called by their names.
     """
     document = parse(text)
     problems = list(document.problems)
-    config: Config | None = None
     if not isinstance(document.value, dict):
         if not problems:
             problems.append(
                 Problem((), f"holds {_kind(document.value)}; wanted a mapping with site, device, sources …")
             )
         return Report(None, tuple(problems), ())
+    if overlay is None:
+        return _checked(document, problems, folder)
+    wish = unlocked(overlay, local_of(document.value), base=document.value)
+    refused = check_partial(wish)
+    if refused:
+        return Report(None, tuple(refused), ())
+    document = overlaid(document, wish)
+    report = _checked(document, problems, folder)
+    errors, warnings = (
+        tuple(replace(one, path=named(one.path, document.value)) for one in found)
+        for found in (report.errors, report.warnings)
+    )
+    return Report(report.config, errors, warnings)
+
+
+def _checked(document: Document, problems: list[Problem], folder: Path) -> Report:
+    assert isinstance(document.value, dict), "only a mapping is checked"
+    config: Config | None = None
     problems += across(document)
     try:
         config = Config.model_validate_json(

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from edge.config.bundles import Bundles
 from edge.config.fields import TOPIC_PATTERN, Host, Name, Place, Port, Secret, Section, check_pauses
+from edge.config.fleet import Fleet
 from edge.config.pipelines import Pipeline
 from edge.config.sources import Source
 
@@ -21,6 +22,12 @@ class Site(Section):
     """The hospital, or the part of it, that this device stands in."""
 
     id: Name = Field(description="Names the site in every topic: <root>/<site>/<device>/…")
+
+    @model_validator(mode="after")
+    def _is_free(self) -> Self:
+        if self.id == "fleet":
+            raise ValueError("id is 'fleet', and <root>/fleet/… holds the roll-outs; wanted another name")
+        return self
 
 
 class Device(Section):
@@ -32,6 +39,14 @@ class Device(Section):
     room: str = Field(
         default="", max_length=64, description="Where it stands, in words for people; may be empty."
     )
+
+    @model_validator(mode="after")
+    def _is_free(self) -> Self:
+        if self.id == "group":
+            raise ValueError(
+                "id is 'group', and <site>/group/… holds what groups are told; wanted another name"
+            )
+        return self
 
 
 class State(Section):
@@ -239,6 +254,7 @@ class Config(Section):
     identity: Identity = Field(default=Identity(), description="How patients stay unknown outside.")
     health: Health = Field(default=Health(), description="How the device says that it is well.")
     retention: Retention = Field(default=Retention(), description="How long things are kept.")
+    fleet: Fleet | None = Field(default=None, description="Left out: nothing is taken from the fleet.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least important lines that are still written."
     )

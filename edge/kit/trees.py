@@ -70,6 +70,14 @@ def steps_of(text: str) -> Path:
     return tuple(path)
 
 
+def is_path(text: object) -> bool:
+    """Return whether a text stands for a path."""
+    try:
+        return isinstance(text, str) and bool(steps_of(text))
+    except ValueError:
+        return False
+
+
 def _step(found: re.Match[str]) -> str | int:
     if found["place"] is not None:
         return int(found["place"])

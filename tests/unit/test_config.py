@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.config import bundles, cameras, fields, pipelines, schema, sources, spectral, thermal
+from edge.config import bundles, cameras, fields, fleet, pipelines, schema, sources, spectral, thermal
 from edge.config.cameras import CameraSource
 from edge.config.fields import Secret
 from edge.config.load import Report, check, check_text, load
@@ -23,7 +23,7 @@ from tests.builders import volume_bundles
 from tests.builders.bundles import write_bundle
 from tests.builders.picture_tasks import write_task_bundle
 
-SECTIONS = (schema, bundles, sources, pipelines, cameras, thermal, spectral, fields)
+SECTIONS = (schema, bundles, sources, pipelines, cameras, thermal, spectral, fleet, fields)
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 
 GOOD = """
@@ -390,6 +390,7 @@ def test_every_number_has_its_unit_in_its_name() -> None:
     counts |= {"r1", "f", "o", "r2", "gain", "offset", "kelvin_per_count", "frames_per_s"}
     counts |= {"panel_reflectance", "quantile", "position", "window", "smoothness", "width_min", "width_max"}
     counts |= {"snr_min", "enter_frames_min"}
+    minutes = {"case_quiet_min"}
     units = (
         "_s",
         "_ms",
@@ -419,7 +420,7 @@ def test_every_number_has_its_unit_in_its_name() -> None:
     )
     for section in Config.model_json_schema()["$defs"].values():
         for key, option in section["properties"].items():
-            named = key in counts or key.endswith((*units, *shares))
+            named = key in counts | minutes or key.endswith((*units, *shares))
             assert option.get("type") not in ("integer", "number") or named, key
 
 
