@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,8 +206,12 @@ class Changing:
             raise StorageFullError(f"{place}: cannot be written: {error.strerror}") from error
         write_history(place, [])
 
-    def activate(self, folder: Path) -> None:
+    def activate(self, folder: Path, *, keep: Collection[str] = ()) -> None:
         """Bring a version into use, in one step, and remember which one was before.
+
+        Args:
+            folder: Of the version.
+            keep: Names of folders that stay, however old they are.
 
         Raises:
             StorageFullError: There is no room; the version that was in use still is.
@@ -215,7 +219,7 @@ class Changing:
         history = [one for one in history_of(folder.parent) if one != folder.name]
         write_history(folder.parent, [*history, folder.name])
         self._point_to(folder)
-        self._forget_old(folder.parent)
+        self._forget_old(folder.parent, keep=keep)
 
     def roll_back(self, name: str, *, to: str | None = None) -> Path:
         """Bring back the version that was in use before, or a certain one.
@@ -274,9 +278,9 @@ class Changing:
         except OSError as error:
             raise StorageFullError(f"{link}: cannot be written: {error.strerror}") from error
 
-    def _forget_old(self, place: Path) -> None:
+    def _forget_old(self, place: Path, *, keep: Collection[str]) -> None:
         """Remove versions beyond those that are kept; one that a daemon still runs is in its memory."""
-        kept = set(history_of(place)[-KEPT:])
+        kept = {*history_of(place)[-KEPT:], *keep}
         for folder in place.iterdir():
             if folder.is_dir() and not folder.is_symlink() and folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
