@@ -10,6 +10,8 @@ from edge.bundles.store import folder_of, is_there, names
 from edge.bundles.verify import MANIFEST, MANIFEST_BYTES_MAX, read_bounded
 from edge.config.cameras import CameraSource, VideoPipeline
 from edge.config.document import Document, Path, Problem, Value
+from edge.config.overlay import local_of
+from edge.config.partial import is_option
 from edge.config.pipelines import LivePipeline, MeasuringPipeline, PipelineWithBundle
 from edge.config.problems import guess
 from edge.config.roles import several_roles, unfit_modalities
@@ -17,6 +19,7 @@ from edge.config.schema import Config
 from edge.config.secrets import resolve, secrets_of
 from edge.config.sources import DicomSource
 from edge.domain.errors import BundleRejectedError, SecretError
+from edge.kit.trees import steps_of
 
 _DICOM_PORT = 11112
 LOOKS_AT = {
@@ -35,6 +38,7 @@ def across(document: Document) -> list[Problem]:
         *_doubled(document, "pipelines", "name"),
         *_doubled_ports(document),
         *_unknown_sources(document),
+        *_locks_of_nothing(document),
     ]
 
 
@@ -101,6 +105,16 @@ def _unknown_sources(document: Document) -> Iterator[Problem]:
             elif kinds[name] != wanted:
                 what = f"is '{name}', a source of kind {kinds[name]}; wanted one of kind {wanted}"
                 yield Problem(path, what, document.line_of(path))
+
+
+def _locks_of_nothing(document: Document) -> Iterator[Problem]:
+    """Find options that shall be this file's own and that there are not: a slip would leave one open."""
+    said = local_of(document.value) if isinstance(document.value, dict) else {}
+    for place, text in said.items():
+        if not is_option(steps_of(text)):
+            path: Path = ("fleet", "local", place)
+            what = f"is '{text}', which is no option; wanted one such as pipelines.brain-mr.deadline_s"
+            yield Problem(path, what, document.line_of(path))
 
 
 def _unknown_bundles(config: Config, document: Document) -> Iterator[Problem]:

@@ -12,12 +12,14 @@ from pydantic import ValidationError
 
 from edge.config.checks import across, on_this_machine
 from edge.config.document import Document, Problem, Value, parse
+from edge.config.document import Path as Steps
 from edge.config.named import named
-from edge.config.overlay import local_of, overlaid, unlocked
+from edge.config.overlay import local_of, locked, overlaid
 from edge.config.partial import check_partial
 from edge.config.problems import in_words
 from edge.config.schema import Config
 from edge.domain.errors import ConfigurationError
+from edge.kit.trees import without
 
 
 def load(path: Path, *, overlay: Mapping[str, Any] | None = None) -> Config:
@@ -46,11 +48,13 @@ class Report:
             starting: it opens its doors, and says NOT_ASSESSED where it has no model.
         errors: What is wrong, in the order of the file.
         warnings: What it asks for and this machine does not have.
+        left_out: Paths of what the fleet wants that only the file may set; there the file counts.
     """
 
     config: Config | None
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    left_out: tuple[Steps, ...] = ()
 
 
 def check(path: Path, *, overlay: Mapping[str, Any] | None = None) -> Report:
@@ -83,17 +87,18 @@ def check_text(text: str, *, folder: Path, overlay: Mapping[str, Any] | None = N
         return Report(None, tuple(problems), ())
     if overlay is None:
         return _checked(document, problems, folder)
-    wish = unlocked(overlay, local_of(document.value), base=document.value)
+    left_out = locked(overlay, [*local_of(document.value).values()], base=document.value)
+    wish = without(overlay, left_out)
     refused = check_partial(wish)
     if refused:
-        return Report(None, tuple(refused), ())
-    document = overlaid(document, wish)
-    report = _checked(document, problems, folder)
+        return Report(None, tuple(refused), (), tuple(left_out))
+    joined = overlaid(document, wish)
+    report = _checked(joined, problems, folder)
     errors, warnings = (
-        tuple(replace(one, path=named(one.path, document.value)) for one in found)
+        tuple(replace(one, path=named(one.path, joined.value)) for one in found)
         for found in (report.errors, report.warnings)
     )
-    return Report(report.config, errors, warnings)
+    return Report(report.config, errors, warnings, tuple(left_out))
 
 
 def _checked(document: Document, problems: list[Problem], folder: Path) -> Report:

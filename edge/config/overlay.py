@@ -73,11 +73,12 @@ def unlocked(
     return without(overlay, locked(overlay, extra, base=base))
 
 
-def local_of(base: Mapping[str, Any]) -> list[str]:
-    """Return `fleet.local` of a YAML tree; the check of the file says what of it is not in order."""
+def local_of(base: Mapping[str, Any]) -> dict[int, str]:
+    """Return `fleet.local` of a YAML tree by place; the check of the file says what of it is not in order."""
     fleet = base.get("fleet")
     said = fleet.get("local") if isinstance(fleet, Mapping) else None
-    return [text for text in said if is_path(text)] if isinstance(said, list) else []
+    listed = enumerate(said) if isinstance(said, list) else ()
+    return {place: text for place, text in listed if is_path(text)}
 
 
 def overlaid(document: Document, overlay: Mapping[str, Any]) -> Document:

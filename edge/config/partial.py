@@ -32,6 +32,24 @@ def check_partial(overlay: Mapping[str, Any]) -> list[Problem]:
     return list(_section(overlay, (Config,), ()))
 
 
+def is_option(path: Path) -> bool:
+    """Return whether a path leads to an option, or to a section; `*` stands for any step."""
+    forms: tuple[type[BaseModel], ...] = (Config,)
+    for number, step in enumerate(path):
+        if number == 1 and path[0] in NAMED:
+            continue  # the name of an entry
+        fields = [field for form in forms for key, field in form.model_fields.items() if step in ("*", key)]
+        if not fields:
+            return False
+        is_list = number == 0 and step in NAMED
+        forms = tuple(
+            form
+            for field in fields
+            for form in _forms(get_args(field.annotation)[0] if is_list else field.annotation)
+        )
+    return True
+
+
 def _section(tree: Mapping[str, Any], forms: Sequence[type[BaseModel]], path: Path) -> Iterator[Problem]:
     """Check a section that may be of any of several forms."""
     known = list(dict.fromkeys(key for form in forms for key in form.model_fields))

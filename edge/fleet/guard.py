@@ -15,6 +15,7 @@ from edge.kit.trees import Path, written
 DEPTH_MAX: Final = 32
 INTEGER_MAX: Final = 2**53 - 1  # RFC 8785: what every reader of JSON holds exactly
 _SHOWN: Final = 40
+_HALVES: Final = re.compile("[\ud800-\udfff]")
 
 # A text, as a whole, so that brackets in it count for nothing; nothing here is ever tried twice.
 _TOKENS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{\]}]', re.DOTALL)
@@ -104,7 +105,9 @@ def _check_value(value: object, path: Path) -> None:
 def _check_text(text: object, path: Path) -> None:
     if not isinstance(text, str):
         raise _refused(f"a key is a {type(text).__name__}; wanted text", path)
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    if text.isascii():
+        return
+    if _HALVES.search(text):
         raise _refused("holds half a surrogate pair; wanted whole characters", path)
     if not unicodedata.is_normalized("NFC", text):
         raise _refused(f"{ascii(text)[:_SHOWN]} is not in the form NFC; wanted its composed form", path)
