@@ -27,7 +27,7 @@ from edge.kit.mqtt_line import (
     Tls,
 )
 
-__all__ = ["Message", "MqttSession", "Tls"]
+__all__ = ["FAILURE", "Message", "MqttSession", "Tls"]
 
 ACCEPTANCE_S = 10.0
 ANSWER_S = 60.0

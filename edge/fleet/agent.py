@@ -1,0 +1,396 @@
+"""The conversation with the fleet: documents, commands and questions in, what became of them out.
+
+The session's callbacks put into an inbox and never wait; one thread, `fleet`, does all the rest, and is the
+only one that touches the state machine. Nothing of the path waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from edge.domain.errors import DocumentRefusedError, JournalError
+from edge.domain.ports import Alerts, Clock
+from edge.fleet.boot import Boot
+from edge.fleet.case import TOPIC as CASE
+from edge.fleet.case import Case
+from edge.fleet.commands import COMMAND_SCHEMA, Commands, Executor
+from edge.fleet.errands import Errands
+from edge.fleet.inbox import Inbox, Letter
+from edge.fleet.ledger import Transition
+from edge.fleet.progress import Progress
+from edge.fleet.questions import Answering, Questions
+from edge.fleet.report import EVENT_SCHEMA, AtWork, event_of, reported
+from edge.fleet.reporter import Reporter
+from edge.fleet.signing import KeyRing
+from edge.fleet.words import DEVICE_SCOPE, State, group_scope
+from edge.kit.log import Log
+from edge.kit.mqtt import Message, MqttSession
+from edge.kit.stage import contain
+
+LOOK_S: Final = 10.0  # at least so often it looks whether there is something to report
+TROUBLE_S: Final = 5.0
+SIGNATURE_S: Final = 3600.0
+EVENTS_MAX: Final = 256
+TRANSITIONS_MAX: Final = 200
+ANSWERS_MAX: Final = 1024
+LETTERS_MAX: Final = 16  # at one turn, so that a version that is tried is not left waiting
+
+TROUBLE: Final = "fleet"
+SIGNATURE: Final = "fleet-signature"
+ROLLED_BACK: Final = "fleet-rolled-back"
+SUBSCRIPTION: Final = "fleet-subscription"
+
+
+class Machinery(Protocol):
+    """The state machine, as its agent sees it."""
+
+    def offer(self, scope: str, payload: bytes) -> None:
+        """Take in what the broker keeps for a scope; nothing where it keeps nothing any more."""
+
+    def step(self) -> float:
+        """Do at most one thing; returns after how many seconds it wants to be asked again."""
+
+    def recover(self, boot: Boot | None = None) -> None:
+        """Take up what an earlier process left; once."""
+
+    def snapshot(self) -> Progress:
+        """Return how far everything is."""
+
+
+MakeMachine = Callable[[Callable[[Transition], None]], Machinery]
+
+
+class Agent:
+    """Speaks with the fleet while its thread runs."""
+
+    def __init__(
+        self,
+        session: MqttSession,
+        *,
+        prefix: str,
+        root_prefix: str,
+        groups: Sequence[str],
+        machine: MakeMachine,
+        keys: KeyRing,
+        case: Case,
+        at_work: Callable[[], AtWork],
+        executors: Mapping[str, Executor],
+        answers: Mapping[str, Answering],
+        folder: Path,
+        alerts: Alerts,
+        clock: Clock,
+        boot: Boot | None = None,
+        is_frozen: bool = False,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Store what there is to speak about, and subscribe with a session that is not open yet.
+
+        Args:
+            session: What it speaks through.
+            prefix: Begins every topic of the device: `edge/v1/<site>/<device>`.
+            root_prefix: Begins those of its groups: `edge/v1/<site>`.
+            groups: Whose layers it takes.
+            machine: Makes the state machine, given whom to tell of each transition; in the agent's thread.
+            keys: Whose signatures on commands count.
+            case: Whether one is running; the agent tells it what the broker says.
+            at_work: Returns at once what the device sees of itself, for the report.
+            executors: By type of command; each is called in a thread of its own and may take its time.
+            answers: By method of a question; each returns at once.
+            folder: Where commands are remembered.
+            alerts: Where it is raised what a person must act on.
+            clock: Of the machine.
+            boot: What this process began with; None: as the memory of the state machine says.
+            is_frozen: The site takes no commands.
+            beat: Is called at each turn.
+        """
+        self._session = session
+        self._prefix = prefix
+        self._device = prefix.rpartition("/")[2]
+        self._make_machine = machine
+        self._boot = boot
+        self._case = case
+        self._at_work = at_work
+        self._alerts = alerts
+        self._clock = clock
+        self._beat = beat
+        self._log = Log("fleet")
+        self._inbox = Inbox(clock)
+        self._errands = Errands(folder, clock)
+        self._reporter = Reporter(
+            session, topic=f"{prefix}/config/reported", alerts=alerts, wake=self._inbox.wake, clock=clock
+        )
+        self._questions = Questions(
+            prefix=prefix,
+            answers={"transitions": self._transitions, **answers},
+            post=session.post,
+            clock=clock,
+        )
+        self._commands = Commands(
+            errands=self._errands,
+            keys=keys,
+            device=self._device,
+            executors=executors,
+            is_frozen=is_frozen,
+            say=self._say_command,
+            wake=self._inbox.wake,
+            clock=clock,
+        )
+        self._machine: Machinery | None = None
+        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
+        self._latest: deque[dict[str, Any]] = deque(maxlen=TRANSITIONS_MAX)
+        self._answers: deque[tuple[str, int | None]] = deque(maxlen=ANSWERS_MAX)
+        self._raised: set[str] = set()
+        self._signature_ns: int | None = None
+        self._is_new_line = True
+        self._stopping = threading.Event()
+        self._filters = self._subscribe(session, root_prefix, groups)
+
+    def _subscribe(self, session: MqttSession, root_prefix: str, groups: Sequence[str]) -> frozenset[str]:
+        """Have the session put what it hears into the inbox; returns the filters."""
+        put, prefix = self._inbox.put, self._prefix
+        heard: dict[str, Callable[[Message], None]] = {
+            f"{prefix}/{CASE}": partial(put, "case", CASE),
+            f"{prefix}/config/desired": partial(put, "document", DEVICE_SCOPE),
+            f"{prefix}/cmd/+/+": lambda message: put("command", _below(message, f"{prefix}/cmd/"), message),
+            f"{prefix}/rpc/+": lambda message: put("question", _below(message, f"{prefix}/rpc/"), message),
+        }
+        for group in groups:
+            topic = f"{root_prefix}/group/{group}/config/desired"
+            heard[topic] = partial(put, "document", group_scope(group))
+        for topic_filter, handler in heard.items():
+            session.subscribe(topic_filter, handler, no_local=True)
+        session.on_subscribed(self._tell_refused)
+        session.on_connect(self._on_connect)
+        return frozenset(heard)
+
+    # ── from other threads, never waiting ─────────────────────────────────────────────────────────────────
+
+    def wake(self) -> None:
+        """Have the agent look around: something may have changed that it reports, or waits for."""
+        self._inbox.wake()
+
+    def stop(self) -> None:
+        """Let the thread end."""
+        self._stopping.set()
+        self._inbox.wake()
+
+    def _on_connect(self) -> None:
+        self._is_new_line = True
+        self._inbox.wake()
+
+    def _tell_refused(self, refused: Mapping[str, str]) -> None:
+        ours = [f"{name}: {why}" for name, why in refused.items() if name in self._filters]
+        if ours:
+            text = f"the broker does not let us hear {'; '.join(ours)}: see its access list"
+            self._alerts.raise_alert(SUBSCRIPTION, text)
+        else:
+            self._alerts.clear_alert(SUBSCRIPTION)
+
+    # ── the thread of its own ─────────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> None:
+        """Speak with the fleet until `stop`; the body of the thread."""
+        with ExitStack() as rooms:
+            while not self._stopping.is_set() and not self._is_open(rooms):
+                self._beat()
+                self._stopping.wait(TROUBLE_S)
+            while not self._stopping.is_set():
+                self._beat()
+                self._inbox.wait(self._turn())
+            if self._machine is not None:
+                self._contained(self._say_last)
+
+    def _say_last(self) -> None:
+        self._speak()
+
+    def _is_open(self, rooms: ExitStack) -> bool:
+        """Open what it remembers, and take up what an earlier process left."""
+        with ExitStack() as opening:
+            if self._contained(partial(self._open, opening)):
+                return False
+            rooms.push(opening.pop_all())
+        return True
+
+    def _open(self, rooms: ExitStack) -> None:
+        self._case.recall()
+        rooms.enter_context(self._errands)
+        machine = self._make_machine(self._told)
+        machine.recover(self._boot)
+        rooms.enter_context(self._commands)
+        self._machine = machine
+
+    def _turn(self) -> float:
+        """Do what there is to do; returns for how long there may be nothing."""
+        pauses: list[float] = []
+        steps = (self._hear_all, self._step, self._speak)
+        troubles = [self._contained(partial(_into, pauses, step)) for step in steps]
+        if any(troubles):
+            return TROUBLE_S
+        self._alerts.clear_alert(TROUBLE)
+        return min(pauses)
+
+    def _hear_all(self) -> float:
+        """Take in what came, as far as its pace allows."""
+        for cmd in self._inbox.take_refused():
+            self._commands.refuse_for_room(cmd)
+        forgotten = self._inbox.take_forgotten()
+        if forgotten:
+            self._log.warning("questions not answered", count=forgotten, because="more came than we answer")
+        for _ in range(LETTERS_MAX):
+            letter = self._inbox.take()
+            if letter is None:
+                return LOOK_S
+            self._hear(letter)
+        return 0.0
+
+    def _contained(self, step: Callable[[], None]) -> str:
+        """Do something whose trouble must not end the thread; it is an alert until nothing goes wrong."""
+        why = contain(step)
+        if why:
+            self._alerts.raise_alert(TROUBLE, f"the fleet's agent: {why}")
+        return why
+
+    def _hear(self, letter: Letter) -> None:
+        """Take in one letter; one that cannot be remembered now is taken in later."""
+        try:
+            self._hear_now(letter)
+        except JournalError:
+            self._inbox.put_back(letter)
+            raise
+
+    def _hear_now(self, letter: Letter) -> None:
+        assert self._machine is not None, "opened before"
+        message = letter.message
+        if letter.kind == "case":
+            self._case.hear(message.payload)
+        elif letter.kind == "document":
+            self._machine.offer(letter.name, message.payload)
+        elif letter.kind == "question":
+            self._questions.hear(letter.name, message, came_ns=letter.came_ns)
+        else:
+            try:
+                self._commands.hear(letter.name, message.payload)
+            except DocumentRefusedError as refused:
+                self._tell_signature(f"cmd/{letter.name}: {refused}")
+
+    def _step(self) -> float:
+        """Let the state machine and the commands go on."""
+        assert self._machine is not None, "opened before"
+        while self._answers:
+            self._commands.answered(*self._answers.popleft())
+        self._commands.turn()
+        return self._machine.step()
+
+    # ── what is said ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _speak(self) -> float:
+        """Say what is new; returns when to look again because something was too early."""
+        assert self._machine is not None, "opened before"
+        if self._is_new_line and self._session.connected:
+            self._is_new_line = False
+            self._reporter.say_again()
+            self._commands.say_again()
+        self._post_events()
+        progress = self._machine.snapshot()
+        self._tell_troubles(progress)
+        document = reported(
+            progress,
+            self._at_work(),
+            device=self._device,
+            case=self._case.under_way(),
+            utc_ns=self._clock.utc_ns(),
+        )
+        return self._reporter.look(document) or LOOK_S
+
+    def _told(self, transition: Transition) -> None:
+        """Hear of a transition, from the state machine, in this thread."""
+        event = event_of(transition, device=self._device)
+        self._latest.append(event)
+        self._events.append(event)
+        what = f"{transition.scope} {transition.version}"
+        self._log.info(
+            "configuration", document=what, state=str(transition.state), because=transition.message
+        )
+        if transition.code == "bad_signature":
+            self._tell_signature(f"{what}: {transition.message}")
+        alert = f"{ROLLED_BACK}-{transition.scope.replace('/', '-')}"
+        if transition.state is State.ROLLED_BACK:
+            text = f"{what} was tried and taken back: {transition.message}"
+            self._alerts.raise_alert(alert, text)
+        elif transition.state is State.COMMITTED:
+            self._alerts.clear_alert(alert)
+
+    def _post_events(self) -> None:
+        """Say each transition; what is said while there is no line is said when there is one."""
+        while self._events and self._session.connected:
+            event = self._events.popleft()
+            self._post(
+                "config/event",
+                EVENT_SCHEMA,
+                event,
+                is_retained=False,
+                then=partial(self._event_answered, event),
+            )
+
+    def _event_answered(self, event: dict[str, Any], code: int | None) -> None:
+        if code is None:
+            self._events.append(event)
+
+    def _say_command(self, cmd: str, document: Mapping[str, Any], is_retained: bool) -> None:
+        then = partial(self._command_answered, cmd)
+        self._post(f"cmd/{cmd}", COMMAND_SCHEMA, document, is_retained=is_retained, then=then)
+
+    def _command_answered(self, cmd: str, code: int | None) -> None:
+        self._answers.append((cmd, code))
+        self._inbox.wake()
+
+    def _post(
+        self,
+        below: str,
+        schema: str,
+        document: Mapping[str, Any],
+        *,
+        is_retained: bool,
+        then: Callable[[int | None], None],
+    ) -> None:
+        message = Message(
+            topic=f"{self._prefix}/{below}",
+            payload=json.dumps(document, allow_nan=False, ensure_ascii=False).encode(),
+            retain=is_retained,
+            user_properties=(("schema", schema),),
+        )
+        self._session.post(message, then=then)
+
+    def _tell_troubles(self, progress: Progress) -> None:
+        """Raise what a person must act on, and take back what is over."""
+        for name, text in progress.troubles.items():
+            self._alerts.raise_alert(name, text)
+        for name in self._raised - progress.troubles.keys():
+            self._alerts.clear_alert(name)
+        self._raised = set(progress.troubles)
+        since_ns = self._signature_ns
+        if since_ns is not None and self._clock.monotonic_ns() - since_ns > SIGNATURE_S * 1e9:
+            self._signature_ns = None
+            self._alerts.clear_alert(SIGNATURE)
+
+    def _tell_signature(self, text: str) -> None:
+        self._signature_ns = self._clock.monotonic_ns()
+        self._alerts.raise_alert(SIGNATURE, f"somebody sends what no key of this site has signed: {text}")
+
+    def _transitions(self) -> Mapping[str, Any]:
+        return {"transitions": list(self._latest)}
+
+
+def _below(message: Message, prefix: str) -> str:
+    return message.topic.removeprefix(prefix)
+
+
+def _into(results: list[float], step: Callable[[], float]) -> None:
+    results.append(step())
