@@ -1,4 +1,4 @@
-"""An operator's place at the broker: sees every device, and writes what it shall be, signed."""
+"""An operator's place at the broker: what sees every device, and writes what it shall be, signed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Document = Mapping[str, Any]
 
 
 class Desk(Protocol):
-    """What the operator's tools need; safe to use from one thread.
+    """What the operator's tools need; used by one thread.
 
     A device is named `<site>/<device>`, a group `<site>/group/<group>`.
     """
@@ -33,7 +33,9 @@ class Desk(Protocol):
             What was published.
 
         Raises:
-            DocumentRefusedError: conflict: the broker or the device has come further than `base`.
+            DocumentRefusedError: conflict: the broker or the device has come further than `base`; schema: it
+                is no document that could be signed, or too large.
+            SecretError: The key cannot be used.
             DeliveryError: The broker did not take it, and says why.
         """
 

@@ -21,7 +21,7 @@ class DeviceView:
         presence: By its newest session; a stale `offline` does not count. `unknown`: it never spoke.
         session: Number of its newest session, 0 where unknown.
         software: Its version of this program, "" where unknown.
-        groups: Whose layers it takes, as its `info` says.
+        groups: Whose layers it takes, as it reports.
         desired: The document that the broker holds for it, or None.
         reported: What it said last about its configuration, or None.
         info: What it said about itself, or None.
@@ -29,6 +29,7 @@ class DeviceView:
         sources: `source/<source>/state`, by source.
         alerts: What a person must act on, by name.
         health: The last one heard, or None; the broker does not keep it.
+        health_until_utc_ns: Three periods after the last, by our clock: so late a next one is overdue.
         last_seen_utc_ns: When it was last heard of: by our clock for what it says now, by its own for what
             the broker kept; 0 where unknown.
         unreadable: Topics below its prefix whose content is no JSON object, with the reason.
@@ -48,6 +49,7 @@ class DeviceView:
     sources: Mapping[str, Document] = field(default_factory=dict)
     alerts: Mapping[str, Document] = field(default_factory=dict)
     health: Document | None = None
+    health_until_utc_ns: int = 0
     last_seen_utc_ns: int = 0
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,14 +62,33 @@ class DeviceView:
     def version(self) -> int:
         """The highest version of its own document anybody has seen, 0 for none: the `base` of the next one.
 
-        What the device says counts as much as what the broker holds: a broker may have lost or brought back
-        documents.
+        What the device says counts as much as what the broker holds: a broker may have lost documents, or
+        brought back old ones.
         """
-        said = [document_number(self.desired, "version"), document_number(self.reported, "desired_version")]
-        return max(*said, document_number(self.reported, "applied_version"))
+        return max(document_number(self.desired, "version"), self.floor("device"))
+
+    def floor(self, scope: str) -> int:
+        """Return the highest version of a scope that the device says it has accepted, 0 for none."""
+        scopes = document_part(self.reported, "scopes")
+        own = scope == "device"
+        said = document_number(self.reported, "desired_version") if own else 0
+        applied = document_number(self.reported, "applied_version") if own else 0
+        return max(said, applied, document_number(document_part(scopes, scope), "floor"))
 
 
 def document_number(document: Document | None, name: str) -> int:
     """Return a whole number out of a document that somebody else wrote; 0 where there is none."""
     value = None if document is None else document.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def document_text(document: Document | None, name: str) -> str:
+    """Return a text out of a document that somebody else wrote; "" where there is none."""
+    value = None if document is None else document.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def document_part(document: Document | None, name: str) -> Document:
+    """Return a mapping out of a document that somebody else wrote; an empty one where there is none."""
+    value = None if document is None else document.get(name)
+    return value if isinstance(value, Mapping) else {}
