@@ -63,6 +63,13 @@ class Machinery(Protocol):
     def snapshot(self) -> Progress:
         """Return how far everything is."""
 
+    def history(self, count_max: int) -> Sequence[Transition]:
+        """Return the last transitions, oldest first.
+
+        Raises:
+            JournalError: They cannot be read.
+        """
+
 
 MakeMachine = Callable[[Callable[[Transition], None]], Machinery]
 
@@ -144,7 +151,6 @@ class Agent:
         )
         self._machine: Machinery | None = None
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
-        self._latest: deque[dict[str, Any]] = deque(maxlen=TRANSITIONS_MAX)
         self._answers: deque[tuple[str, int | None]] = deque(maxlen=ANSWERS_MAX)
         self._raised: set[str] = set()
         self._signature_ns: int | None = None
@@ -312,12 +318,8 @@ class Agent:
     def _told(self, transition: Transition) -> None:
         """Hear of a transition, from the state machine, in this thread."""
         event = event_of(transition, device=self._device)
-        self._latest.append(event)
         self._events.append(event)
         what = f"{transition.scope} {transition.version}"
-        self._log.info(
-            "configuration", document=what, state=str(transition.state), because=transition.message
-        )
         if transition.code == "bad_signature":
             self._tell_signature(f"{what}: {transition.message}")
         alert = f"{ROLLED_BACK}-{transition.scope.replace('/', '-')}"
@@ -385,7 +387,9 @@ class Agent:
         self._alerts.raise_alert(SIGNATURE, f"somebody sends what no key of this site has signed: {text}")
 
     def _transitions(self) -> Mapping[str, Any]:
-        return {"transitions": list(self._latest)}
+        assert self._machine is not None, "opened before"
+        history = self._machine.history(TRANSITIONS_MAX)
+        return {"transitions": [event_of(one, device=self._device) for one in history]}
 
 
 def _below(message: Message, prefix: str) -> str:

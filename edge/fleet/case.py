@@ -20,6 +20,7 @@ TOPIC: Final = "case"  # below the prefix of the device; retained
 FILE: Final = "case.json"
 ALERT: Final = "fleet-case"
 SHOWN_CHARACTERS = 40
+NOW_S: Final = 10.0
 
 Said = Literal["open", "closed"]
 
@@ -46,7 +47,7 @@ class Case:
             folder: Of the fleet's memory; made when there is something to remember.
             quiet_min: For so many minutes after a live source saw the inside last, a case counts as running.
             inside: Returns, for each live source that ever saw the inside of a patient, how many seconds ago
-                that was: 0 while it does.
+                it did last.
             alerts: Where it is raised that nobody understands what was said.
             clock: Of the machine.
         """
@@ -99,7 +100,7 @@ class Case:
         if self._said == "open":
             return f"{CASE} is open since {self._since}" if self._since else f"{CASE} is open"
         for source, ago_s in self._inside().items():
-            if ago_s <= 0.0:
+            if ago_s <= NOW_S:
                 return f"{CASE}: {source} sees the inside of a patient"
             if ago_s < self._quiet_s:
                 return f"{CASE}: {source} saw the inside of a patient {ago_s / 60:.0f} min ago"

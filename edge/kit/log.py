@@ -5,8 +5,10 @@ INFO: a thing an operator asked for happened. WARNING: we coped, nothing is lost
 
 from __future__ import annotations
 
+import datetime
 import logging
 import sys
+from collections import deque
 
 
 class Log:
@@ -53,15 +55,49 @@ def _quoted(value: object) -> str:
     return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def to_stderr(*, level: str) -> None:
+class RecentLines(logging.Handler):
+    """The newest lines, in memory, for whoever cannot reach the journal of the box; from any thread.
+
+    Args:
+        lines_max: How many it holds; the oldest goes.
+        characters_max: Of a line; the rest of a longer one is left out.
+    """
+
+    def __init__(self, *, lines_max: int = 2000, characters_max: int = 500) -> None:
+        super().__init__()
+        self._lines: deque[tuple[int, str]] = deque(maxlen=lines_max)
+        self._characters_max = characters_max
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hold a line; called by `logging`, which holds the lock of the handler meanwhile."""
+        at = datetime.datetime.fromtimestamp(record.created, tz=datetime.UTC).isoformat(
+            timespec="milliseconds"
+        )
+        line = f"{at.replace('+00:00', 'Z')} {record.levelname} {record.name}: {record.getMessage()}"
+        cut = line if len(line) <= self._characters_max else line[: self._characters_max - 1] + "…"
+        self._lines.append((record.levelno, cut))
+
+    def newest(self, count: int, *, level: str = "DEBUG") -> list[str]:
+        """Return at most so many lines that weigh at least `level`, oldest first."""
+        least = logging.getLevelNamesMapping()[level]
+        self.acquire()
+        try:
+            held = list(self._lines)
+        finally:
+            self.release()
+        return [line for weight, line in held if weight >= least][-count:]
+
+
+def to_stderr(*, level: str, recent: RecentLines | None = None) -> None:
     """Send every line of this house to stderr; systemd's journal adds the time.
 
     Args:
         level: `DEBUG`, `INFO`, `WARNING` or `ERROR`.
+        recent: Holds the newest of them as well, or None.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("edge")
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler] if recent is None else [handler, recent]
     root.propagate = False
     root.setLevel(level)
