@@ -94,7 +94,11 @@ class Device(Protocol):
         """Fetch, verify and admit what is missing, while everything goes on as it is."""
 
     def unsafe(self) -> str:
-        """Return what is under way that must not be disturbed, "" at a safe point."""
+        """Return what is under way that must not be disturbed, "" at a safe point.
+
+        A case that runs is named first, and the text then begins with `words.CASE`: for that also the window
+        of a document waits.
+        """
 
     def apply(self, plan: Plan) -> Job:
         """Bring it to work; where the process must begin anew, this process ends before the job does."""
@@ -103,7 +107,11 @@ class Device(Protocol):
         """Try whether the device works now."""
 
     def restore(self, plan: Plan) -> Job:
-        """Bring back what was at work before, as `apply` does, but with no more questions asked."""
+        """Bring back what was at work before, as `apply` does, but with no more questions asked.
+
+        Asked only of a plan that this process applied. Where the process began with the trial, `apply` is
+        asked with a plan of what was proven instead.
+        """
 
     def discard(self, plan: Plan) -> None:
         """Let go of what was staged for a plan that came to nothing."""

@@ -28,6 +28,7 @@ ProbeName = Literal["ingest", "engine", "golden", "mqtt"]
 PROBES: Final[tuple[ProbeName, ...]] = get_args(ProbeName)
 
 DEVICE_SCOPE: Final = "device"  # the device's own document; a group's is `group/<name>`
+CASE: Final = "a case"  # what is unsafe begins so while a case runs: not even a window goes before that
 
 
 class State(StrEnum):
