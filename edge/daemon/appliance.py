@@ -9,38 +9,37 @@ from __future__ import annotations
 import base64
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from types import FrameType
 from typing import Any
 
 from edge.config.schema import Config
 from edge.config.sources import StudySource
-from edge.daemon.live import Surroundings, open_live
+from edge.daemon.books import Books
+from edge.daemon.live import LiveHalf
 from edge.daemon.models import ModelVoice
 from edge.daemon.parts import (
     MEGABYTE,
     bundles_of,
     exchange_of,
     identity_of,
+    info_of,
     live_callers_of,
-    patience_s,
     presence_of,
     pump_of,
-    rules_of,
     session_of,
     source_of,
-    wanted_of,
 )
-from edge.daemon.readings import readings_of
+from edge.daemon.studies import StudyHalf
+from edge.daemon.surroundings import Surroundings
+from edge.daemon.threads import Threads
+from edge.daemon.works import Works
 from edge.domain.errors import StorageFullError
 from edge.domain.finding import Finding
-from edge.domain.health import StageHealth
 from edge.domain.ports import Clock, Intake
-from edge.domain.study import Instance
 from edge.findings.envelope import wrap
-from edge.findings.identity import KeyedHash
 from edge.inference.drift import Drift
 from edge.inference.engine import Engine
 from edge.kit.clock import SystemClock
@@ -56,15 +55,10 @@ from edge.ops.presence import Presence, Vitals
 from edge.ops.retention import sweep
 from edge.ops.status import StatusFile
 from edge.ops.watchdog import Watchdog
-from edge.pipelines.imaging import Assessor, Imaging
-from edge.pipelines.measured import FileAssessor
-from edge.pipelines.result import Assessing, ByFormat
+from edge.pipelines.inside import Inside
 from edge.pipelines.snapshots import Album, to_png
-from edge.pipelines.stations import opened_engine, stations, viewers
+from edge.pipelines.stations import opened_engine
 from edge.sinks.outbox import Lane, to_entry
-from edge.studies.assemble import Assembler
-from edge.studies.intake import QUEUE as INTAKE
-from edge.studies.intake import JournaledIntake, instance_of
 
 SWEEP_S = 60.0
 SIGNALS_SEEN_S = 0.1
@@ -89,17 +83,18 @@ class Appliance:
     """Everything in one process, from its first thread to its last."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
-        self._config = config
+        self._config = config  # with which it was opened; what is at work now is that of `_works`
         self._clock = clock
         self._log = Log("daemon")
         self._stopping = threading.Event()
         self._is_asked_to_stop = False
         self._fatal = ""
         self._watchdog = Watchdog(clock)
-        self._books: list[Callable[[], StageHealth]] = []
-        self._sources: list[Callable[[], Mapping[str, Any]]] = []
-        self._models: Callable[[], Sequence[Mapping[str, Any]]] = lambda: ()
-        self._write_down_drift: Callable[[], None] = lambda: None
+        self._threads = Threads(self._watchdog, drain_s=lambda: self._now.drain_s)
+        self._books = Books()
+        self._works: Works | None = None
+        self._voice: ModelVoice | None = None
+        self._write_down: list[Callable[[], None]] = []
         self._albums: dict[str, Album] = {}
         self._latency = Recent()
         self._live_latency = Recent()
@@ -118,24 +113,61 @@ class Appliance:
             self._log.info("stopping", because=self._fatal or "asked to")
         return SOMETHING_BROKE if self._fatal else 0
 
+    @property
+    def _now(self) -> Config:
+        """The configuration at work."""
+        return self._works.config if self._works is not None else self._config
+
     # ── the order ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _open(self, rooms: ExitStack) -> None:
-        self._config.state.folder.mkdir(parents=True, exist_ok=True)
-        journal = rooms.enter_context(Journal(self._config.state.folder / "journal.db", self._clock))
+        config, clock = self._config, self._clock
+        config.state.folder.mkdir(parents=True, exist_ok=True)
+        journal = rooms.enter_context(Journal(config.state.folder / "journal.db", clock))
         self._watchdog.expect("the journal", journal.is_usable)
         presence = self._open_way_out(rooms, journal)
-        identity = identity_of(self._config, journal, presence)
-        drift = Drift(self._config.state.folder, alerts=presence, clock=self._clock)
+        identity = identity_of(config, journal, presence)
+        drift = Drift(config.state.folder, alerts=presence, clock=clock)
         rooms.callback(drift.write_down)
-        self._write_down_drift = drift.write_down
+        self._write_down.append(drift.write_down)
         engine = self._open_engine(rooms, presence, drift)
-        intake = self._open_path(rooms, journal, engine, identity, drift)
-        rooms.enter_context(self._thread("watchdog", lambda: self._watchdog.run(self._stopping)))
-        self._open_live(rooms, journal, engine, identity, presence, drift)
-        exchange = exchange_of(self._config, engine, presence)
+        studies = StudyHalf(
+            config,
+            journal=journal,
+            engine=engine,
+            identity=identity,
+            watch=drift.see,
+            envelope=partial(self._envelope, journal),
+            watchdog=self._watchdog,
+            clock=clock,
+        )
+        self._books.keep(studies.health)
+        intake = studies.open(rooms, self._threads)
+        stop = self._stopping.set
+        rooms.enter_context(
+            self._threads.running("watchdog", lambda: self._watchdog.run(self._stopping), stop)
+        )
+        around = Surroundings(
+            engine=engine,
+            albums=self._albums,
+            inside=self._inside(rooms),
+            journal=journal,
+            presence=presence,
+            identity=identity,
+            envelope=partial(self._envelope, journal, lane="live"),
+            watchdog=self._watchdog,
+            watch=drift.see,
+            threads=self._threads,
+            books=self._books,
+            clock=clock,
+        )
+        live = LiveHalf(around)
+        rooms.callback(live.stop)
+        live.resume(config)
+        self._works = self._at_work(engine, studies, live, presence)
+        exchange = exchange_of(config, engine, presence)
         answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
-        rooms.enter_context(Control(self._config.state.folder, answers=answers))
+        rooms.enter_context(Control(config.state.folder, answers=answers))
         self._open_sources(rooms, intake, presence)
 
     def _open_way_out(self, rooms: ExitStack, journal: Journal) -> Presence:
@@ -149,9 +181,13 @@ class Appliance:
         rooms.enter_context(session)
         rooms.enter_context(presence)
         rooms.enter_context(pump)
-        rooms.callback(pump.flush, config.drain_s)
-        rooms.enter_context(self._thread("housekeeping", lambda: self._keep_house(journal, status)))
-        self._books.append(pump.health)
+        rooms.callback(lambda: pump.flush(self._now.drain_s))
+        rooms.enter_context(
+            self._threads.running(
+                "housekeeping", lambda: self._keep_house(journal, status), self._stopping.set
+            )
+        )
+        self._books.keep(pump.health)
         self._latency = pump.latency_ms
         self._live_latency = pump.live_latency_ms
         return presence
@@ -175,78 +211,34 @@ class Appliance:
             )
         )
         bundles = list(dict.fromkeys(bundles_of(config)))
-        voice = ModelVoice(bundles, engine=engine, drift=drift, presence=presence)
-        voice.speak()
-        self._models = voice.about
+        self._voice = ModelVoice(bundles, engine=engine, drift=drift, presence=presence)
+        self._voice.speak()
         return engine
 
-    def _open_path(
-        self, rooms: ExitStack, journal: Journal, engine: Engine, identity: KeyedHash, drift: Drift
-    ) -> Intake:
-        """Take up what a crash left, and let the imaging thread begin."""
-        config, clock = self._config, self._clock
-        assembler = Assembler(clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)
-        beat = self._watchdog.watch("imaging", limit_s=patience_s(config))
-        series = Assessor(
-            rules=rules_of(config),
-            stations=stations(engine, wanted_of(config)),
-            viewers=viewers(engine, wanted_of(config)),
-            identity=identity,
-            clock=clock,
-            beat=beat,
-            watch=drift.see,
-        )
-        files = FileAssessor(readings=readings_of(config, engine, drift.see), identity=identity, clock=clock)
-        assessor = ByFormat({"cube": files, "spectrum": files}, otherwise=series)
-        imaging = self._imaging(journal, assembler, assessor, beat)
+    def _inside(self, rooms: ExitStack) -> Inside:
+        """Return who knows which cameras see the inside of a patient, also what was so before this start."""
+        inside = Inside(self._config.state.folder, clock=self._clock)
+        inside.recall()
+        rooms.callback(inside.write_down)
+        self._write_down.append(inside.write_down)
+        return inside
 
-        def kept(instance: Instance) -> None:
-            assembler.kept(instance)
-            imaging.wake()
-
-        def closed(association: str) -> None:
-            assembler.association_closed(association)
-            imaging.wake()
-
-        intake = JournaledIntake(
-            journal,
-            folder=config.state.folder / "intake",
-            reserve_bytes=config.state.reserve_mb * MEGABYTE,
-            clock=clock,
-            on_kept=kept,
-            on_closed=closed,
-        )
-        intake.recover()
-        imaging.take_up()
-        assembler.restore(instance_of(item) for item in journal.items(INTAKE))
-        rooms.enter_context(self._thread("imaging", imaging.run, imaging.stop))
-        return intake
-
-    def _open_live(
-        self,
-        rooms: ExitStack,
-        journal: Journal,
-        engine: Engine,
-        identity: KeyedHash,
-        presence: Presence,
-        drift: Drift,
-    ) -> None:
-        """Open live sources and whoever looks at them; none of them is ever waited for."""
-        around = Surroundings(
+    def _at_work(self, engine: Engine, studies: StudyHalf, live: LiveHalf, presence: Presence) -> Works:
+        """Return what may become another while it runs; the last of these take up values and nothing else."""
+        assert self._voice is not None, "the engine was opened before"
+        return Works(
+            self._config,
             engine=engine,
-            albums=self._albums,
-            journal=journal,
-            presence=presence,
-            identity=identity,
-            envelope=partial(self._envelope, journal, lane="live"),
-            watchdog=self._watchdog,
-            watch=drift.see,
-            start=self._thread,
-            clock=self._clock,
+            studies=studies,
+            live=live,
+            voice=self._voice,
+            hot=[
+                lambda now: to_stderr(level=now.log_level),
+                lambda now: presence.tell_health_every(now.health.period_s),
+                lambda now: presence.introduce(info_of(now)),
+                studies.follow,
+            ],
         )
-        for opened in open_live(rooms, self._config, around):
-            self._books += opened.books
-            self._sources.append(opened.about)
 
     def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> None:
         for source in self._config.sources:
@@ -254,25 +246,11 @@ class Appliance:
                 continue
             stage = Stage(source.name, self._clock)
             rooms.enter_context(source_of(self._config, source, self._clock, stage).serve(intake))
-            self._books.append(stage.health)
+            self._books.keep(stage.health)
             about = {"name": source.name, "kind": source.kind, "state": "online"}
-            self._sources.append(lambda about=about: about)  # type: ignore[misc]  # mypy: a default is no argument
+            self._books.know(lambda about=about: about)  # type: ignore[misc]  # mypy: a default is no argument
             presence.source(source.name, "online")
             self._log.info("source open", source=source.name, kind=source.kind)
-
-    def _imaging(
-        self, journal: Journal, assembler: Assembler, assessor: Assessing, beat: Callable[[], None]
-    ) -> Imaging:
-        stage = Stage("imaging", self._clock)
-        self._books.append(stage.health)
-        return Imaging(
-            journal=journal,
-            assembler=assembler,
-            assessor=assessor,
-            envelope=partial(self._envelope, journal),
-            stage=stage,
-            beat=beat,
-        )
 
     def _snapshot(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer a person at the box who wants to see what a camera shows."""
@@ -291,24 +269,23 @@ class Appliance:
 
     def _vitals(self) -> Vitals:
         free = free_bytes(self._config.state.folder)
-        return Vitals(stages=self._health(), free_bytes=free, latency_ms=self._latency.percentiles())
-
-    def _health(self) -> list[StageHealth]:
-        return [health() for health in self._books]
+        return Vitals(stages=self._books.health(), free_bytes=free, latency_ms=self._latency.percentiles())
 
     def _status_file(self, session: MqttSession, presence: Presence) -> StatusFile:
         def others() -> Mapping[str, Any]:
             return {
                 "session": presence.session,
                 "broker": session.connected,
-                "sources": [about() for about in self._sources],
-                "models": self._models(),
+                "sources": self._books.sources(),
+                "models": self._voice.about() if self._voice is not None else [],
                 "delivery_ms": self._latency.percentiles(),
                 "live_delivery_ms": self._live_latency.percentiles(),
                 "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,
             }
 
-        return StatusFile(self._config.state.folder, clock=self._clock, stages=self._health, others=others)
+        return StatusFile(
+            self._config.state.folder, clock=self._clock, stages=self._books.health, others=others
+        )
 
     def _keep_house(self, journal: Journal, status: StatusFile) -> None:
         """Write the status, and let go of what was kept long enough; the body of the thread."""
@@ -318,34 +295,18 @@ class Appliance:
                 sweep_ns = self._clock.monotonic_ns() + round(SWEEP_S * 1e9)
                 self._sweep(journal)
                 give_back()
-            self._write_down_drift()
+            for write_down in list(self._write_down):
+                write_down()
             status.write()
-            self._stopping.wait(self._config.health.period_s)
+            self._stopping.wait(self._now.health.period_s)
 
     def _sweep(self, journal: Journal) -> None:
         try:
-            sweep(journal, self._config.state.folder / "intake", self._clock, self._config.retention)
+            sweep(journal, self._config.state.folder / "intake", self._clock, self._now.retention)
         except StorageFullError as full:  # some files may be gone by now, and next time there is room
             self._log.error("not all was swept", because=full)
 
     # ── how it ends ───────────────────────────────────────────────────────────────────────────────────────
-
-    @contextmanager
-    def _thread(
-        self, name: str, body: Callable[[], None], stop: Callable[[], None] = lambda: None
-    ) -> Iterator[None]:
-        """Run `body` in a thread of its own until the `with` ends and `stop` was called."""
-        thread = threading.Thread(target=body, name=name, daemon=True)
-        thread.start()
-        self._watchdog.expect(name, thread.is_alive)
-        try:
-            yield
-        finally:
-            self._stopping.set()
-            stop()
-            thread.join(self._config.drain_s)
-            if thread.is_alive():
-                self._log.warning("left to the journal", thread=name, after_s=self._config.drain_s)
 
     def _await_end(self) -> None:
         """Wait until a signal, or a broken part, wants the end.

@@ -23,7 +23,7 @@ class ModelVoice:
     """
 
     def __init__(self, bundles: Sequence[str], *, engine: Engine, drift: Drift, presence: Presence) -> None:
-        self._bundles = tuple(bundles)
+        self.bundles = tuple(bundles)
         self._engine = engine
         self._drift = drift
         self._presence = presence
@@ -32,12 +32,25 @@ class ModelVoice:
         """Tell how each model is, and from now on each change."""
         self._engine.on_change(self.tell)
         self._drift.on_change(lambda bundle: self.tell(self._engine.state(bundle)))
-        for bundle in self._bundles:
-            refusal = self._engine.refusals.get(bundle, "")
-            if refusal:
-                self._presence.model(bundle, active=None, why=refusal, latency_ms={})
-            else:
-                self.tell(self._engine.state(bundle))
+        for bundle in self.bundles:
+            self._tell_first(bundle)
+
+    def speak_of(self, bundles: Sequence[str]) -> None:
+        """Speak of these bundles from now on, and of no others."""
+        before, self.bundles = self.bundles, tuple(dict.fromkeys(bundles))
+        for bundle in before:
+            if bundle not in self.bundles:
+                self._presence.forget_model(bundle)
+        for bundle in self.bundles:
+            if bundle not in before:
+                self._tell_first(bundle)
+
+    def _tell_first(self, bundle: str) -> None:
+        refusal = self._engine.refusals.get(bundle, "")
+        if refusal:
+            self._presence.model(bundle, active=None, why=refusal, latency_ms={})
+        else:
+            self.tell(self._engine.state(bundle))
 
     def tell(self, state: ModelState) -> None:
         """Tell how one model is."""
@@ -57,7 +70,7 @@ class ModelVoice:
 
     def about(self) -> list[dict[str, Any]]:
         """Return what the status file holds about each."""
-        return [self._about(bundle) for bundle in self._bundles]
+        return [self._about(bundle) for bundle in self.bundles]
 
     def _about(self, bundle: str) -> dict[str, Any]:
         refusal = self._engine.refusals.get(bundle, "")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from edge import __version__
 from edge.bundles.installed import Store
@@ -20,6 +21,10 @@ from edge.domain import ports
 from edge.domain.ports import Alerts, Clock
 from edge.findings.identity import KeyedHash, load_or_create_key
 from edge.findings.mqtt_json import SCHEMA
+from edge.fleet.commands import COMMAND_SCHEMA
+from edge.fleet.documents import DESIRED_SCHEMA, GROUP_SCHEMA
+from edge.fleet.questions import ANSWER_SCHEMA
+from edge.fleet.report import EVENT_SCHEMA, REPORTED_SCHEMA
 from edge.inference.engine import Engine
 from edge.kit.backoff import Backoff
 from edge.kit.journal import Journal
@@ -37,6 +42,7 @@ from edge.sources.folder_spectral import Measurements
 from edge.studies.select import Rule
 
 MEGABYTE = 1_000_000
+FLEET_SCHEMAS = (DESIRED_SCHEMA, GROUP_SCHEMA, COMMAND_SCHEMA, REPORTED_SCHEMA, EVENT_SCHEMA, ANSWER_SCHEMA)
 IDLE_LIMIT_S = 30.0
 
 
@@ -99,18 +105,25 @@ def presence_of(
         session_number=lambda: journal.counter("session"),
         state_folder=config.state.folder,
         vitals=vitals,
-        info={
-            "site": config.site.id,
-            "device": config.device.id,
-            "room": config.device.room,
-            "software": {"edge": __version__, "python": platform.python_version()},
-            "hardware": {"machine": platform.machine(), "system": platform.platform()},
-            "pipelines": [pipeline.name for pipeline in config.pipelines],
-            "schemas": [SCHEMA],
-        },
+        info=info_of(config),
         clock=clock,
         period_s=config.health.period_s,
     )
+
+
+def info_of(config: Config) -> Mapping[str, Any]:
+    """Return what the device says it is."""
+    fleet = config.fleet
+    return {
+        "site": config.site.id,
+        "device": config.device.id,
+        "room": config.device.room,
+        "software": {"edge": __version__, "python": platform.python_version()},
+        "hardware": {"machine": platform.machine(), "system": platform.platform()},
+        "pipelines": [pipeline.name for pipeline in config.pipelines],
+        "groups": list(fleet.groups) if fleet is not None else [],
+        "schemas": [SCHEMA, *(FLEET_SCHEMAS if fleet is not None else ())],
+    }
 
 
 def pump_of(config: Config, session: MqttSession, journal: Journal, clock: Clock, alerts: Presence) -> Pump:

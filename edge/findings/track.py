@@ -65,7 +65,7 @@ class Said:
 
 
 @dataclass(slots=True)
-class _Event:
+class Event:
     """One thing that lasts."""
 
     observation: Observation
@@ -78,6 +78,7 @@ class _Event:
     said_ns: int = 0
 
     def say(self, phase: Phase, now_ns: int) -> Said:
+        """Say how it is now."""
         self.revision += 1
         self.said_ns = now_ns
         return Said(
@@ -99,15 +100,15 @@ class _Statement:
     """
 
     steady_ns: int
-    standing: _Event | None = None
-    coming: _Event | None = None
+    standing: Event | None = None
+    coming: Event | None = None
 
 
 @dataclass(slots=True)
 class _Things:
     """Moving things of one kind."""
 
-    events: list[_Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
 
 class Tracker:
@@ -130,7 +131,7 @@ class Tracker:
         self._new_id = new_id
         self._statements: dict[Key, _Statement] = {}
         self._things: dict[Key, _Things] = {}
-        self._gap: _Event | None = None
+        self._gap: Event | None = None
         self._assessed_ns: int | None = None
         self._overfull = 0
         self._is_overfull = False
@@ -219,6 +220,20 @@ class Tracker:
         self._assessed_ns = now_ns - _ns(self._pace.gap_s)
         return self.idle(now_ns=now_ns, reason=reason)
 
+    @property
+    def left(self) -> Event | None:
+        """What still stands after `close`: that nobody looks. Whoever looks next may take it over."""
+        return self._gap
+
+    def take_over(self, gap: Event) -> None:
+        """Begin where another left off: that nobody looked ends with the first frame that is assessed."""
+        self._gap = gap
+
+    def leave(self, *, now_ns: int) -> tuple[Said, ...]:
+        """End also that nobody looks: nobody will, and nothing is to be expected."""
+        gap, self._gap = self._gap, None
+        return () if gap is None else (gap.say("end", now_ns),)
+
     # ── statements ────────────────────────────────────────────────────────────────────────────────────────
 
     def _state(self, key: Key, observation: Observation, now_ns: int) -> Iterator[Said]:
@@ -282,14 +297,14 @@ class Tracker:
             if self._pace.settle_s == 0:
                 yield event.say("begin", now_ns)
 
-    def _patience_ns(self, event: _Event) -> int:
+    def _patience_ns(self, event: Event) -> int:
         """What nobody has been told of yet may flicker only as long as it would have to last."""
         patience_s = self._pace.vanish_s if event.revision else min(self._pace.vanish_s, self._pace.settle_s)
         return max(_ns(patience_s), 1)
 
     # ── both ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _said_events(self) -> Iterator[_Event]:
+    def _said_events(self) -> Iterator[Event]:
         for statement in self._statements.values():
             if statement.standing is not None:
                 yield statement.standing
@@ -303,20 +318,20 @@ class Tracker:
             if now_ns - event.said_ns >= _ns(self._pace.summary_s):
                 yield event.say("summary", now_ns)
 
-    def _begun(self, observation: Observation, now_ns: int) -> _Event:
-        return _Event(observation, self._new_id(), now_ns, self._utc_ns(), now_ns)
+    def _begun(self, observation: Observation, now_ns: int) -> Event:
+        return Event(observation, self._new_id(), now_ns, self._utc_ns(), now_ns)
 
     def _unseen(self, reason: str) -> Observation:
         return Observation(code=self._subject, verdict=Verdict.NOT_ASSESSED, reason=reason)
 
 
-def _extend(event: _Event, observation: Observation, now_ns: int) -> None:
+def _extend(event: Event, observation: Observation, now_ns: int) -> None:
     event.observation = observation
     event.last_ns = now_ns
     event.frames += 1
 
 
-def _pairs(events: Sequence[_Event], found: Sequence[Observation], overlap_min: float) -> dict[int, int]:
+def _pairs(events: Sequence[Event], found: Sequence[Observation], overlap_min: float) -> dict[int, int]:
     """Match events with boxes so that the sum of overlaps is largest; number of event → number of box."""
     if not events or not found:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
@@ -18,12 +19,13 @@ from edge.domain.finding import ModelStamp
 from edge.domain.ports import Clock
 from edge.inference.admission import Progress, Tell
 from edge.inference.behind import Behind
+from edge.inference.deadline import Deadline
 from edge.inference.drift_reference import Reference
 from edge.inference.handle import Handle, PictureHandle, SpectraHandle, VolumeHandle
 from edge.inference.making import Made, Maker
 from edge.inference.state import ModelState
 from edge.inference.tasks import AnyPictureModel, AnyVolumeModel
-from edge.inference.trials import Trial
+from edge.inference.trials import RUN_S, Trial
 from edge.kit.log import Log
 
 AnyHandle = VolumeHandle | PictureHandle | SpectraHandle
@@ -71,6 +73,7 @@ class Engine:
         clock: Clock,
     ) -> None:
         self._names = tuple(names)
+        self._clock = clock
         self._roots = tuple(roots)
         self._trust = trust
         self._measures = measures
@@ -90,11 +93,13 @@ class Engine:
         self._refusals: dict[str, str] = {}
         self._listeners: list[Callable[[ModelState], None]] = []
         self._behind = Behind(self._handles, keep_warm_s=keep_warm_s, clock=clock)
+        self._changing = threading.RLock()  # which model answers under which name
         self._rooms = ExitStack()
 
     def __enter__(self) -> Self:
         unmeasured: list[Bundle] = []
         with ExitStack() as rooms:
+            rooms.callback(self._close_all)
             for name in self._names:
                 try:
                     self._bundles[name] = bundle = find(name, self._roots, self._trust)
@@ -103,8 +108,7 @@ class Engine:
                     self._refusals[name] = str(error)
                     self._log.error("bundle refused", bundle=name, because=error)
                 else:
-                    self._handles[name] = handle = _kind_of(made)(name)
-                    rooms.callback(handle.close, f"{name}: the engine is closed")
+                    self._handles[name] = _kind_of(made)(name)
                     self._put(made)
                     unmeasured += [] if made.is_measured else [bundle]
             rooms.enter_context(self._behind)
@@ -210,6 +214,70 @@ class Engine:
         """
         return self._behind.do(lambda: self._swap(bundle))
 
+    def admit(self, bundle: Bundle, *, callers: int = 1) -> Future[Made]:
+        """Make a model of a bundle while everything goes on as it is; it is warm and proved, and waits.
+
+        Args:
+            bundle: Whose files are in order; its name may be new to the engine.
+            callers: So many will ask it at once where it is a live one.
+
+        Returns:
+            What `exchange` takes; whoever does not use it closes its model. A `BundleRejectedError` where
+            nothing passes.
+        """
+        self._maker.live_callers = max(self._maker.live_callers, callers)
+        return self._behind.do(lambda: self._admit(bundle))
+
+    def exchange(self, made: Made) -> Made | None:
+        """Let a model that was admitted answer from now on, between two items.
+
+        Who asked for a model of this name before keeps a valid one, unless the new one has another task.
+
+        Returns:
+            What answered before, open: the caller's to bring back, or to close. None where nothing did.
+        """
+        name = made.active.bundle.manifest.name
+        with self._changing:
+            before, place = self._at_work(name), self._handles.get(name)
+            if place is not None and type(place) is _kind_of(made):
+                _same(place).exchange(made.active)
+            else:
+                self._handles[name] = _kind_of(made)(name)
+                _same(self._handles[name]).put(made.active)
+                if place is not None:
+                    place.exchange(None, refusal=f"{name}: a model for something else took its place")
+            self._refusals.pop(name, None)
+            self._tell_at_work(made)
+            return before
+
+    def withdraw(self, name: str, *, why: str) -> Made | None:
+        """Let a model answer no more; return it, open: the caller's to bring back, or to close."""
+        with self._changing:
+            before, place = self._at_work(name), self._handles.pop(name, None)
+            for known in (self._bundles, self._states, self._refusals):
+                known.pop(name, None)
+            if place is not None:
+                place.exchange(None, refusal=why)
+            return before
+
+    def prove(self, name: str, *, is_golden: bool) -> None:
+        """Ask the model at work what its bundle was proved with.
+
+        Args:
+            name: Of the bundle.
+            is_golden: Whether it must also say what is right, not only something.
+
+        Raises:
+            BundleRejectedError: Its bundle was refused, or it says something else.
+            InferenceError: It does not answer.
+        """
+        self._check_known(name, self._handles)
+        with self._handles[name].held() as active:
+            answers = active.exam.answers(active.sessions[0], Deadline(self._clock, RUN_S))
+            agreement = active.exam.agreement(answers) if is_golden else None
+            if agreement is not None and agreement.shortfall:
+                raise BundleRejectedError(f"{name}: its golden check fails: {agreement.shortfall}")
+
     def settle(self, *, timeout_s: float) -> bool:
         """Wait until nothing is measured or exchanged any more; return whether that came to pass in time."""
         return self._behind.settle(timeout_s=timeout_s)
@@ -221,10 +289,13 @@ class Engine:
 
     def _put(self, made: Made) -> ModelStamp:
         """Let a model answer from now on, and say so."""
+        with self._changing:
+            _same(self._handles[made.active.bundle.manifest.name]).put(made.active)
+            return self._tell_at_work(made)
+
+    def _tell_at_work(self, made: Made) -> ModelStamp:
         name, stamp = made.active.bundle.manifest.name, made.active.stamp
         before = self._states.get(name)
-        handle: Handle[Any] = self._handles[name]
-        handle.put(made.active)
         self._bundles[name] = made.active.bundle
         previous = before.stamp if before and before.stamp.sha256 != stamp.sha256 else None
         older = before.previous if before else None
@@ -241,17 +312,48 @@ class Engine:
         self._log.info("model at work", bundle=name, version=stamp.version, form=made.active.form)
         return stamp
 
+    def _at_work(self, name: str) -> Made | None:
+        """Return the model that answers under a name, and what is known of it."""
+        handle, state = self._handles.get(name), self._states.get(name)
+        if handle is None or state is None:
+            return None
+        return Made(_same(handle).active, state.trials, state.is_measured)
+
+    def _admit(self, bundle: Bundle) -> Made:
+        with self._telling(bundle.manifest.name) as tell:
+            return self._maker.at_its_best(bundle, tell=tell, breathe=self._behind.breathe)
+
     def _measure(self, bundle: Bundle) -> ModelStamp:
-        """Measure all forms of the bundle at work, and exchange its form where another is better."""
+        """Measure all forms of the bundle at work, and exchange its form where another is better.
+
+        Raises:
+            BundleRejectedError: It is not at work any more.
+        """
         name = bundle.manifest.name
+        self._check_at_work(bundle)
         with self._telling(name) as tell:
             found = self._maker.measured(
                 bundle, at_work=self._states[name].form, tell=tell, breathe=self._behind.breathe
             )
-        if isinstance(found, Made):
-            return self._put(found)
-        self._tell(self._states[name].knowing(found))
-        return self._states[name].stamp
+        with self._changing:
+            try:
+                self._check_at_work(bundle)
+            except BundleRejectedError:
+                if isinstance(found, Made):
+                    found.active.model.close()
+                raise
+            if isinstance(found, Made):
+                return self._put(found)
+            self._tell(self._states[name].knowing(found))
+            return self._states[name].stamp
+
+    def _check_at_work(self, bundle: Bundle) -> None:
+        if self._bundles.get(bundle.manifest.name) is not bundle:
+            raise BundleRejectedError(f"{bundle.manifest.name}: another version took its place meanwhile")
+
+    def _close_all(self) -> None:
+        for name, handle in self._handles.items():
+            handle.close(f"{name}: the engine is closed")
 
     def _swap(self, bundle: Bundle) -> ModelStamp:
         name = bundle.manifest.name
@@ -275,13 +377,16 @@ class Engine:
 
         def tell(progress: Progress) -> None:
             doing = None if progress.done == progress.steps else progress
-            self._tell(replace(self._states[name], doing=doing))
+            with self._changing:
+                if name in self._states:
+                    self._tell(replace(self._states[name], doing=doing))
 
         try:
             yield tell
         finally:
-            if self._states[name].doing is not None:
-                self._tell(replace(self._states[name], doing=None))
+            with self._changing:
+                if name in self._states and self._states[name].doing is not None:
+                    self._tell(replace(self._states[name], doing=None))
 
     def _tell(self, state: ModelState) -> None:
         self._states[state.name] = state
@@ -306,3 +411,8 @@ def _kind_of(made: Made) -> type[AnyHandle]:
     if isinstance(made.active.model, AnyVolumeModel):
         return VolumeHandle
     return PictureHandle if isinstance(made.active.model, AnyPictureModel) else SpectraHandle
+
+
+def _same(handle: AnyHandle) -> Handle[Any]:
+    """Return the handle of a model that was made for it: which kind that is was looked at."""
+    return handle

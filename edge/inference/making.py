@@ -64,7 +64,7 @@ class Maker:
     ) -> None:
         self.budget = Budget(limit_mb=memory_mb)
         self._threads = threads
-        self._live_callers = live_callers
+        self.live_callers = live_callers  # of models that are made from now on
         self._clock = clock
         self._lanes = Lanes(live_burst_max=live_burst_max)
         self._admissions: dict[Lane, Admission] = {
@@ -153,7 +153,7 @@ class Maker:
 
     def _made(self, bundle: Bundle, admitted: Admitted, *, is_measured: bool) -> Made:
         task, form = task_of(bundle, self._clock), admitted.form
-        seats = self._live_callers if task.lane == "live" and form.device == "cpu" else 1
+        seats = self.live_callers if task.lane == "live" and form.device == "cpu" else 1
         with ExitStack() as opened:  # closed again unless all of them are ready
             sessions = [self._kept(bundle, admitted, task.lane, admitted.session)]
             opened.callback(sessions[0].close)

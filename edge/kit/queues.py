@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -104,3 +104,25 @@ class Latest(Generic[Item]):
                 oldest_ns=self._held[0][0] if self._held else None,
                 last_move_ns=self._last_move_ns,
             )
+
+
+class Readers(Generic[Item]):
+    """Who is handed the items of one source; readers come and go while it gives them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: tuple[Latest[Item], ...] = ()
+
+    def __iter__(self) -> Iterator[Latest[Item]]:
+        """Return those of this moment."""
+        return iter(self._all)
+
+    def add(self, reader: Latest[Item]) -> None:
+        """Hand it every item from now on."""
+        with self._lock:
+            self._all = (*self._all, reader)
+
+    def remove(self, reader: Latest[Item]) -> None:
+        """Hand it nothing more."""
+        with self._lock:
+            self._all = tuple(one for one in self._all if one is not reader)

@@ -101,6 +101,16 @@ class Presence:
         session.greet(self._say_everything)
         session.on_contested(self._tell_of_another)
 
+    def tell_health_every(self, period_s: float) -> None:
+        """Tell about health once in so many seconds from now on, and now."""
+        self._period_s = period_s
+        self._awaken.set()
+
+    def introduce(self, info: Mapping[str, Any]) -> None:
+        """Say anew what the device is, now and at every connection."""
+        self._info = info
+        self._session.post(self._message("info", INFO_SCHEMA, info, retain=True))
+
     @property
     def session(self) -> int:
         """Number of the present session, 0 before the first."""
@@ -171,6 +181,10 @@ class Presence:
             "drift": drift,
         }
         self._retained.keep(self._message(f"model/{bundle}/state", MODEL_SCHEMA, document, retain=True))
+
+    def forget_model(self, bundle: str) -> None:
+        """Say no more of a bundle: no pipeline looks with it."""
+        self._retained.clear(self._topic(f"model/{bundle}/state"))
 
     def raise_alert(self, name: str, text: str, *, severity: Severity = "error") -> None:
         """Keep an alert before people's eyes until it is cleared; the same words again cost nothing."""

@@ -17,6 +17,7 @@ from edge.domain.ports import Clock
 from edge.kit.log import Log
 
 PERIOD_S = 2.0
+USEC = "WATCHDOG_USEC"  # in the environment: what the unit says; systemd takes another value while we run
 
 
 class Watchdog:
@@ -34,15 +35,27 @@ class Watchdog:
 
         def beat() -> None:
             with self._lock:
-                self._beats[name] = (limit_s, self._clock.monotonic_ns())
+                if name in self._beats:
+                    self._beats[name] = (self._beats[name][0], self._clock.monotonic_ns())
 
-        beat()
+        self.allow(name, limit_s=limit_s)
         return beat
+
+    def allow(self, name: str, *, limit_s: float) -> None:
+        """Expect a beat of `name` at least every `limit_s` from now on, whatever was said before."""
+        with self._lock:
+            self._beats[name] = (limit_s, self._clock.monotonic_ns())
 
     def expect(self, name: str, is_alive: Callable[[], bool]) -> None:
         """Expect `is_alive` to hold for as long as we run."""
         with self._lock:
             self._checks[name] = is_alive
+
+    def release(self, name: str) -> None:
+        """Expect nothing more of `name`: it ended as it should."""
+        with self._lock:
+            self._beats.pop(name, None)
+            self._checks.pop(name, None)
 
     def overdue(self) -> list[str]:
         """Name whatever has not moved for too long, with how long."""
@@ -71,8 +84,14 @@ class Watchdog:
         return not late
 
     def ready(self, status: str) -> None:
-        """Tell systemd that the start is over."""
-        _notify(f"READY=1\nSTATUS={status}")
+        """Tell systemd that the start is over, and that the time it was given for beginning anew is."""
+        again = f"\nWATCHDOG_USEC={os.environ[USEC]}" if USEC in os.environ else ""
+        _notify(f"READY=1\nSTATUS={status}{again}")
+
+    def begin_anew(self, *, within_s: float) -> None:
+        """Tell systemd that this process begins anew under the same number, and may be silent for so long."""
+        silent = f"\nWATCHDOG_USEC={round(within_s * 1e6)}" if USEC in os.environ else ""
+        _notify(f"STATUS=beginning anew{silent}")
 
     def status(self, status: str) -> None:
         """Tell systemd what `systemctl status` shows."""

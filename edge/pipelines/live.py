@@ -22,7 +22,7 @@ from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
 from edge.findings.identity import KeyedHash
 from edge.findings.ids import uuid7
-from edge.findings.track import Pace, Said, Tracker
+from edge.findings.track import Event, Pace, Said, Tracker
 from edge.kit.journal import Entry, Journal
 from edge.kit.log import Log
 from edge.kit.queues import Latest
@@ -33,6 +33,7 @@ from edge.pipelines.looked import Looked
 from edge.pipelines.stream_voice import StreamVoice
 
 STEP_S = 0.25  # longest wait before gaps, summaries and the stop are looked after
+STOPPED = "the appliance was stopped"
 STALE = "stale"
 AHEAD = "stamped ahead of now"
 OVERFULL = "more things at once than can be followed: of the rest nothing is said"
@@ -105,6 +106,7 @@ class Live:
         clock: Clock,
         beat: Callable[[], None],
         onlookers: Sequence[Onlooker] = (),
+        after: Event | None = None,
     ) -> None:
         """Store what the path needs.
 
@@ -125,6 +127,7 @@ class Live:
             clock: Time.
             beat: Called at least once a second.
             onlookers: Are shown each frame that was assessed, with what it showed.
+            after: What another, whose place it takes, has left standing: that nobody looks.
         """
         self._source = source
         self._frames = frames
@@ -148,7 +151,10 @@ class Live:
         self._onlookers = onlookers
         self._log = Log(stage.name)
         self._stopping = threading.Event()
+        self._because, self._is_for_good = STOPPED, False
         self._last_trouble = ""
+        if after is not None:
+            self._tracker.take_over(after)
         self.latency_ms = Recent()
 
     def run(self) -> None:
@@ -156,15 +162,27 @@ class Live:
         try:
             while not self._stopping.is_set():
                 self.work_once(timeout_s=STEP_S)
-            ended = self._tracker.close(now_ns=self._clock.monotonic_ns(), reason="the appliance was stopped")
-            self._say(ended, None, Looked(observations=()))
+            self._end()
         except StorageFullError as full:  # only at a stop: until then whoever has to say something waits
             self._log.error("the end of what was seen could not be written down", because=full)
+
+    def _end(self) -> None:
+        """End every event; while another is about to look it stands that nobody does."""
+        now_ns = self._clock.monotonic_ns()
+        ended = self._tracker.close(now_ns=now_ns, reason=self._because)
+        if self._is_for_good:
+            ended += self._tracker.leave(now_ns=now_ns)
+        self._say(ended, None, Looked(observations=()))
 
     @property
     def name(self) -> str:
         """Name of its stage, and of its thread."""
         return self._stage.name
+
+    @property
+    def left(self) -> Event | None:
+        """What stands when it has ended and another takes its place: that nobody looks."""
+        return self._tracker.left
 
     @property
     def gap(self) -> str:
@@ -176,9 +194,16 @@ class Live:
         """How many boxes nothing was said of, since there were too many at once."""
         return self._tracker.overfull
 
-    def stop(self) -> None:
-        """End after the frame in hand."""
-        self._stopping.set()
+    def stop(self, *, because: str = STOPPED, is_for_good: bool = False) -> None:
+        """End after the frame in hand.
+
+        Args:
+            because: Is said of the time from now on, for which nothing is assessed.
+            is_for_good: This pipeline looks at this source no more; that, too, ends then.
+        """
+        if not self._stopping.is_set():
+            self._because, self._is_for_good = because, is_for_good
+            self._stopping.set()
 
     def health(self) -> StageHealth:
         """Return the books from the hand-over on: what came in has left, was lost, set aside, or is here."""

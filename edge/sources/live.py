@@ -7,7 +7,7 @@ Everything that one source does stays in its two threads: `<name> frames`, which
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Self
 
@@ -42,7 +42,7 @@ class LiveSource:
         source: FrameSource,
         interrupt: Callable[[], None] = _nothing,
         books: LiveBooks,
-        hand_overs: Sequence[Latest[Frame]],
+        hand_overs: Iterable[Latest[Frame]],
         say: Say,
         looks: Looks,
         open_s: float,
@@ -61,7 +61,7 @@ class LiveSource:
             source: Where frames come from.
             interrupt: Ends its waits at a stop, called from another thread.
             books: The same that `source` counts its losses in.
-            hand_overs: Where each frame goes: one for each pipeline that looks at it.
+            hand_overs: Where each frame goes: one for each pipeline that looks at it; asked for each frame.
             say: Is told each new state, with its reason; `Presence.source` with the name filled in.
             looks: What is noticed about the frames.
             open_s: Time the source has to open, and for its first picture.

@@ -44,11 +44,22 @@ class Assembler:
             deadline_s: Time after the first instance at which a series is closed anyway.
         """
         self._clock = clock
-        self._quiet_ns = round(quiet_s * 1e9)
-        self._breath_ns = min(self._quiet_ns, round(_BREATH_S * 1e9))
-        self._deadline_ns = round(deadline_s * 1e9)
         self._lock = threading.Lock()
         self._growing: dict[str, _Growing] = {}
+        self.follow(quiet_s=quiet_s, deadline_s=deadline_s)
+
+    def follow(self, *, quiet_s: float, deadline_s: float) -> None:
+        """Follow other rules from now on, also for what grows already."""
+        with self._lock:
+            self._quiet_ns = round(quiet_s * 1e9)
+            self._breath_ns = min(self._quiet_ns, round(_BREATH_S * 1e9))
+            self._deadline_ns = round(deadline_s * 1e9)
+
+    @property
+    def growing(self) -> int:
+        """How many series are not closed yet."""
+        with self._lock:
+            return len(self._growing)
 
     def restore(self, instances: Iterable[Instance]) -> None:
         """Take up what a restart found undone in the journal; its associations are all closed."""

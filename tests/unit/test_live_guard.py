@@ -12,8 +12,8 @@ from edge.bundles.manifest import Manifest
 from edge.bundles.store import load
 from edge.config.cameras import CameraSource, VideoPipeline
 from edge.config.load import check_text
-from edge.daemon import live
-from edge.daemon.live import Surroundings
+from edge.daemon import live_looks
+from edge.daemon.surroundings import Surroundings
 from edge.pipelines.snapshots import Album
 from tests.builders.picture_bundles import write_picture_bundle
 from tests.fakes.alerts import FakeAlerts
@@ -58,7 +58,7 @@ def test_a_bundle_that_cannot_tell_inside_guards_nothing_lets_nothing_leave_and_
     station = SimpleNamespace(
         model=SimpleNamespace(stamp=SimpleNamespace(sha256="0" * 64)), manifest=manifest(tmp_path, policy)
     )
-    monkeypatch.setattr(live, "picture_station", lambda *_: station)
+    monkeypatch.setattr(live_looks, "picture_station", lambda *_: station)
     config = check_text(SITE, folder=Path("/nowhere")).config
     assert config is not None
     albums: dict[str, Album] = {}
@@ -67,6 +67,6 @@ def test_a_bundle_that_cannot_tell_inside_guards_nothing_lets_nothing_leave_and_
     camera, pipeline = config.sources[0], config.pipelines[0]
     assert isinstance(camera, CameraSource)
     assert isinstance(pipeline, VideoPipeline)
-    assert list(live._onlookers(camera, [pipeline], around)) == guards
+    assert list(live_looks.onlookers_of(camera, [pipeline], around)) == guards
     assert len(albums) == len(guards)
     assert list(alerts.raised) == ["gate-or"] * (not guards)

@@ -1,0 +1,42 @@
+"""The threads of the appliance: each has a name and one owner, and ends when it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from edge.kit.log import Log
+from edge.ops.watchdog import Watchdog
+
+
+class Threads:
+    """Starts threads, and ends them.
+
+    Args:
+        watchdog: Is not fed while one of them is gone.
+        drain_s: Asked at each end: how long a thread gets to finish, in s.
+    """
+
+    def __init__(self, watchdog: Watchdog, *, drain_s: Callable[[], float]) -> None:
+        self._watchdog = watchdog
+        self._drain_s = drain_s
+        self._log = Log("daemon")
+
+    @contextmanager
+    def running(
+        self, name: str, body: Callable[[], None], stop: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        """Run `body` in a thread of its own until the `with` ends and `stop` was called."""
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        thread.start()
+        self._watchdog.expect(name, thread.is_alive)
+        try:
+            yield
+        finally:
+            stop()
+            thread.join(self._drain_s())
+            if thread.is_alive():
+                self._log.warning("left to the journal", thread=name, after_s=self._drain_s())
+            else:
+                self._watchdog.release(name)
