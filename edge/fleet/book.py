@@ -93,15 +93,20 @@ class Book:
         """Return an attempt in another state, with its deadline."""
         document = self.document_of(attempt)
         apply = document.apply if document else _PLAIN
-        now_ns = self._clock.utc_ns()
-        from_ns = now_ns
+        now_ns = self.now_ns()
+        from_ns = max(now_ns, moment_ns(document.issued)) if document else now_ns
         if state is State.VERIFIED and document and document.not_before:
-            from_ns = max(now_ns, moment_ns(document.not_before))
+            from_ns = max(from_ns, moment_ns(document.not_before))
         deadline_ns = from_ns + round(limit_s(state, apply) * S_NS)
         if apply.deadline is not None and not state.is_trial:
             deadline_ns = min(deadline_ns, moment_ns(apply.deadline))
         return dataclasses.replace(
-            attempt, state=state, entered_utc_ns=now_ns, deadline_utc_ns=deadline_ns, wanted=wanted
+            attempt,
+            state=state,
+            entered_utc_ns=now_ns,
+            deadline_utc_ns=deadline_ns,
+            wanted=wanted,
+            finds=0 if state is State.APPLYING else attempt.finds,
         )
 
     def entry(

@@ -24,7 +24,7 @@ from edge.kit.log import Log
 
 STARTS_MAX: Final = 3  # in a row with the same configuration, none of which came up
 DAMAGED_MAX: Final = 3
-_TAILS: Final = ("", "-wal", "-shm")  # the file itself first: SQLite throws away a log without one
+_TAILS: Final = ("", "-journal")  # the file itself first: SQLite throws away a journal without one
 _NAMES: Final = {
     "committed": "what was proven last",
     "previous": "what was proven before it",

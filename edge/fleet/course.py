@@ -96,8 +96,8 @@ class Course:
             return self._go_back(attempt, live)
         why = None if attempt.state.is_trial else self.lateness(attempt)
         if why is not None:
-            self.drop()
             self._book.end(attempt, State.REJECTED, why)
+            self.drop()
             return 0.0
         return self._steps[attempt.state](attempt, live)
 
@@ -170,8 +170,8 @@ class Course:
         if not live.job.done():
             if self._is_over(attempt, live):
                 why = Refusal("timeout", f"not fetched and admitted within {_limit(attempt)}")
-                self.drop()
                 self._book.end(attempt, State.REJECTED, why)
+                self.drop()
                 return 0.0
             return JOB_POLL_S
         try:
@@ -188,6 +188,9 @@ class Course:
     def _wait(self, attempt: Attempt, live: _Live) -> float:
         apply = self._book.apply_of(attempt)
         live.waits_for, again_s = self._hindrance(apply, live.plan)
+        if live.waits_for and self._is_over(attempt, live):  # also where the clock stands still
+            self._book.end(attempt, State.REJECTED, Refusal("timeout", f"waited too long: {live.waits_for}"))
+            self.drop()
         if live.waits_for:
             return again_s
         return self._enter(attempt, live, State.APPLYING)

@@ -62,11 +62,13 @@ class Floor:
     Attributes:
         version: That one.
         digest: `sha256:…` of what was signed: whether another document of that version says the same.
+        sha256: Of the payload as it came: whether it only came again.
         is_open: The document is not here any more; the very same may be taken once more.
     """
 
     version: int
     digest: str
+    sha256: str
     is_open: bool = False
 
 
@@ -120,12 +122,11 @@ class Attempt:
         version: Of the document.
         payload: The document as it came; empty where a scope is to be taken away.
         state: Where it is.
-        accepted_utc_ns: When it was verified, by the device's reckoning.
         entered_utc_ns: When it entered the state.
         deadline_utc_ns: When the state ends by itself.
         rollout: Which roll-out it belongs to.
         wanted: All documents together with this one, from `planned` on.
-        finds: How often a start found it where a crash may have been its fault.
+        finds: How often a start found it being prepared, then how often being tried.
         back: It goes back, for this reason; decided, not yet done.
     """
 
@@ -133,7 +134,6 @@ class Attempt:
     version: int
     payload: bytes
     state: State
-    accepted_utc_ns: int
     entered_utc_ns: int
     deadline_utc_ns: int
     rollout: RolloutRef | None = None
@@ -222,7 +222,7 @@ class Ledger:
         documents = dict(self.committed.documents) if self.committed else {}
         documents[attempt.scope] = Kept(attempt.version, attempt.payload)
         if not attempt.payload:
-            del documents[attempt.scope]
+            documents.pop(attempt.scope)
         kept = {scope: one for scope, one in documents.items() if scope in attempt.wanted.versions}
         floors = dict(self.floors)
         if not attempt.payload and attempt.scope in floors:

@@ -70,8 +70,9 @@ def floors_of(tree: Any) -> dict[str, Floor]:
     except (TypeError, AttributeError) as error:
         raise FormatError(f"floors: {error}; wanted version, digest and is_open by scope") from error
     for scope, floor in floors.items():
-        if type(floor.version) is not int or type(floor.digest) is not str or type(floor.is_open) is not bool:
-            raise FormatError(f"floors: {scope}: is {floor}; wanted a number, a digest and a truth")
+        kinds = [type(given) for given in dataclasses.astuple(floor)]
+        if kinds != [int, str, str, bool]:
+            raise FormatError(f"floors: {scope}: is {floor}; wanted a number, two digests and a truth")
     return floors
 
 
@@ -127,7 +128,6 @@ def _attempt_tree(attempt: Attempt) -> dict[str, Any]:
         "version": attempt.version,
         "payload": _text(attempt.payload),
         "state": attempt.state.value,
-        "accepted_utc_ns": attempt.accepted_utc_ns,
         "entered_utc_ns": attempt.entered_utc_ns,
         "deadline_utc_ns": attempt.deadline_utc_ns,
         "rollout": None if attempt.rollout is None else attempt.rollout.model_dump(),

@@ -76,7 +76,7 @@ class Machine:
         self._boot: Boot | None = None
         self._is_recovered = False
         self._unkept: dict[str, bytes] = {}  # by scope, what could not be written down yet
-        self._seen: dict[tuple[str, bytes], None] = {}  # what came before, the last of it
+        self._seen: dict[tuple[str, str], None] = {}  # what was refused in this life, the last of it
         self._cleared: frozenset[str] = frozenset()
         self._troubles: Mapping[str, str] = {}
 
@@ -86,7 +86,7 @@ class Machine:
         """Take up what an earlier process left; called once, when the appliance is open.
 
         Args:
-            boot: What this process began with; left out: as the memory says.
+            boot: What this process began with; None: as the memory says.
         """
         self._boot = boot
         self._try(self._recover)
@@ -200,7 +200,7 @@ class Machine:
             return 0.0
         for scope, payload in list(self._unkept.items()):
             offer = Offer(scope, payload)
-            if self._fingerprint(offer) not in self._seen and offer not in self._book.ledger.offers:
+            if not self._came_before(offer):
                 if len(self._book.ledger.offers) >= OFFERS_MAX:
                     self._look(self._book.ledger.offers[0])
                 entry = self._received(offer)
@@ -228,23 +228,23 @@ class Machine:
         try:
             seen = read(offer.payload, scope=offer.scope, device_id=self._device_id, keys=self._keys)
             version = seen.document.version
-            if is_known(seen, floor):
+            if is_known(seen, floor):  # signed anew
                 self._book.write(without)
+                self._book.tell([ledger.latest[offer.scope]] if offer.scope in ledger.latest else [])
             else:
                 check(seen, floor, now_ns=self._book.now_ns(), lock=self._lock)
                 self._accept(without, offer, seen)
         except UnreadableError as refusal:
-            self._refuse(without, offer.scope, refusal.version, refusal)
+            self._refuse(without, offer, refusal.version, refusal)
         except DocumentRefusedError as refusal:
-            self._refuse(without, offer.scope, version, refusal)
-        self._remember(offer)
+            self._refuse(without, offer, version, refusal)
 
     def _lock(self) -> str:
         return "fleet.frozen: is set on the device; nothing is taken" if self._frozen else ""
 
-    def _refuse(self, ledger: Ledger, scope: str, version: int, refusal: DocumentRefusedError) -> None:
+    def _refuse(self, ledger: Ledger, offer: Offer, version: int, refusal: DocumentRefusedError) -> None:
         entry = Transition(
-            scope=scope,
+            scope=offer.scope,
             version=version,
             state=State.REJECTED,
             code=refusal.code,
@@ -252,7 +252,8 @@ class Machine:
             path=refusal.path,
             at_utc_ns=self._clock.utc_ns(),
         )
-        self._book.write(dataclasses.replace(ledger, refused={**ledger.refused, scope: entry}), [entry])
+        self._book.write(dataclasses.replace(ledger, refused={**ledger.refused, offer.scope: entry}), [entry])
+        self._remember(offer)
 
     def _accept(self, ledger: Ledger, offer: Offer, seen: Read) -> None:
         """Raise the floor and queue the version up, in the place of an earlier one not applied yet."""
@@ -269,7 +270,6 @@ class Machine:
             version=document.version,
             payload=offer.payload,
             state=State.VERIFIED,
-            accepted_utc_ns=self._book.now_ns(),
             entered_utc_ns=now_ns,
             deadline_utc_ns=now_ns,
             rollout=getattr(document, "rollout", None),
@@ -280,7 +280,7 @@ class Machine:
         after = dataclasses.replace(
             ledger,
             attempts=(*ledger.attempts, attempt),
-            floors={**ledger.floors, offer.scope: Floor(document.version, seen.digest)},
+            floors={**ledger.floors, offer.scope: Floor(document.version, seen.digest, _sha256(offer))},
             newest_issued_ns=max(ledger.newest_issued_ns, issued_ns),
             refused={scope: one for scope, one in ledger.refused.items() if scope != offer.scope},
         )
@@ -299,15 +299,17 @@ class Machine:
             )
         self._troubles = kept
 
+    def _came_before(self, offer: Offer) -> bool:
+        """Whether it only came again, as it does at every connection."""
+        ledger = self._book.ledger
+        floor = ledger.floors.get(offer.scope)
+        is_accepted = floor is not None and not floor.is_open and floor.sha256 == _sha256(offer)
+        return is_accepted or offer in ledger.offers or (offer.scope, _sha256(offer)) in self._seen
+
     def _remember(self, offer: Offer) -> None:
-        """Know it when it comes again, as it does at every connection."""
-        self._seen.pop(self._fingerprint(offer), None)
-        self._seen[self._fingerprint(offer)] = None
+        self._seen[offer.scope, _sha256(offer)] = None
         while len(self._seen) > _SEEN_MAX:
             del self._seen[next(iter(self._seen))]
-
-    def _fingerprint(self, offer: Offer) -> tuple[str, bytes]:
-        return offer.scope, hashlib.sha256(offer.payload).digest()
 
     # ── after a start ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -319,3 +321,7 @@ class Machine:
         self._is_recovered = True
         self._book.tell(untold)
         return 0.0
+
+
+def _sha256(offer: Offer) -> str:
+    return hashlib.sha256(offer.payload).hexdigest()

@@ -1,6 +1,6 @@
 """Where a device remembers its fleet across a power cut: a small SQLite file, and its twin for simulations.
 
-Each `write` is one transaction with `synchronous=FULL`: after a crash the ledger is the one before it or the
+Each `write` is one transaction with `synchronous=EXTRA`: after a crash the ledger is the one before it or the
 one after it. Every fact carries a checksum, since SQLite notices damage to its own pages only. The floors are
 written once more beside it, so that no old document comes back where the file was lost.
 """
@@ -27,6 +27,7 @@ FILE: Final = "fleet.db"
 FLOORS: Final = "floors.json"
 ENTRIES_MAX: Final = 2000
 _FLOORS_BYTES_MAX: Final = 1 << 20
+_DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA: Final = """
     CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, fact BLOB NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS journal (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL);
@@ -106,8 +107,8 @@ class SqliteMemory:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute("PRAGMA journal_mode=DELETE")  # can be read where the disk is full
+            self._connection.execute("PRAGMA synchronous=EXTRA")
             self._connection.executescript(_SCHEMA)
             self._check_pages(self._connection)
             ledger = self.read()
@@ -251,4 +252,5 @@ def _take_back(rows: sqlite3.Connection) -> None:
 
 def _is_damage(trouble: Exception) -> bool:
     """Whether a file is broken, rather than out of reach: for a full disk or a lock none is set aside."""
-    return isinstance(trouble, sqlite3.DatabaseError) and not isinstance(trouble, sqlite3.OperationalError)
+    code = getattr(trouble, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return isinstance(trouble, sqlite3.Error) and code & 0xFF in _DAMAGE

@@ -35,10 +35,15 @@ class ScopeProgress:
 
     @property
     def said(self) -> Transition | None:
-        """What a report says of it: a refusal of what the broker keeps now goes before what was accepted."""
-        if self.refused is not None and self.refused.version >= self.accepted_version:
-            return self.refused
-        return self.latest or self.refused
+        """What a report says of it.
+
+        While a version is on its way, how far it is; then, that what came since was refused. An old document
+        that came back is only told of: the device is where the fleet wants it.
+        """
+        is_on_its_way = self.latest is not None and not self.latest.state.is_end
+        if self.refused is None or is_on_its_way or (self.latest and self.refused.code == "superseded"):
+            return self.latest
+        return self.refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

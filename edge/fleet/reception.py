@@ -12,6 +12,7 @@ from edge.fleet.documents import Document
 from edge.fleet.guard import read_document
 from edge.fleet.layers import parse_desired, parse_layer
 from edge.fleet.ledger import Floor
+from edge.fleet.moments import told
 from edge.fleet.signing import KeyRing, canonical
 from edge.fleet.timing import moment_ns
 from edge.fleet.words import DEVICE_SCOPE
@@ -114,7 +115,7 @@ def check(read: Read, floor: Floor | None, *, now_ns: int, lock: Callable[[], st
         _check_order(read, floor)
     if document.expires is not None and moment_ns(document.expires) <= now_ns:
         raise DocumentRefusedError(
-            "expired", f"expires: was {document.expires}; it came too late", path="expires"
+            "expired", f"expires: was {document.expires}; here it is {told(now_ns)}", path="expires"
         )
 
 

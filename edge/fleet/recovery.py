@@ -110,7 +110,6 @@ class Recovery:
                 version=kept.version,
                 payload=b"",
                 state=State.VERIFIED,
-                accepted_utc_ns=now_ns,
                 entered_utc_ns=now_ns,
                 deadline_utc_ns=now_ns,
             )
