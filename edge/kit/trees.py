@@ -62,11 +62,14 @@ def steps_of(text: str) -> Path:
     while at < len(text):
         found = _STEP.match(text, at)
         if found is None or (found["place"] is None and (found["dot"] is None) == bool(path)):
-            raise ValueError(f"is {text[:80]!r}; wanted a path such as pipelines.brain-mr.deadline_s")
+            break
+        try:
+            path.append(_step(found))
+        except json.JSONDecodeError:
+            break
         at = found.end()
-        path.append(_step(found))
-    if not path:
-        raise ValueError("is empty; wanted a path such as pipelines.brain-mr.deadline_s")
+    if at < len(text) or not path:
+        raise ValueError(f"is {text[:80]!r}; wanted a path such as pipelines.brain-mr.deadline_s")
     return tuple(path)
 
 
