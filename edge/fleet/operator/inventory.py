@@ -92,3 +92,9 @@ def document_part(document: Document | None, name: str) -> Document:
     """Return a mapping out of a document that somebody else wrote; an empty one where there is none."""
     value = None if document is None else document.get(name)
     return value if isinstance(value, Mapping) else {}
+
+
+def document_list(document: Document | None, name: str) -> list[Document]:
+    """Return the mappings in a list out of a document that somebody else wrote."""
+    value = None if document is None else document.get(name)
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []

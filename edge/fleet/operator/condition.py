@@ -1,0 +1,203 @@
+"""How a device is, in the few words a tired engineer needs, and whether a person must look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from edge.fleet.operator.inventory import (
+    DeviceView,
+    Document,
+    document_list,
+    document_number,
+    document_part,
+    document_text,
+)
+from edge.fleet.words import DEVICE_SCOPE
+
+_IN_ORDER = ("online", "disabled")
+
+
+class Level(IntEnum):
+    """What it asks of a person."""
+
+    WELL = 0
+    BUSY = 1  # something is on its way
+    LOOK = 2  # it works, and is not as it should be
+    ACT = 3  # it does not do what it should
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing to say about a device.
+
+    Attributes:
+        level: What it asks of a person.
+        text: In a few words.
+        detail: For whoever wants to know more, "" where that is all.
+    """
+
+    level: Level
+    text: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """All of it.
+
+    Attributes:
+        presence: Whether it is there, and since when it is not.
+        version: Which version is at work, and what is on its way.
+        health: What else a person should know; nothing where all is well.
+    """
+
+    presence: Remark
+    version: Remark
+    health: tuple[Remark, ...]
+
+    @property
+    def level(self) -> Level:
+        """The worst of it."""
+        return max(remark.level for remark in (self.presence, self.version, *self.health))
+
+
+def condition(view: DeviceView, *, now_ns: int) -> Condition:
+    """Say how a device is.
+
+    Args:
+        view: What is known about it.
+        now_ns: UTC.
+    """
+    return Condition(
+        presence=_presence(view, now_ns),
+        version=version(view),
+        health=tuple(_health(view, now_ns)),
+    )
+
+
+def lasting(age_s: float) -> str:
+    """Return a duration as people say it: `40 s`, `12 min`, `3 h`, `5 d`."""
+    for limit_s, unit_s, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if age_s < limit_s:
+            return f"{max(0, age_s) / unit_s:.0f} {unit}"
+    return f"{age_s / 86_400:.0f} d"
+
+
+def _presence(view: DeviceView, now_ns: int) -> Remark:
+    if view.presence == "online":
+        return Remark(Level.WELL, "online")
+    if view.presence == "unknown":
+        return Remark(
+            Level.LOOK, "never heard", "it has a document at the broker, and never said that it is there"
+        )
+    gone_s = (now_ns - view.last_seen_utc_ns) / 1e9
+    since = f" {lasting(gone_s)}" if view.last_seen_utc_ns else ""
+    if view.presence == "stopped":
+        return Remark(Level.LOOK, f"stopped{since}", "it was stopped in order")
+    return Remark(Level.ACT, f"offline{since}", "its line broke, and it did not come back")
+
+
+def version(view: DeviceView) -> Remark:
+    """Say which version of its own document is at work, and what is on its way."""
+    held, taken = document_number(view.desired, "version"), view.floor(DEVICE_SCOPE)
+    reported = view.reported
+    if reported is None:
+        return (
+            Remark(Level.LOOK, f"{held} not taken", "it has not reported")
+            if held
+            else Remark(Level.WELL, "–")
+        )
+    applied = document_number(reported, "applied_version")
+    at_work = str(applied) if applied else "–"
+    for pending in document_list(reported, "pending"):
+        number, status = document_number(pending, "version"), document_text(pending, "status")
+        scope = document_text(pending, "scope")
+        what = str(number) if scope == DEVICE_SCOPE else f"{scope} {number}"
+        return Remark(Level.BUSY, f"{at_work} → {what} {status}", _why_pending(pending))
+    ended = _ended(reported, at_work)
+    if ended is not None and held <= max(taken, document_number(reported, "version")):
+        return ended
+    if held > taken:
+        is_away = view.presence != "online"
+        detail = "it takes it up when it comes back" if is_away else "it is online, and has not taken it up"
+        return Remark(Level.BUSY if is_away else Level.LOOK, f"{at_work} → {held} not taken", detail)
+    if held < taken:
+        lost = f"the broker holds version {held}" if held else "the broker holds no document"
+        return Remark(
+            Level.LOOK, f"{at_work}, broker {held or '–'}", f"{lost}, the device has accepted {taken}"
+        )
+    return Remark(Level.WELL, at_work)
+
+
+def _ended(reported: Document, at_work: str) -> Remark | None:
+    """Return how the version that was touched last came to nothing; None where it did not."""
+    status, code = document_text(reported, "status"), document_text(reported, "code")
+    if status not in ("rolled_back", "rejected"):
+        return None
+    number, scope = document_number(reported, "version"), document_text(reported, "scope") or DEVICE_SCOPE
+    what = str(number or "?") if scope == DEVICE_SCOPE else f"{scope} {number or '?'}"
+    where = document_text(reported, "path")
+    message = document_text(reported, "message")
+    detail = f"{where}: {message}" if where and not message.startswith(where) else message
+    if status == "rejected" and code == "ok":
+        return Remark(Level.WELL, f"{at_work}, {what} validated", detail)
+    if status == "rejected" and number == document_number(reported, "applied_version"):
+        return Remark(Level.LOOK, f"{at_work}, second {what} refused", detail)
+    return Remark(Level.ACT, f"{at_work}, {what} {status.replace('_', ' ')}: {code}", detail)
+
+
+def _why_pending(pending: Document) -> str:
+    progress = document_part(pending, "progress")
+    doing = document_text(progress, "doing")
+    done, of = document_number(progress, "done"), document_number(progress, "of")
+    share = f" {100 * done / of:.0f} %" if of else ""
+    return ", ".join(part for part in (document_text(pending, "why"), f"{doing}{share}") if part)
+
+
+def _health(view: DeviceView, now_ns: int) -> Iterator[Remark]:
+    if view.presence == "online" and view.health is not None and now_ns > view.health_until_utc_ns:
+        overdue_s = (now_ns - view.health_until_utc_ns) / 1e9
+        yield Remark(
+            Level.LOOK, "silent", f"its next word about its health is overdue by {lasting(overdue_s)}"
+        )
+    errors = sorted(
+        name for name, alert in view.alerts.items() if document_text(alert, "severity") == "error"
+    )
+    for name in [*errors, *sorted(view.alerts.keys() - set(errors))]:
+        level = Level.ACT if name in errors else Level.LOOK
+        yield Remark(level, name, document_text(view.alerts[name], "text"))
+    yield from _parts(view)
+    yield from _configuration(view)
+    for below, why in view.unreadable.items():
+        yield Remark(Level.LOOK, f"unreadable {below}", why)
+
+
+def _parts(view: DeviceView) -> Iterator[Remark]:
+    for name, model in sorted(view.models.items()):
+        if document_text(model, "state") != "active":
+            yield Remark(
+                Level.ACT, f"model {name} {document_text(model, 'state')}", document_text(model, "why")
+            )
+    for name, source in sorted(view.sources.items()):
+        state = document_text(source, "state")
+        if state not in _IN_ORDER:
+            level = Level.ACT if state == "offline" else Level.LOOK
+            yield Remark(level, f"source {name} {state}", document_text(source, "why"))
+
+
+def _configuration(view: DeviceView) -> Iterator[Remark]:
+    reported = view.reported or {}
+    if reported.get("drift") is True:
+        told = reported.get("drift_paths")
+        paths = [str(path) for path in told] if isinstance(told, list) else []
+        count = f" {len(paths)}" if paths else ""
+        yield Remark(Level.LOOK, f"drift{count}", ", ".join(paths) or "at work is not what the fleet wants")
+    if reported.get("frozen") is True:
+        yield Remark(
+            Level.LOOK, "frozen", "the site takes nothing from the fleet: fleet.frozen of the device"
+        )
+    case = document_text(reported, "case")
+    if case:
+        yield Remark(Level.BUSY, "case", case)
