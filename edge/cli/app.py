@@ -37,6 +37,10 @@ class Schema(StrEnum):
     BUNDLE = "bundle"
     CONFIG = "config"
     FINDING = "finding"
+    DESIRED = "desired"
+    GROUP = "group"
+    CMD = "cmd"
+    REPORTED = "reported"
 
 
 class ScanModality(StrEnum):
@@ -74,7 +78,7 @@ def check(config: ConfigFile) -> None:
 
 @app.command()
 def schema(which: Annotated[Schema, typer.Argument(help="Of what.", show_default=False)]) -> None:
-    """Print the JSON Schema of a bundle's manifest, of the configuration or of a finding."""
+    """Print the JSON Schema of a manifest, the configuration, a finding, or of the fleet's documents."""
     from edge.cli import check as command
 
     raise typer.Exit(command.print_schema(which.value))

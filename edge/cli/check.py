@@ -30,7 +30,7 @@ def run(path: Path) -> int:
 
 
 def print_schema(which: str) -> int:
-    """Print the JSON Schema of `bundle`, `config` or `finding`."""
+    """Print the JSON Schema of `bundle`, `config`, `finding`, `desired`, `group`, `cmd` or `reported`."""
     if which == "config":
         document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
     elif which == "finding":
@@ -42,7 +42,13 @@ def print_schema(which: str) -> int:
 
         document = bundle_schema()
     else:
-        raise ConfigurationError(f"schema of {which}; wanted bundle, config or finding")
+        from edge.fleet.json_schema import FORMS
+        from edge.fleet.json_schema import schema as fleet_schema
+
+        if which not in FORMS:
+            known = ", ".join(("bundle", "config", "finding", *FORMS))
+            raise ConfigurationError(f"schema of {which}; wanted one of {known}")
+        document = fleet_schema(which)
     typer.echo(json.dumps(document, indent=2))
     return 0
 
