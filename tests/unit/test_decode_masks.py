@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import cv2
@@ -21,8 +22,10 @@ from edge.domain.geometry import Geometry
 from edge.inference.decoders.answers import answer
 from edge.inference.decoders.masks import MaskPart, RawMask, decode_mask
 from edge.inference.decoders.parting import filled
+from edge.inference.decoders.placement import source_in_input
+from edge.inference.decoders.raw import logit
 from edge.inference.decoders.watershed import grow, peaks
-from edge.preprocess.pictures import letterbox, stretch
+from edge.preprocess.pictures import crop, letterbox, stretch
 from tests.builders.detectors import CLASSES
 
 Array = NDArray[np.float32]
@@ -109,6 +112,40 @@ def test_a_mask_returns_to_the_source(
     within_px = 1 + source_px * (0.25 * stride if is_smooth else stride)
     assert not ((found.labels == 1) != wanted)[~ring(wanted, int(np.ceil(within_px)))].any()
     assert found.things.max() == 1
+
+
+@settings(max_examples=40)
+@given(
+    source=st.tuples(st.integers(8, 90), st.integers(8, 90)),
+    place=st.sampled_from([letterbox, stretch, partial(crop, shorter_px=40)]),
+    stride=st.sampled_from([1, 4]),
+    layout=st.sampled_from(["NCHW", "NHWC"]),
+    smooth_px=st.sampled_from([0.0, 1.5]),
+    seed=st.integers(0, 9999),
+)
+def test_it_is_decided_as_if_every_pixel_had_been_asked_about(
+    source: tuple[int, int], place: Any, stride: int, layout: str, smooth_px: float, seed: int
+) -> None:
+    geometry: Geometry = place(source, input_shape_px=(32, 40))
+    random = np.random.default_rng(seed).normal(size=(3, 32 // stride, 40 // stride))
+    scores = np.asarray([ndimage.gaussian_filter(one, smooth_px) for one in random], np.float32)
+    grid = source_in_input(geometry).coarser(stride)
+    each = np.stack([grid.linear(one) for one in scores])
+    rows, columns = source_in_input(geometry).outside((32, 40))
+    outputs = {"out": np.moveaxis(scores, 0, -1 if layout == "NHWC" else 0)[np.newaxis]}
+    said: dict[str, Any] = {"layout": layout, "stride_px": stride}
+
+    found = decoded(outputs, geometry, decoder="logits", **said).labels
+    second, highest = np.sort(each, axis=0)[1:]
+    is_clear = (highest - second > 1e-3) & ~rows[:, np.newaxis] & ~columns
+    assert np.array_equal(found[is_clear], each.argmax(axis=0)[is_clear])
+
+    least = [0.5, 0.6, 0.55]
+    found = decoded(outputs, geometry, decoder="sigmoid", labels=CLASSES[:3], thresholds=least, **said).labels
+    over = each - np.array([logit(one) for one in least])[:, np.newaxis, np.newaxis]
+    wanted = np.max((over > 0) * np.arange(1, 4)[:, np.newaxis, np.newaxis], axis=0)
+    is_clear = (np.abs(over) > 1e-3).all(axis=0) & ~rows[:, np.newaxis] & ~columns
+    assert np.array_equal(found[is_clear], wanted[is_clear])
 
 
 def test_what_a_cropped_input_does_not_show_is_background() -> None:
@@ -212,6 +249,26 @@ def test_pieces_of_one_label_that_touch_are_one_thing(neighbours: int, things: i
     found = decoded({"out": TWO[np.newaxis]}, whole(3, 4), decoder="labels", things=rule)
     assert sorted(set(found.things.ravel().tolist())) == list(range(things + 1))
     assert np.array_equal(found.things > 0, TWO > 0)
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 9999), sides=st.tuples(st.integers(1, 14), st.integers(1, 14)))
+@pytest.mark.parametrize("neighbours", [4, 8])
+def test_pieces_are_those_that_each_label_has_by_itself(
+    neighbours: int, sides: tuple[int, int], seed: int
+) -> None:
+    labels = np.random.default_rng(seed).integers(0, 3, sides).astype(np.uint8)
+    rule = {"by": "components", "neighbours": neighbours}
+    found = decoded({"out": labels[np.newaxis]}, whole(*sides), decoder="labels", things=rule)
+    structure = np.ones((3, 3)) if neighbours == 8 else None
+    wanted = np.zeros(sides, np.int64)
+    for label in (1, 2):
+        numbered, _ = ndimage.label(labels == label, structure)
+        wanted[labels == label] = numbered[labels == label] + wanted.max()
+    pairs = set(zip(wanted.ravel().tolist(), found.things.ravel().tolist(), strict=True))
+    assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+    assert (0, 0) in pairs or labels.all()
+    assert np.array_equal(found.labels, labels)
 
 
 @settings(max_examples=30)

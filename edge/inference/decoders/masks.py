@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from edge.bundles.mask_outputs import LabelMapOutput, LogitsOutput, SigmoidOutput
 from edge.domain.errors import InferenceError
 from edge.domain.geometry import Geometry
+from edge.inference.decoders.deciding import decided
 from edge.inference.decoders.parting import Labels, Scale, Things, counted, part_things
 from edge.inference.decoders.placement import Placement, source_in_input
 from edge.inference.decoders.raw import (
@@ -76,12 +79,14 @@ def decode_mask(outputs: Outputs, part: MaskPart, *, geometry: Geometry) -> RawM
     labels, things = planes.decide(shown.coarser(stride), Scale(1.0, 1.0, stride))
     top, left = source.start
     onto = replace(source, start=(top - rows.start, left - columns.start))
-    return trimmed(onto.nearest(labels), onto.nearest(things), source, geometry)
+    return trimmed(onto.nearest(labels), counted(onto.nearest(things)), source, geometry)
 
 
 def trimmed(labels: Labels, things: Things, source: Placement, geometry: Geometry) -> RawMask:
-    """Return a mask without what the input does not show, its things numbered without gaps."""
+    """Return a mask without what the input does not show; its things stay numbered without gaps."""
     rows, columns = source.outside(geometry.input_shape_px)
+    if not (rows.any() or columns.any()):
+        return RawMask(labels, things)
     for array in (labels, things):
         array[rows] = 0
         array[:, columns] = 0
@@ -115,24 +120,37 @@ class Planes:
         )
 
     def _labels(self, grid: Placement) -> Labels:
-        """Return labels, 0 for background; one plane is scaled after the other, which saves memory."""
+        """Return labels, 0 for background."""
         part = self.part
         if isinstance(part, LabelMapOutput):
             return grid.nearest(self.labels)
-        labels = np.zeros(grid.shape, np.uint8)
-        if isinstance(part, SigmoidOutput):
-            for number, (plane, threshold) in enumerate(
-                zip(self.labels, part.thresholds, strict=True), start=1
-            ):
-                least = logit(threshold) if part.scores_are == "logits" else threshold
-                labels[grid.linear(plane) >= least] = number
-            return labels
-        highest = np.full(grid.shape, -np.inf, np.float32)
-        for number, plane in enumerate(self.labels, start=0 if part.has_background else 1):
-            values = grid.linear(plane)
-            labels[values > highest] = number
-            np.maximum(highest, values, out=highest)
-        return labels
+        if isinstance(part, LogitsOutput):
+            return decided(self.labels, grid, partial(_highest, first=0 if part.has_background else 1))
+        least = [logit(one) if part.scores_are == "logits" else one for one in part.thresholds]
+        return decided(self.labels, grid, partial(_last_to_pass, least=least))
+
+
+def _highest(planes: Iterable[Numbers], *, first: int) -> Labels:
+    """Return the number of the plane that is the highest at each place; of several the first."""
+    highest: Numbers | None = None
+    for number, plane in enumerate(planes, start=first):
+        if highest is None:
+            highest, labels = plane.copy(), np.full(plane.shape, number, np.uint8)
+            continue
+        np.copyto(labels, np.uint8(number), where=plane > highest)
+        np.maximum(highest, plane, out=highest)
+    return labels
+
+
+def _last_to_pass(planes: Iterable[Numbers], *, least: Sequence[float]) -> Labels:
+    """Return the number, from 1 on, of the last plane that is at least so high at each place, 0 for none."""
+    labels: Labels | None = None
+    for number, (plane, low) in enumerate(zip(planes, least, strict=True), start=1):
+        if labels is None:
+            labels = np.zeros(plane.shape, np.uint8)
+        np.copyto(labels, np.uint8(number), where=plane >= low)
+    assert labels is not None, "there is a label"
+    return labels
 
 
 def read_planes(outputs: Outputs, part: MaskPart, *, input_shape_px: Shape) -> Planes:

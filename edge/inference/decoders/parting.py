@@ -13,7 +13,8 @@ from scipy.spatial import cKDTree
 from edge.bundles.mask_outputs import Boundary, CentreOffset, Components, Distance, Rectangles
 from edge.inference.decoders.raw import Numbers, sigmoid
 from edge.inference.decoders.rectangles import rectangles
-from edge.inference.decoders.watershed import HORIZONTAL, VERTICAL, Mask, grow, peaks, pieces, seed_the_rest
+from edge.inference.decoders.runs import Runs, without_gaps
+from edge.inference.decoders.watershed import Mask, grow, peaks, pieces, seed_the_rest
 
 Labels = NDArray[np.uint8]
 Things = NDArray[np.int32]
@@ -61,9 +62,10 @@ def part_things(
     Returns:
         Labels, and the number of the thing of each pixel: from 1 on, without gaps; each thing has one label.
     """
+    least = area_min_px * scale.area
     match rule:
         case Components():
-            things = _touching(labels, neighbours=rule.neighbours)
+            return _touching(labels, neighbours=rule.neighbours, fill_holes=fill_holes, least=least)
         case Boundary():
             things = _bordered(labels > 0, maps[0], rule, scale)
         case Distance():
@@ -73,13 +75,12 @@ def part_things(
         case Rectangles():
             labels, things = rectangles(
                 labels,
-                _touching(labels, neighbours=8),
+                _touching(labels, neighbours=8, fill_holes=False, least=0)[1],
                 grow_ratio=rule.grow_ratio,
                 side_min_px=rule.side_min_px * scale.along,
             )
     if fill_holes:
         things = filled(things)
-    least = area_min_px * scale.area
     areas = np.bincount(things.ravel())
     areas[0] = 0
     if len(areas) > 1 and areas[1:].min() < least:
@@ -100,32 +101,26 @@ def counted(things: Things) -> Things:
 
 def filled(things: Things) -> Things:
     """Return things with the background that they enclose; where it touches two, or the rim, it stays."""
-    numbered, count = pieces(things == 0, neighbours=4)
-    if count == 0:
-        return things
-    lowest = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
-    highest = np.zeros(count + 1, np.int32)
-    for here, there in (HORIZONTAL, VERTICAL, HORIZONTAL[::-1], VERTICAL[::-1]):
-        touches = (numbered[here] > 0) & (things[there] > 0)
-        holes, owners = numbered[here][touches], things[there][touches]
-        np.minimum.at(lowest, holes, owners)
-        np.maximum.at(highest, holes, owners)
-    for rim in (numbered[0], numbered[-1], numbered[:, 0], numbered[:, -1]):
-        highest[rim] = 0
-    owner = np.where(lowest == highest, highest, 0).astype(np.int32)
-    owner[0] = 0
-    return np.asarray(np.where(things == 0, owner[numbered], things), np.int32)
+    runs = Runs.of(things)
+    return np.asarray(runs.painted(runs.filled(runs.values), np.int32))
 
 
-def _touching(labels: Labels, *, neighbours: int) -> Things:
-    """Number the pieces of each label."""
-    things = np.zeros(labels.shape, np.int32)
-    first = 0
-    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=1))[0 if labels.min() else 1 :]:
-        numbered, count = pieces(labels == label, neighbours=neighbours)
-        np.add(numbered, first, out=things, where=numbered > 0)
-        first += count
-    return things
+def _touching(labels: Labels, *, neighbours: int, fill_holes: bool, least: float) -> tuple[Labels, Things]:
+    """Number the pieces of each label, without holes where they are filled, and those that are too small."""
+    runs = Runs.of(labels)
+    things = runs.pieces(neighbours=neighbours)
+    kinds = np.zeros(len(things) + 1, np.uint8)
+    kinds[things] = runs.values
+    if fill_holes:
+        things = runs.filled(things)
+    areas = np.bincount(things, weights=runs.lengths)
+    areas[0] = 0
+    if len(areas) > 1 and areas[1:].min() < least:
+        things = np.where(areas[things] >= least, things, 0)
+        things = runs.filled(things) if fill_holes else things
+    if not np.array_equal(kinds[things], runs.values):
+        labels = runs.painted(kinds[things], np.uint8)
+    return labels, runs.painted(without_gaps(things), np.int32)
 
 
 def _bordered(inside: Mask, border: Numbers, rule: Boundary, scale: Scale) -> Things:

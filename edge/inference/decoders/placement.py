@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,9 +31,8 @@ class Placement:
 
     def linear(self, plane: Numbers) -> Numbers:
         """Return (height, width) of a plane, linear between the middles of cells; its rim goes on."""
-        if self._is_a_cut(plane):
-            first, before = int(self.start[0]), int(self.start[1])
-            return plane[first : first + self.shape[0], before : before + self.shape[1]]
+        if self.is_a_cut(plane.shape):
+            return np.asarray(self.cut(plane))
         (down, right), (top, left) = self.step, self.start
         matrix = np.array([[right, 0, right / 2 + left - 0.5], [0, down, down / 2 + top - 0.5]])
         answer: Any = cv2.warpAffine(
@@ -48,9 +48,30 @@ class Placement:
         """Return (height, width) of a plane, of each pixel that of the cell it lies in."""
         rows, columns = (
             np.floor((np.arange(side) + 0.5) * step + start).astype(np.intp).clip(0, last - 1)
-            for side, step, start, last in zip(self.shape, self.step, self.start, plane.shape, strict=True)
+            for (side, step, start), last in zip(self.axes, plane.shape, strict=True)
         )
-        return np.asarray(plane[rows[:, np.newaxis], columns])
+        return np.asarray(plane.take(columns, axis=1).take(rows, axis=0))
+
+    def within(self, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], Placement]:
+        """Return the cells, of so many, that its pixels lie among, and where it lies among those."""
+        ends = []
+        for (side, step, start), last in zip(self.axes, shape, strict=True):
+            begin = min(max(math.floor(0.5 * step + start - 0.5), 0), last - 1)
+            end = math.floor((side - 0.5) * step + start - 0.5) + 2
+            ends.append(slice(begin, min(max(end, begin + 1), last)))
+        top, left = self.start[0] - ends[0].start, self.start[1] - ends[1].start
+        return (ends[0], ends[1]), replace(self, start=(top, left))
+
+    @property
+    def axes(self) -> tuple[tuple[int, float, float], tuple[int, float, float]]:
+        """Side, step and start, down and to the right."""
+        down, right = zip(self.shape, self.step, self.start, strict=True)
+        return down, right
+
+    def cut(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """Return the cells of a plane that are its pixels, where `is_a_cut`."""
+        first, before = int(self.start[0]), int(self.start[1])
+        return plane[first : first + self.shape[0], before : before + self.shape[1]]
 
     def coarser(self, stride: int) -> Placement:
         """Return the same grid among cells that are so many times larger."""
@@ -66,14 +87,15 @@ class Placement:
         """Return which rows and which columns of the grid have their middle where there are no cells."""
         rows, columns = (
             ((where := (np.arange(side) + 0.5) * step + start) < 0) | (where >= last)
-            for side, step, start, last in zip(self.shape, self.step, self.start, shape, strict=True)
+            for (side, step, start), last in zip(self.axes, shape, strict=True)
         )
         return rows, columns
 
-    def _is_a_cut(self, plane: Numbers) -> bool:
+    def is_a_cut(self, shape: tuple[int, ...]) -> bool:
+        """Return whether its pixels are cells of a plane of this shape."""
         fits = all(
             start >= 0 and start + side <= last
-            for start, side, last in zip(self.start, self.shape, plane.shape, strict=True)
+            for (side, _, start), last in zip(self.axes, shape, strict=True)
         )
         return fits and self.step == (1.0, 1.0) and all(float(start).is_integer() for start in self.start)
 
