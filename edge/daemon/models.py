@@ -33,7 +33,7 @@ class ModelVoice:
         self._engine.on_change(self.tell)
         self._drift.on_change(lambda bundle: self.tell(self._engine.state(bundle)))
         for bundle in self.bundles:
-            self._tell_first(bundle)
+            self.say(bundle)
 
     def speak_of(self, bundles: Sequence[str]) -> None:
         """Speak of these bundles from now on, and of no others."""
@@ -43,9 +43,10 @@ class ModelVoice:
                 self._presence.forget_model(bundle)
         for bundle in self.bundles:
             if bundle not in before:
-                self._tell_first(bundle)
+                self.say(bundle)
 
-    def _tell_first(self, bundle: str) -> None:
+    def say(self, bundle: str) -> None:
+        """Tell how one is, or why it is not used."""
         refusal = self._engine.refusals.get(bundle, "")
         if refusal:
             self._presence.model(bundle, active=None, why=refusal, latency_ms={})

@@ -7,10 +7,14 @@ Doors, journal and outbox are never touched: what comes in meanwhile waits, and 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 
+from edge.config.pipelines import LivePipeline, Pipeline
 from edge.config.schema import Config
+from edge.config.sources import FolderLikeSource
 from edge.daemon.live import LiveHalf
 from edge.daemon.models import ModelVoice
 from edge.daemon.parts import bundles_of
@@ -23,20 +27,29 @@ UNUSED = "no pipeline looks with it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchanged:
-    """What a change has put out of work; it is kept until it is known that nobody wants it back.
+class Former:
+    """What was at work before a change, kept until it is known that nobody wants it back.
 
     Attributes:
-        config: That was at work before.
-        models: That answered before, open; by name of their bundle, None for one that had no model.
+        config: With which everything worked.
+        refusals: Bundles that had no model, and why.
+        models: By name of their bundle, what was put out of work by now, open; None where there was none.
     """
 
     config: Config
-    models: dict[str, Made | None]
+    refusals: dict[str, str]
+    models: dict[str, Made | None] = field(default_factory=dict)
+
+    def release(self) -> None:
+        """Close the models: nobody wants them back."""
+        for made in self.models.values():
+            if made is not None:
+                made.active.model.close()
+        self.models.clear()
 
 
 class Works:
-    """What is at work; one thread at a time changes it.
+    """What is at work; it may be changed from any thread, by one at a time.
 
     Args:
         config: With which everything was opened.
@@ -64,59 +77,85 @@ class Works:
         self._voice = voice
         self._hot = tuple(hot)
         self._log = Log("works")
+        self._changing = threading.Lock()
 
-    def change(self, after: Config, *, models: Sequence[Made] = (), anew: Collection[str] = ()) -> Exchanged:
+    def former(self) -> Former:
+        """Return what is at work now, to be filled by a change."""
+        return Former(config=self.config, refusals=dict(self.engine.refusals))
+
+    def change(
+        self,
+        after: Config,
+        *,
+        models: Sequence[Made] = (),
+        anew: Collection[str] = (),
+        former: Former | None = None,
+    ) -> None:
         """Bring a configuration and models to work.
 
         Args:
             after: Must not need the process begun anew.
             models: Admitted; each takes the place of the one of its name.
-            anew: Bundles among them that their pipelines begin anew for: what they say differs in more than
-                numbers.
-
-        Returns:
-            What was at work before.
+            anew: Pipelines that begin anew though they are configured as before.
+            former: Takes up what is put out of work, also where this fails in the middle; left out, it is
+                closed.
 
         Raises:
-            EdgeError: It does not work; `undo` brings back what was. What is said by then is at work.
+            EdgeError: It does not work; `undo` brings back what did.
         """
-        before = self.config
-        exchanged = Exchanged(config=before, models={})
-        self._exchange(after, models, anew, exchanged.models)
-        return exchanged
+        kept = former or self.former()
+        with self._changing:
+            self._exchange(after, models, anew, kept)
+        if former is None:
+            kept.release()
 
-    def undo(self, exchanged: Exchanged, *, anew: Collection[str] = ()) -> list[Made]:
-        """Bring back what was at work before a change, whole or half.
+    def undo(self, former: Former, *, anew: Collection[str] = ()) -> None:
+        """Bring back what was at work before a change, whole or half; what the change had brought is closed.
 
-        Returns:
-            The models that the change had brought; they answer no more.
+        Raises:
+            EdgeError: It does not work any more.
         """
-        put_out: dict[str, Made | None] = {}
-        back = [made for made in exchanged.models.values() if made is not None]
-        self._exchange(exchanged.config, back, anew, put_out)
-        return [made for made in put_out.values() if made is not None]
+        brought = self.former()
+        back = [made for made in former.models.values() if made is not None]
+        gone = {name for name, made in former.models.items() if made is None}
+        with self._changing:
+            self._exchange(former.config, back, anew, brought)
+            for name in gone:
+                why = former.refusals.get(name, f"{name}: {UNUSED}")
+                brought.models[name] = self.engine.withdraw(name, why=why)
+                if name in self._voice.bundles:
+                    self._voice.say(name)
+        former.models.clear()
+        brought.release()
 
-    def _exchange(
-        self,
-        after: Config,
-        models: Sequence[Made],
-        anew: Collection[str],
-        put_out: dict[str, Made | None],
-    ) -> None:
-        """Do it; `put_out` is filled as it goes, so that half of it can be taken back."""
-        looking = {one.name for one in after.pipelines if getattr(one, "bundle", None) in anew}
-        self._live.pause(after, anew=looking)
-        with self.studies.between_series():
+    def _exchange(self, after: Config, models: Sequence[Made], anew: Collection[str], former: Former) -> None:
+        is_of_studies = _of_studies(self.config) != _of_studies(after) or any(
+            one.name in anew for one in after.pipelines if not isinstance(one, LivePipeline)
+        )
+        self._live.pause(after, anew=anew)
+        with self.studies.between_series() if is_of_studies else nullcontext():
             for made in models:
                 name = made.active.bundle.manifest.name
-                put_out[name] = self.engine.exchange(made)
-            self.studies.put(after)
+                former.models[name] = self.engine.exchange(made)
+            if is_of_studies:
+                self.studies.put(after)
         self._live.resume(after)
+        unused = set(bundles_of(self.config)) - set(bundles_of(after))
         self.config = after
-        for name in self._voice.bundles:
-            if name not in bundles_of(after):
-                put_out[name] = self.engine.withdraw(name, why=f"{name}: {UNUSED}")
+        for name in sorted(unused):
+            made = self.engine.withdraw(name, why=f"{name}: {UNUSED}")
+            if name not in former.models:
+                former.models[name] = made
+            elif made is not None:
+                made.active.model.close()  # it was brought by this very change
         self._voice.speak_of(bundles_of(after))
         for take_up in self._hot:
             take_up(after)
-        self._log.info("at work", pipelines=len(after.pipelines), exchanged=",".join(put_out) or "nothing")
+        exchanged = ",".join(sorted(former.models)) or "no model"
+        self._log.info("at work", pipelines=len(after.pipelines), anew=",".join(anew), exchanged=exchanged)
+
+
+def _of_studies(config: Config) -> tuple[Sequence[Pipeline], Sequence[FolderLikeSource]]:
+    """Return what the assessor of series is made of."""
+    pipelines = [one for one in config.pipelines if not isinstance(one, LivePipeline)]
+    return pipelines, [one for one in config.sources if isinstance(one, FolderLikeSource)]

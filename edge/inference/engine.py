@@ -251,11 +251,20 @@ class Engine:
             return before
 
     def withdraw(self, name: str, *, why: str) -> Made | None:
-        """Let a model answer no more; return it, open: the caller's to bring back, or to close."""
+        """Let a model answer no more, as if its bundle were refused.
+
+        Args:
+            name: Of the bundle.
+            why: Is said to whoever asks for it.
+
+        Returns:
+            The model, open: the caller's to bring back, or to close. None where there was none.
+        """
         with self._changing:
             before, place = self._at_work(name), self._handles.pop(name, None)
-            for known in (self._bundles, self._states, self._refusals):
+            for known in (self._bundles, self._states):
                 known.pop(name, None)
+            self._refusals[name] = why
             if place is not None:
                 place.exchange(None, refusal=why)
             return before

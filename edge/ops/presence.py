@@ -20,7 +20,7 @@ from edge.domain.finding import ModelStamp
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
 from edge.kit.log import Log
-from edge.kit.mqtt import Message, MqttSession
+from edge.kit.mqtt import FAILURE, Message, MqttSession
 from edge.ops.retained import Retained
 
 STATUS_SCHEMA = "edge.status/1"
@@ -105,6 +105,17 @@ class Presence:
         """Tell about health once in so many seconds from now on, and now."""
         self._period_s = period_s
         self._awaken.set()
+
+    def prove_line(self, *, timeout_s: float) -> None:
+        """Say once more what the device is, and wait for the broker's word: the line of now carries.
+
+        Raises:
+            DeliveryError: It does not, or the broker does not let us.
+        """
+        message = self._message("info", INFO_SCHEMA, self._info, retain=True)
+        code = self._session.publish(message, timeout_s=timeout_s)
+        if code >= FAILURE:
+            raise DeliveryError(f"{message.topic}: the broker does not take it (0x{code:02x})")
 
     def introduce(self, info: Mapping[str, Any]) -> None:
         """Say anew what the device is, now and at every connection."""

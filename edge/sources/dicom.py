@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import itertools
+import secrets
 import socket
 import ssl
 import threading
@@ -26,6 +27,7 @@ from edge.domain.ports import Clock, Intake
 from edge.kit.files import free_bytes
 from edge.kit.log import Log
 from edge.kit.stage import Stage
+from edge.sources.dicom_echo import echo, greet
 from edge.sources.dicom_reactor import DoorAssociation, Refusal
 from edge.sources.dicom_visit import Visit
 
@@ -35,6 +37,7 @@ _LOCAL_LIMIT_EXCEEDED: Refusal = (0x02, 0x03, 0x02)
 
 _VERIFICATION = "1.2.840.10008.1.1"
 _SPARE_CONNECTIONS = 64  # beside admitted ones: those still asking, and those told that there are too many
+_LOOPBACKS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  # where we listen
 _IDLE_S = 300.0  # between two objects of an association
 _STALL_S = 60.0  # within an object
 _HANDSHAKE_S = 10.0
@@ -146,6 +149,7 @@ class DicomDoor:
         self._admitted: set[str] = set()
         self._open_lock = threading.Condition()
         self._closing = threading.Event()
+        self._own_titles: set[str] = set()  # of ourselves, while we try whether we answer
         self._entity = AE(ae_title)
         self._entity.maximum_pdu_size = pdu_bytes
         self._entity.maximum_associations = 1 << 20  # it counts connections; we count those let in
@@ -241,6 +245,8 @@ class DicomDoor:
 
     def admit(self, name: str, *, calling: str, called: str, address: str) -> Refusal | None:
         """Decide about an association: who calls whom, how many are open, and how much room is left."""
+        if calling.strip() in self._own_titles:
+            return None
         ours = self._entity.ae_title
         refusal: Refusal | None = None
         if not any(caller.matches(ae_title=calling, address=address) for caller in self._allowed):
@@ -254,6 +260,40 @@ class DicomDoor:
         if refusal is not None:
             self._log.warning("association rejected", calling=calling, address=address, because=because)
         return refusal
+
+    @property
+    def associations(self) -> int:
+        """How many are open."""
+        with self._open_lock:
+            return len(self._admitted)
+
+    def answer_ourselves(self, *, timeout_s: float) -> None:
+        """Ask the open door as a scanner would, by C-ECHO over loopback.
+
+        We come under a title of this moment that nobody can guess, and so are let in whoever else is, and
+        beside as many as may be open. A door that asks for certificates of its callers is asked for its own,
+        and no more: we have none it would believe.
+
+        Raises:
+            SourceLostError: Nobody answers, or not as a door does.
+        """
+        host = _LOOPBACKS.get(self._address[0], self._address[0])
+        title = f"SELF{secrets.token_hex(6).upper()}"
+        self._own_titles.add(title)
+        try:
+            if self._tls is not None and self._tls.ca_file is not None:
+                greet(host, self.port, timeout_s=timeout_s)
+            else:
+                echo(
+                    host,
+                    self.port,
+                    calling=title,
+                    called=self._entity.ae_title,
+                    is_tls=self._tls is not None,
+                    timeout_s=timeout_s,
+                )
+        finally:
+            self._own_titles.discard(title)
 
     def lacks_room(self) -> bool:
         """Return whether the disk reserve is reached."""
