@@ -6,9 +6,7 @@ only one that touches the state machine. Nothing of the path waits for it.
 
 from __future__ import annotations
 
-import json
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -20,31 +18,27 @@ from edge.domain.ports import Alerts, Clock
 from edge.fleet.boot import Boot
 from edge.fleet.case import TOPIC as CASE
 from edge.fleet.case import Case
-from edge.fleet.commands import COMMAND_SCHEMA, Commands, Executor
+from edge.fleet.commands import Commands, Executor
 from edge.fleet.errands import Errands
 from edge.fleet.inbox import Inbox, Letter
 from edge.fleet.ledger import Transition
 from edge.fleet.progress import Progress
 from edge.fleet.questions import Answering, Questions
-from edge.fleet.report import EVENT_SCHEMA, AtWork, event_of, reported
+from edge.fleet.report import AtWork, event_of, reported
 from edge.fleet.reporter import Reporter
 from edge.fleet.signing import KeyRing
-from edge.fleet.words import DEVICE_SCOPE, State, group_scope
+from edge.fleet.voice import Voice
+from edge.fleet.words import DEVICE_SCOPE, group_scope
 from edge.kit.log import Log
 from edge.kit.mqtt import Message, MqttSession
 from edge.kit.stage import contain
 
 LOOK_S: Final = 10.0  # at least so often it looks whether there is something to report
 TROUBLE_S: Final = 5.0
-SIGNATURE_S: Final = 3600.0
-EVENTS_MAX: Final = 256
 TRANSITIONS_MAX: Final = 200
-ANSWERS_MAX: Final = 1024
 LETTERS_MAX: Final = 16  # at one turn, so that a version that is tried is not left waiting
 
 TROUBLE: Final = "fleet"
-SIGNATURE: Final = "fleet-signature"
-ROLLED_BACK: Final = "fleet-rolled-back"
 SUBSCRIPTION: Final = "fleet-subscription"
 
 
@@ -130,6 +124,7 @@ class Agent:
         self._log = Log("fleet")
         self._inbox = Inbox(clock)
         self._errands = Errands(folder, clock)
+        self._voice = Voice(session, prefix=prefix, alerts=alerts, wake=self._inbox.wake, clock=clock)
         self._reporter = Reporter(
             session, topic=f"{prefix}/config/reported", alerts=alerts, wake=self._inbox.wake, clock=clock
         )
@@ -145,15 +140,11 @@ class Agent:
             device=self._device,
             executors=executors,
             is_frozen=is_frozen,
-            say=self._say_command,
+            say=self._voice.say_command,
             wake=self._inbox.wake,
             clock=clock,
         )
         self._machine: Machinery | None = None
-        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
-        self._answers: deque[tuple[str, int | None]] = deque(maxlen=ANSWERS_MAX)
-        self._raised: set[str] = set()
-        self._signature_ns: int | None = None
         self._is_new_line = True
         self._stopping = threading.Event()
         self._filters = self._subscribe(session, root_prefix, groups)
@@ -214,6 +205,7 @@ class Agent:
                 self._contained(self._say_last)
 
     def _say_last(self) -> None:
+        self._reporter.say_again()
         self._speak()
 
     def _is_open(self, rooms: ExitStack) -> bool:
@@ -227,7 +219,7 @@ class Agent:
     def _open(self, rooms: ExitStack) -> None:
         self._case.recall()
         rooms.enter_context(self._errands)
-        machine = self._make_machine(self._told)
+        machine = self._make_machine(self._voice.told)
         machine.recover(self._boot)
         rooms.enter_context(self._commands)
         self._machine = machine
@@ -235,7 +227,7 @@ class Agent:
     def _turn(self) -> float:
         """Do what there is to do; returns for how long there may be nothing."""
         pauses: list[float] = []
-        steps = (self._hear_all, self._step, self._speak)
+        steps = (self._hear_all, self._machine_of_now().step, self._execute, self._speak)
         troubles = [self._contained(partial(_into, pauses, step)) for step in steps]
         if any(troubles):
             return TROUBLE_S
@@ -272,40 +264,44 @@ class Agent:
             raise
 
     def _hear_now(self, letter: Letter) -> None:
-        assert self._machine is not None, "opened before"
         message = letter.message
         if letter.kind == "case":
             self._case.hear(message.payload)
         elif letter.kind == "document":
-            self._machine.offer(letter.name, message.payload)
+            self._machine_of_now().offer(letter.name, message.payload)
         elif letter.kind == "question":
             self._questions.hear(letter.name, message, came_ns=letter.came_ns)
         else:
             try:
                 self._commands.hear(letter.name, message.payload)
             except DocumentRefusedError as refused:
-                self._tell_signature(f"cmd/{letter.name}: {refused}")
+                self._voice.tell_signature(f"cmd/{letter.name}: {refused}")
 
-    def _step(self) -> float:
-        """Let the state machine and the commands go on."""
-        assert self._machine is not None, "opened before"
-        while self._answers:
-            self._commands.answered(*self._answers.popleft())
+    def _execute(self) -> float:
+        """Let the commands go on."""
+        while (answer := self._voice.take_answer()) is not None:
+            self._commands.answered(*answer)
         self._commands.turn()
-        return self._machine.step()
+        return LOOK_S
+
+    def _machine_of_now(self) -> Machinery:
+        assert self._machine is not None, "opened before"
+        return self._machine
 
     # ── what is said ──────────────────────────────────────────────────────────────────────────────────────
 
     def _speak(self) -> float:
         """Say what is new; returns when to look again because something was too early."""
-        assert self._machine is not None, "opened before"
         if self._is_new_line and self._session.connected:
             self._is_new_line = False
             self._reporter.say_again()
             self._commands.say_again()
-        self._post_events()
-        progress = self._machine.snapshot()
-        self._tell_troubles(progress)
+        self._voice.say_events()
+        early_s = self._reporter.early_s()
+        if early_s > 0:
+            return early_s
+        progress = self._machine_of_now().snapshot()
+        self._voice.tell_troubles(progress)
         document = reported(
             progress,
             self._at_work(),
@@ -313,82 +309,11 @@ class Agent:
             case=self._case.under_way(),
             utc_ns=self._clock.utc_ns(),
         )
-        return self._reporter.look(document) or LOOK_S
-
-    def _told(self, transition: Transition) -> None:
-        """Hear of a transition, from the state machine, in this thread."""
-        event = event_of(transition, device=self._device)
-        self._events.append(event)
-        what = f"{transition.scope} {transition.version}"
-        if transition.code == "bad_signature":
-            self._tell_signature(f"{what}: {transition.message}")
-        alert = f"{ROLLED_BACK}-{transition.scope.replace('/', '-')}"
-        if transition.state is State.ROLLED_BACK:
-            text = f"{what} was tried and taken back: {transition.message}"
-            self._alerts.raise_alert(alert, text)
-        elif transition.state is State.COMMITTED:
-            self._alerts.clear_alert(alert)
-
-    def _post_events(self) -> None:
-        """Say each transition; what is said while there is no line is said when there is one."""
-        while self._events and self._session.connected:
-            event = self._events.popleft()
-            self._post(
-                "config/event",
-                EVENT_SCHEMA,
-                event,
-                is_retained=False,
-                then=partial(self._event_answered, event),
-            )
-
-    def _event_answered(self, event: dict[str, Any], code: int | None) -> None:
-        if code is None:
-            self._events.append(event)
-
-    def _say_command(self, cmd: str, document: Mapping[str, Any], is_retained: bool) -> None:
-        then = partial(self._command_answered, cmd)
-        self._post(f"cmd/{cmd}", COMMAND_SCHEMA, document, is_retained=is_retained, then=then)
-
-    def _command_answered(self, cmd: str, code: int | None) -> None:
-        self._answers.append((cmd, code))
-        self._inbox.wake()
-
-    def _post(
-        self,
-        below: str,
-        schema: str,
-        document: Mapping[str, Any],
-        *,
-        is_retained: bool,
-        then: Callable[[int | None], None],
-    ) -> None:
-        message = Message(
-            topic=f"{self._prefix}/{below}",
-            payload=json.dumps(document, allow_nan=False, ensure_ascii=False).encode(),
-            retain=is_retained,
-            user_properties=(("schema", schema),),
-        )
-        self._session.post(message, then=then)
-
-    def _tell_troubles(self, progress: Progress) -> None:
-        """Raise what a person must act on, and take back what is over."""
-        for name, text in progress.troubles.items():
-            self._alerts.raise_alert(name, text)
-        for name in self._raised - progress.troubles.keys():
-            self._alerts.clear_alert(name)
-        self._raised = set(progress.troubles)
-        since_ns = self._signature_ns
-        if since_ns is not None and self._clock.monotonic_ns() - since_ns > SIGNATURE_S * 1e9:
-            self._signature_ns = None
-            self._alerts.clear_alert(SIGNATURE)
-
-    def _tell_signature(self, text: str) -> None:
-        self._signature_ns = self._clock.monotonic_ns()
-        self._alerts.raise_alert(SIGNATURE, f"somebody sends what no key of this site has signed: {text}")
+        self._reporter.say(document)
+        return LOOK_S
 
     def _transitions(self) -> Mapping[str, Any]:
-        assert self._machine is not None, "opened before"
-        history = self._machine.history(TRANSITIONS_MAX)
+        history = self._machine_of_now().history(TRANSITIONS_MAX)
         return {"transitions": [event_of(one, device=self._device) for one in history]}
 
 

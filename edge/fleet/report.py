@@ -172,7 +172,8 @@ def reported(progress: Progress, seen: AtWork, *, device: str, case: str, utc_ns
         frozen=progress.is_frozen,
         at=told(utc_ns),
     )
-    return said.model_dump(by_alias=True)
+    written = said.model_dump(by_alias=True)
+    return {"schema": written.pop("schema"), "device": written.pop("device"), **written}
 
 
 def _scope(one: ScopeProgress) -> dict[str, Any]:
