@@ -10,7 +10,6 @@ from edge.domain.errors import DocumentRefusedError
 from edge.fleet.documents import DESIRED_SCHEMA, DOCUMENT_BYTES_MAX, GROUP_SCHEMA
 from edge.fleet.layers import parse_desired, parse_layer
 from edge.fleet.moments import told
-from edge.fleet.operator.gathering import GROUP
 from edge.fleet.operator.inventory import Document, document_text
 from edge.fleet.signing import canonical
 from edge.fleet.timing import moment_ns
@@ -61,8 +60,13 @@ def content_of(name: str, document: Document | None, *, now_ns: int) -> dict[str
         if _is_past(content.get(key), now_ns):
             del content[key]
     apply = content.get("apply")
-    if isinstance(apply, Mapping) and _is_past(apply.get("deadline"), now_ns):
-        content["apply"] = {key: value for key, value in apply.items() if key != "deadline"}
+    if isinstance(apply, Mapping):
+        is_late = _is_past(apply.get("deadline"), now_ns)
+        dropped = {
+            "deadline": is_late,
+            "mode": apply.get("mode") == "validate",
+        }  # a dry run is asked for each time
+        content["apply"] = {key: value for key, value in apply.items() if not dropped.get(key)}
     return {key: value for key, value in content.items() if value is not None}
 
 

@@ -33,7 +33,8 @@ KINDS: Final = (
     "alert/+/+",
     "health",
 )
-TRACES: Final = ("config/event",)  # heard by those who listen, and not gathered
+GATHERED: Final = frozenset({"status", "info", "config", "model", "source", "alert", "health"})
+TRACE: Final = "config/event"  # like commands and answers for those who listen, and not gathered
 _STATES: Final[Mapping[str, Presence]] = {"online": "online", "stopped": "stopped", "offline": "offline"}
 
 
@@ -126,7 +127,7 @@ class Gathering:
         return name
 
     def _note(self, device: _Device, below: str, kept: _Kept, message: Message) -> None:
-        if below in TRACES:
+        if below.partition("/")[0] not in GATHERED or below == TRACE:
             return
         if below != "config/desired":  # which others write
             self._note_life(device, kept.document, is_now=not message.retain)

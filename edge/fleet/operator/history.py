@@ -55,8 +55,8 @@ class Entry:
         seq: Counted from 1, without a gap.
         at: When, as documents write times.
         by: Who.
-        what: `published`: an operator wrote a document; `seen`: somebody else's was at the broker; `put-back`:
-            one of somebody else was left at the broker once more; `conflict`, `outcome`: what became of it;
+        what: `published`: an operator wrote a document; `seen`: somebody else's was at the broker;
+            `put-back`: one was left at the broker once more; `conflict`, `outcome`: what became of it;
             `command`, `rollout`.
         name: Of whom: `<site>/<device>`, `<site>/group/<group>`, `rollout/<id>`.
         version: Of the document, 0 where there is none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ ECHO_S: Final = 2.0
 QUIET_S: Final = 1.0  # without a retained message: the broker has told all it tells
 WHOLE_S: Final = 60.0
 HEARD_MAX: Final = 10_000
+MARKER: Final = f"{FLEET}/desk"
 ANNOUNCED: Final = {"schema": "edge.desk/1", "what": "behind everything that the broker keeps"}
 NOT_WHOLE: Final = (
     "the broker left out some of what it keeps: its queue for one client is too short "
@@ -209,6 +211,18 @@ class MqttDesk:
         self.leave(below, signed)
         return signed
 
+    def catch_up(self) -> bool:
+        """Hear everything that the broker took before this moment; returns whether that is certain.
+
+        Raises:
+            DeliveryError: There is no connection.
+        """
+        try:
+            self.leave(MARKER, {**ANNOUNCED, "said": secrets.token_hex(8)}, is_heard=True)
+        except RefusedError:
+            return False
+        return self._echo is None
+
     def leave(self, below: str, document: Document | None, *, is_heard: bool = False) -> None:
         """Leave a document at the broker as it is, on a topic below the root; None clears the topic.
 
@@ -279,7 +293,8 @@ class MqttDesk:
         session.last_will(self._before)
         session.on_subscribed(self._note_refused)
         further = [f"{self._root}/{below}" for below in self._more]
-        for topic_filter in (*self._gathering.filters(), *further, self._marker):
+        marker = f"{self._root}/{MARKER}"  # the last: it comes behind all that the others bring
+        for topic_filter in (*self._gathering.filters(), *further, marker):
             session.subscribe(topic_filter, self._take)
         self._session = self._open.enter_context(session)
         if not session.wait_connected(CONNECT_S):
@@ -301,7 +316,7 @@ class MqttDesk:
         """Leave the last message of all at the broker, and see whether it comes in another connection."""
         assert self._session is not None, "connected before"
         try:
-            self._send(Message(topic=self._marker, payload=_written(ANNOUNCED), retain=True))
+            self.leave(MARKER, ANNOUNCED, is_heard=True)
         except RefusedError as refused:
             self.trouble = f"nobody knows whether this is all that the broker keeps: {refused}"
             return
@@ -311,10 +326,6 @@ class MqttDesk:
         self._connect()
         if not self._gather():
             self.trouble = NOT_WHOLE
-
-    @property
-    def _marker(self) -> str:
-        return f"{self._root}/{FLEET}/desk"
 
     def _before(self) -> None:
         """A connection begins, ours or one that comes back; called by the session in its thread."""
@@ -328,16 +339,15 @@ class MqttDesk:
 
     def _take(self, message: Message) -> None:
         with self._changed:
-            if message.topic == self._marker:
-                if message.retain:
-                    self._is_whole = True
-                    self._gathering.settle()
-            else:
+            below = message.topic.removeprefix(f"{self._root}/")
+            if below == MARKER and message.retain:
+                self._is_whole = True
+                self._gathering.settle()
+            elif below != MARKER:
                 self._gathering.take(message)
-                below = message.topic.removeprefix(f"{self._root}/")
-                for listening in self._listening:
-                    if listening.wants(below):
-                        listening.hear(message)
+            for listening in self._listening:
+                if listening.wants(below):
+                    listening.hear(message)
             if message.retain:
                 self._told_ns = self._clock.monotonic_ns()
             if self._echo == (message.topic, message.payload):
