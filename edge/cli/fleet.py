@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edge.cli import fleet_enrol
+
 app = typer.Typer(help="All devices at a broker: see, configure, roll out.", no_args_is_help=True)
 
 FleetFile = Annotated[
@@ -29,3 +31,9 @@ StateFolder = Annotated[
 @app.callback()
 def _fleet() -> None:
     """All devices at a broker: see, configure, roll out."""
+
+
+app.command()(fleet_enrol.authority)
+app.command()(fleet_enrol.keygen)
+app.command()(fleet_enrol.enrol)
+app.command()(fleet_enrol.revoke)
