@@ -64,7 +64,7 @@ class Questions:
             return
         if not self._may_answer(asked):
             where = asked.response_topic or "nowhere"
-            self._log.warning("a question without answer", method=method, to=where, wanted=self._below + "…")
+            self._log.debug("a question without answer", method=method, to=where, wanted=self._below + "…")
             return
         self._post(
             Message(
