@@ -115,6 +115,13 @@ def quantize(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on where a search was killed, or forget it.")
     ] = True,
+    calibration: Annotated[
+        bool,
+        typer.Option(
+            "--calibration/--no-calibration",
+            help="Some of the samples travel with the bundle, and devices compare on them, too.",
+        ),
+    ] = True,
     state: Annotated[Path | None, typer.Option(help="Folder that remembers what was measured.")] = None,
 ) -> None:
     """Search an int8 variant that is faster than fp32 and as right, on ONNX Runtime or OpenVINO.
@@ -123,7 +130,15 @@ def quantize(
     """
     from edge.cli import bundle_quantize as command
 
-    code = command.run(folder, samples, most=most, wants_fp16=fp16, is_fresh=not resume, state=state)
+    code = command.run(
+        folder,
+        samples,
+        most=most,
+        wants_fp16=fp16,
+        is_fresh=not resume,
+        carries=calibration,
+        state=state,
+    )
     raise typer.Exit(code)
 
 

@@ -18,6 +18,7 @@ from edge.cli.samples import read_samples
 from edge.kit.clock import SystemClock
 from edge.kit.log import to_stderr
 from edge.workshop.bench import RUNTIMES, Runtime, Verdict
+from edge.workshop.carried import FILE, Carried
 from edge.workshop.layer_search import Outcome
 from edge.workshop.quantization import Quantized, quantize
 
@@ -32,6 +33,7 @@ def run(
     most: int,
     wants_fp16: bool,
     is_fresh: bool,
+    carries: bool,
     state: Path | None,
 ) -> int:
     """Quantize a bundle.
@@ -66,6 +68,7 @@ def run(
             told=told,
             wants_fp16=wants_fp16,
             is_fresh=is_fresh,
+            carries=carries,
         )
     _show(result)
     _conclude(folder, result, wants_fp16=wants_fp16)
@@ -121,7 +124,16 @@ def _conclude(folder: Path, result: Quantized, *, wants_fp16: bool) -> None:
         typer.echo(f"no int8 variant is both faster than fp32 and right: none was written; {samples}")
     if wants_fp16:
         typer.echo("fp16 for GPUs: " + _said_of_fp16(result.fp16))
+    if result.kept is not None or _is_right(result.fp16):
+        typer.echo(_said_of_carried(result.carried))
     typer.echo(f"{folder / 'quantization.json'}; digest {result.digest[:12]}")
+
+
+def _said_of_carried(carried: Carried | str) -> str:
+    if isinstance(carried, str):
+        return f"{FILE}: not written, {carried}"
+    size = f"{len(carried.content) / 1e6:.1f} MB"
+    return f"{FILE}: {carried.samples} of the samples, {size}; they travel with the bundle"
 
 
 def _said_of_fp16(verdict: Verdict | None) -> str:

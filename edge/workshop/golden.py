@@ -30,6 +30,7 @@ from edge.workshop import drawn, questions
 from edge.workshop.bench import RUN_S, opened
 from edge.workshop.manifest_edit import replaced, value_at
 from edge.workshop.questions import Item, Room, Sample
+from edge.workshop.telling import telling
 from edge.workshop.text_parts import flow
 
 KEPT: Final = {"volume-segmentation": 2, "spectra-regression": 64}
@@ -157,50 +158,7 @@ def _telling(
         raise BundleRejectedError(f"{name}: {error}") from error
     finally:
         session.close()
-    return _chosen(manifest, given, answers)
-
-
-def _chosen(
-    manifest: Manifest, given: list[Item], answers: list[NDArray[Any]]
-) -> tuple[list[Item], list[NDArray[Any]]]:
-    count = KEPT.get(manifest.task, PICTURES_KEPT)
-    if isinstance(manifest, SpectraRegression):
-        rows = _spread(np.nan_to_num(answers[0], nan=-1.0)[:, :1], count)
-        return [given[row] for row in rows], [answers[0][rows]]
-    if _is_number(manifest):
-        kept = _spread(np.stack(answers), count)
-    else:
-        best = sorted(range(len(given)), key=lambda place: -_content(manifest, answers[place]))
-        kept = sorted(best[:count])
-    return [given[place] for place in kept], [answers[place] for place in kept]
-
-
-def _is_number(manifest: Manifest) -> bool:
-    """Whether answers are numbers of one form, so that the most different ones tell most."""
-    return manifest.task in ("picture-classification", "picture-regression", "picture-embedding")
-
-
-def _content(manifest: Manifest, answer: NDArray[Any]) -> float:
-    """Say how much there is in an answer: kinds of labels, things that were found."""
-    if manifest.task in ("volume-segmentation", "picture-segmentation"):
-        labels = answer if manifest.task == "volume-segmentation" else answer[0]
-        marked = float((labels > 0).mean())
-        return len(np.unique(labels)) + marked * (1 - marked)
-    if manifest.task == "picture-detection":
-        return float(min(len(answer), 20)) / (1 + 0.01 * len(answer))
-    return float(answer[:, 2].sum())
-
-
-def _spread(rows: NDArray[Any], count: int) -> list[int]:
-    """Choose rows that are far from each other: always the one farthest from those chosen."""
-    numbers = np.nan_to_num(rows.astype(np.float64), nan=-1.0)
-    chosen = [int(numbers[:, 0].argmin())]
-    away = np.linalg.norm(numbers - numbers[chosen[0]], axis=1)
-    while len(chosen) < min(count, len(numbers)):
-        chosen.append(int(away.argmax()))
-        away = np.minimum(away, np.linalg.norm(numbers - numbers[chosen[-1]], axis=1))
-        away[chosen] = -1
-    return sorted(chosen)
+    return telling(manifest, given, answers, most=KEPT.get(manifest.task, PICTURES_KEPT))
 
 
 def _errors_max(manifest: Manifest, answers: Sequence[NDArray[Any]]) -> dict[str, str]:

@@ -22,15 +22,18 @@ from edge.domain.errors import BundleRejectedError, InferenceError, StorageFullE
 from edge.domain.ports import Clock
 from edge.inference.deadline import Deadline
 from edge.inference.golden import Exam
+from edge.inference.making import exams_of
 from edge.inference.session import wiring
 from edge.inference.tasks import task_of
 from edge.kit.files import write_durably
 from edge.workshop import questions
 from edge.workshop.bench import RUN_S, RUNTIMES, VERSIONS, Bench, Recording, Runtime, Verdict, opened
 from edge.workshop.calibration import Row, layers, measured, prepared
+from edge.workshop.carried import FILE as CALIBRATION
+from edge.workshop.carried import Carried, carried
 from edge.workshop.layer_search import LayerSearch, Outcome, Told
 from edge.workshop.ledger import Ledger
-from edge.workshop.manifest_edit import with_entry
+from edge.workshop.manifest_edit import replaced, value_at, with_entry
 from edge.workshop.precision import to_fp16
 from edge.workshop.probe import Probe
 from edge.workshop.questions import Item, Sample
@@ -58,6 +61,7 @@ class Quantized:
         calibrated: How many samples ranges were taken of.
         held_out: How many others agreement was measured on.
         digest: Of the bundle, now.
+        carried: The samples that travel with the bundle, or why there are none.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -68,6 +72,7 @@ class Quantized:
     calibrated: int
     held_out: int
     digest: str
+    carried: Carried | str
 
 
 def quantize(
@@ -79,6 +84,7 @@ def quantize(
     told: Told,
     wants_fp16: bool = False,
     is_fresh: bool = False,
+    carries: bool = True,
 ) -> Quantized:
     """Search an int8 variant of a bundle that pays, and put it there; nothing is written where none does.
 
@@ -90,6 +96,7 @@ def quantize(
         told: Hears what is done.
         wants_fp16: Also make a variant in half precision, for GPUs.
         is_fresh: Forget what was measured before.
+        carries: Put some of the samples into the bundle, so that devices compare on them, too.
 
     Raises:
         BundleRejectedError: The bundle is not in order, or the samples are too few or prove nothing.
@@ -105,16 +112,21 @@ def quantize(
         )
     calibrating = [item for place, item in enumerate(given) if place % HELD_OUT]
     held_out = given[::HELD_OUT][:HELD_OUT_MAX]
-    ledger = Ledger(state_dir / f"{manifest.name}-{_key(reference, manifest, given)}")
+    ledger = Ledger(state_dir / f"{manifest.name}-{_key(reference, manifest, given, carries=carries)}")
     if is_fresh:
         ledger.forget()
     asking = _Asking(reference, manifest, clock)
+    seen, feeds = asking.asked(calibrating), asking.asked(held_out).feeds
+    taken = _taken(bundle, calibrating, seen.answers, clock) if carries else "they were not wanted"
     exams = [task_of(bundle, clock).exam, asking.known(held_out)]
-    feeds = asking.feeds(held_out)
+    if isinstance(taken, Carried):
+        exams.append(taken.exam)
+    elif (own := exams_of(bundle, clock).calibration) is not None:
+        exams.append(own.against(asking.answers(own)))
     with Probe(wiring(manifest), feeds[0]) as probe:
         bench = Bench(reference, wiring=wiring(manifest), exams=exams, clock=clock, probe=probe)
         model = prepared(reference)
-        rows = _ranges(model, _by_digest(asking.feeds(calibrating)), ledger=ledger, told=told)
+        rows = _ranges(model, _by_digest(seen.feeds), ledger=ledger, told=told)
         search = LayerSearch(model, rows, bench=bench, feeds=feeds, ledger=ledger, told=told)
         outcomes = _ranked(search.run())
         half = _half(reference, bench) if wants_fp16 else None
@@ -128,11 +140,22 @@ def quantize(
         calibrated=len(calibrating),
         held_out=len(held_out),
         digest=bundle.digest,
+        carried=taken,
     )
     networks = {} if result.kept is None else {INT8: search.network(result.kept.recipe)}
     if half is not None and not half.shortfall:
         networks[FP16] = to_fp16(reference)
     return _written(bundle, result, networks)
+
+
+def _taken(
+    bundle: Bundle, given: Sequence[Item], answers: Sequence[NDArray[Any]], clock: Clock
+) -> Carried | str:
+    """Choose what travels with a bundle, unless its maker has chosen already."""
+    own = bundle.manifest.calibration
+    if own is not None and own.file != CALIBRATION:
+        return f"the bundle has samples of its own, {own.file}"
+    return carried(bundle.manifest, given, answers, clock)
 
 
 def _ranges(
@@ -185,16 +208,34 @@ def _reference(bundle: Bundle) -> bytes:
     return bundle.network(variant)
 
 
-def _key(reference: bytes, manifest: Manifest, given: Sequence[Item]) -> str:
+def _key(reference: bytes, manifest: Manifest, given: Sequence[Item], *, carries: bool) -> str:
     """Name a search: another network, other steps, bounds or samples are another one."""
     said = manifest.model_dump(mode="json", include={"input", "preprocessing", "output", "golden"})
+    own = manifest.calibration
+    further = own.sha256 if own is not None and (own.file != CALIBRATION or not carries) else carries
     seen = hashlib.sha256(reference)
-    seen.update(json.dumps([said, [questions.digest(item) for item in given]], sort_keys=True).encode())
+    known = [said, [questions.digest(item) for item in given], further]
+    seen.update(json.dumps(known, sort_keys=True).encode())
     return seen.hexdigest()[:12]
 
 
 def _by_digest(feeds: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {questions.digest(feed): feed for feed in feeds}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """What came of some inputs.
+
+    Attributes:
+        exam: Asks them again.
+        answers: Of fp32.
+        feeds: What the network was given, after all steps of the engine.
+    """
+
+    exam: Exam
+    answers: list[NDArray[Any]]
+    feeds: list[NDArray[Any]]
 
 
 class _Asking:
@@ -211,31 +252,34 @@ class _Asking:
         Raises:
             BundleRejectedError: The answers prove nothing.
         """
-        exam, answers, _ = self._asked(given)
-        reason = questions.nothing_proven(self._manifest, answers)
+        asked = self.asked(given)
+        reason = questions.nothing_proven(self._manifest, asked.answers)
         if reason:
             raise BundleRejectedError(
                 f"{self._manifest.name}: of the {len(given)} samples that were held out {reason}, which "
                 "proves nothing: give others, or more"
             )
-        return exam.against(answers)
+        return asked.exam.against(asked.answers)
 
-    def feeds(self, given: Sequence[Item]) -> list[NDArray[Any]]:
-        """Return what the network is given for these inputs, after all steps of the engine."""
-        return self._asked(given)[2]
+    def asked(self, given: Sequence[Item]) -> _Asked:
+        """Ask about these inputs."""
+        exam = questions.exam(self._manifest, given, self._clock)
+        return _Asked(exam, *self._heard(exam))
 
-    def _asked(self, given: Sequence[Item]) -> tuple[Exam, list[NDArray[Any]], list[NDArray[Any]]]:
+    def answers(self, exam: Exam) -> list[NDArray[Any]]:
+        """Return what fp32 answers in an exam."""
+        return self._heard(exam)[0]
+
+    def _heard(self, exam: Exam) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         manifest = self._manifest
         session = opened(self._reference, "onnxruntime", wiring=wiring(manifest), name=manifest.name)
         recording = Recording(session)
         try:
-            exam = questions.exam(manifest, given, self._clock)
-            answers = exam.answers(recording, Deadline(self._clock, RUN_S))
+            return exam.answers(recording, Deadline(self._clock, RUN_S)), recording.given
         except InferenceError as error:
             raise BundleRejectedError(f"{manifest.name}: {error}") from error
         finally:
             recording.close()
-        return exam, answers, recording.given
 
 
 def _half(reference: bytes, bench: Bench) -> Verdict:
@@ -255,14 +299,18 @@ def _written(bundle: Bundle, result: Quantized, networks: Mapping[str, bytes]) -
     text = (folder / MANIFEST).read_text(encoding="utf-8")
     if result.kept is not None and result.runtime is not None:
         text = _with_variant(text, "int8", INT8, networks[INT8], "cpu")
-        text = _with_accuracy(text, "int8", result.kept.verdicts[result.runtime], result.held_out)
+        text = _with_accuracy(text, "int8", result.kept.verdicts[result.runtime], result)
     if FP16 in networks and result.fp16 is not None:
         text = _with_variant(text, "fp16", FP16, networks[FP16], "gpu")
-        text = _with_accuracy(text, "fp16", result.fp16, result.held_out)
+        text = _with_accuracy(text, "fp16", result.fp16, result)
+    files = dict(networks)
+    if networks and isinstance(result.carried, Carried):
+        files[CALIBRATION] = result.carried.content
+        text = _with_calibration(text, result.carried)
     parse(text, origin=str(folder / MANIFEST))
     try:
-        for file, network in networks.items():
-            write_durably(folder / file, network)
+        for file, content in files.items():
+            write_durably(folder / file, content)
         write_durably(folder / REPORT, report(result).encode())
         if networks:
             write_durably(folder / MANIFEST, text.encode())
@@ -281,9 +329,16 @@ def _with_variant(text: str, precision: str, file: str, network: bytes, device: 
     return with_entry(text, ("variants",), entry, instead_of=lambda one: one.get("precision") == precision)
 
 
-def _with_accuracy(text: str, precision: str, verdict: Verdict, held_out: int) -> str:
-    data = f"{precision} against fp32, golden inputs and {held_out} held-out samples"
+def _with_calibration(text: str, carried: Carried) -> str:
+    written = f'{{file: {CALIBRATION}, sha256: "{hashlib.sha256(carried.content).hexdigest()}"}}'
+    if value_at(text, ("calibration",)) is None:
+        return f"{text.rstrip()}\n\ncalibration: {written}  # samples: they travel with the bundle\n"
+    return replaced(text, ("calibration",), written)
 
+
+def _with_accuracy(text: str, precision: str, verdict: Verdict, result: Quantized) -> str:
+    data = f"{precision} against fp32, golden inputs, {result.held_out} held-out samples"
+    data += f", {result.carried.samples} carried ones" if isinstance(result.carried, Carried) else ""
     for name, number in verdict.numbers.items():
         entry = {"data": quoted(data), "metric": quoted(name), "value": f"{number:.6f}"}
         text = with_entry(text, ("accuracy",), entry, instead_of=partial(_is_old, precision, name))
@@ -304,6 +359,7 @@ def report(result: Quantized) -> str:
             "threads": 1,
             "calibration_samples": result.calibrated,
             "held_out_samples": result.held_out,
+            "carried_samples": _carried(result.carried),
             "layers": result.layers,
             "kept": None if result.kept is None else result.kept.recipe.words,
             "fp16": None if result.fp16 is None else _verdict(result.fp16),
@@ -322,6 +378,12 @@ def report(result: Quantized) -> str:
         indent=1,
         ensure_ascii=False,
     )
+
+
+def _carried(carried: Carried | str) -> dict[str, Any]:
+    if isinstance(carried, str):
+        return {"count": 0, "because": carried}
+    return {"count": carried.samples, "file": CALIBRATION, "bytes": len(carried.content)}
 
 
 def _pair(pair: tuple[float, float]) -> dict[str, float]:

@@ -12,10 +12,13 @@ import yaml
 from onnx import TensorProto, helper
 
 from edge.bundles.manifest import parse
+from edge.bundles.seal import seal
 from edge.bundles.store import load
 from edge.domain.errors import BundleRejectedError
+from edge.inference.making import exams_of
+from edge.inference.picture_exams import PictureExam
 from edge.kit.clock import SystemClock
-from edge.workshop import bench, drawn, layer_search
+from edge.workshop import bench, carried, drawn, layer_search
 from edge.workshop.answers import Answers
 from edge.workshop.golden import make_golden
 from edge.workshop.manifest_edit import replaced, with_entry
@@ -226,7 +229,7 @@ def lamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def searched(folder: Path) -> tuple[Quantized, list[str]]:
+def searched(folder: Path, *, carries: bool = True) -> tuple[Quantized, list[str]]:
     """What a search found, and what it did."""
     done: list[str] = []
     result = quantize(
@@ -235,6 +238,7 @@ def searched(folder: Path) -> tuple[Quantized, list[str]]:
         state_dir=folder.parent / "state",
         clock=SystemClock(),
         told=lambda doing, _done, _of: done.append(doing),
+        carries=carries,
     )
     return result, done
 
@@ -264,6 +268,54 @@ def test_what_is_faster_and_right_becomes_a_variant_and_a_second_search_measures
     assert again.kept is not None
     assert again.kept.recipe == result.kept.recipe
     assert load(lamp).digest == bundle.digest
+
+
+def test_some_of_the_samples_travel_with_the_bundle_and_devices_compare_on_them(
+    lamp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (1.0, 2.0))
+    searched(lamp)
+    bundle = load(lamp)
+    exam = exams_of(bundle, SystemClock()).calibration
+    assert bundle.manifest.calibration is not None
+    assert isinstance(exam, PictureExam)
+    assert len(exam.images) == 12  # of 16 four were held out
+    report = json.loads((lamp / "quantization.json").read_text())["carried_samples"]
+    size = (lamp / "calibration.npz").stat().st_size
+    assert report == {"count": 12, "file": "calibration.npz", "bytes": size}
+    assert "12 carried ones" in bundle.manifest.accuracy[-1].data
+
+
+def test_no_samples_travel_where_nobody_wants_them_to_or_they_are_too_large(
+    lamp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (1.0, 2.0))
+    result, _ = searched(lamp, carries=False)
+    assert result.kept is not None
+    assert load(lamp).manifest.calibration is None
+    assert not (lamp / "calibration.npz").exists()
+    monkeypatch.setattr(carried, "BYTES_MAX", 1000)
+    assert searched(lamp)[0].carried == "one sample has 0.0123 MB, wanted at most 0.001 MB"
+    monkeypatch.setattr(carried, "BYTES_MAX", 40_000)
+    held = searched(lamp)[0].carried
+    assert isinstance(held, carried.Carried)
+    assert held.samples == 3
+
+
+def test_samples_that_a_person_has_put_into_the_bundle_stay_and_are_compared_on(
+    lamp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (1.0, 2.0))
+    (lamp / "mine.npz").write_bytes((lamp / "golden.npz").read_bytes())
+    with (lamp / "manifest.yaml").open("a") as manifest:
+        manifest.write("\ncalibration: {file: mine.npz}\n")
+    seal(lamp / "manifest.yaml")
+    result, _ = searched(lamp)
+    assert result.carried == "the bundle has samples of its own, mine.npz"
+    assert not (lamp / "calibration.npz").exists()
+    samples = load(lamp).manifest.calibration
+    assert samples is not None
+    assert samples.file == "mine.npz"
 
 
 def test_faster_and_wrong_is_not_kept(lamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
