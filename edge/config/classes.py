@@ -30,7 +30,7 @@ _SOURCE: Final[Mapping[str, Class]] = {
     **dict.fromkeys(("associations_max", "pdu_bytes", "settle_s", "after", "nifti_modality"), "process"),
     **dict.fromkeys(("panel_reflectance", "measures", "axis_unit"), "process"),
 }
-_TABLE: Final[Mapping[str, Class]] = {
+_WRITTEN: Final[Mapping[str, Class]] = {
     **dict.fromkeys(("site", "device", "state", "bundles", "mqtt", "identity", "fleet"), "local"),
     **{f"sources.*.{key}": value for key, value in _SOURCE.items()},
     "pipelines": "pipeline",
@@ -48,8 +48,7 @@ _TABLE: Final[Mapping[str, Class]] = {
     **{f"engine.{key}": "process" for key in ("threads", "live_burst_max", "provider")},
     **{f"engine.{key}": "process" for key in ("memory_mb", "keep_warm_s")},
 }
-_CLASSES: Final[Mapping[Path, Class]] = {steps_of(text): value for text, value in _TABLE.items()}
-_OWN_ONLY: Final = ({"sources"}, 2)  # sources come and go by the device's own file only
+TABLE: Final[Mapping[Path, Class]] = {steps_of(text): value for text, value in _WRITTEN.items()}
 
 
 def restart_of(path: str | Path) -> Class:
@@ -62,14 +61,12 @@ def restart_of(path: str | Path) -> Class:
         ValueError: There is no such option.
     """
     steps = steps_of(path) if isinstance(path, str) else path
-    if steps[0] in _OWN_ONLY[0] and len(steps) <= _OWN_ONLY[1]:
-        return "local"
-    found = [pattern for pattern in _CLASSES if is_at_or_in(steps, pattern)]
+    if steps[:1] == ("sources",) and len(steps) <= len(("sources", "NAME")):
+        return "local"  # sources come and go by the device's own file only
+    found = [pattern for pattern in TABLE if is_at_or_in(steps, pattern)]
     if not found:
-        raise ValueError(
-            f"{written(steps)}: nothing is known about it; wanted an option of the configuration"
-        )
-    return _CLASSES[max(found, key=len)]
+        raise ValueError(f"{written(steps)}: no class is known; wanted an option of the configuration")
+    return TABLE[max(found, key=len)]
 
 
 def is_at_or_in(path: Path, pattern: Path) -> bool:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from edge.config.checks import across, on_this_machine
 from edge.config.document import Document, Problem, Value, parse
 from edge.config.document import Path as Steps
-from edge.config.named import named
+from edge.config.named import named, with_kinds
 from edge.config.overlay import local_of, locked, overlaid
 from edge.config.partial import check_partial
 from edge.config.problems import in_words
@@ -107,7 +107,7 @@ def _checked(document: Document, problems: list[Problem], folder: Path) -> Repor
     problems += across(document)
     try:
         config = Config.model_validate_json(
-            json.dumps(_with_kinds(document.value)), context={"folder": folder}
+            json.dumps(with_kinds(document.value)), context={"folder": folder}
         )
     except ValidationError as errors:
         problems += in_words(errors, root=Config, document=document)
@@ -118,17 +118,6 @@ def _checked(document: Document, problems: list[Problem], folder: Path) -> Repor
     problems.sort(key=lambda problem: problem.line)
     wrong = tuple(problem for problem in problems if not problem.is_warning)
     return Report(config, wrong, tuple(problem for problem in problems if problem.is_warning))
-
-
-def _with_kinds(tree: dict[str, Value]) -> dict[str, Value]:
-    """Write into each pipeline that names no kind the one that is meant: imaging."""
-    pipelines = tree.get("pipelines")
-    if not isinstance(pipelines, list):
-        return tree
-    kinds: list[Value] = [
-        {"kind": "imaging", **pipeline} if isinstance(pipeline, dict) else pipeline for pipeline in pipelines
-    ]
-    return {**tree, "pipelines": kinds}
 
 
 def _kind(value: Value) -> str:

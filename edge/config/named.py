@@ -31,6 +31,15 @@ def named(path: Path, tree: Value) -> Path:
     return (path[0], name, *path[2:]) if isinstance(name, str) else path
 
 
+def with_kinds(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Write into each pipeline of a YAML tree that names no kind the one that is meant: imaging."""
+    pipelines = tree.get("pipelines")
+    if not isinstance(pipelines, list):
+        return dict(tree)
+    kinds = [{"kind": "imaging", **one} if isinstance(one, dict) else one for one in pipelines]
+    return {**tree, "pipelines": kinds}
+
+
 def paths_in(value: Value, path: Path = ()) -> list[Path]:
     """Return the path of a value and of everything in it, places in lists among them."""
     below: Sequence[tuple[str | int, Value]] = ()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from edge.config.classes import is_at_or_in, restart_of
 from edge.config.document import Document, Path
-from edge.config.named import NAMED, by_name, named, paths_in, tree_of
+from edge.config.named import NAMED, by_name, named, paths_in, tree_of, with_kinds
 from edge.config.partial import check_partial
 from edge.domain.errors import ConfigurationError
-from edge.kit.trees import is_path, laid_over, leaves, steps_of, without
+from edge.kit.trees import is_of_another_kind, is_path, laid_over, leaves, steps_of, without
 
 __all__ = [
     "by_name",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 # Of a pipeline with a gate: what decides whose pictures leave, and while what is seen.
-GATED = (("kind",), ("sources",), ("pace", "age_max_ms"), ("pace", "gap_max_ms"))
+GATED: Final = (("sources",), ("pace", "age_max_ms"), ("pace", "gap_max_ms"))
 
 
 def over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,10 +42,10 @@ def over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
         ConfigurationError: `sources` or `pipelines` of the wish is no mapping.
     """
     plain = {key: value for key, value in overlay.items() if key not in NAMED}
-    joined = laid_over(base, plain)
+    joined = laid_over(with_kinds(base), plain)
     for section in NAMED:
         if section in overlay:
-            joined[section] = _entries_over(section, base.get(section), overlay[section])
+            joined[section] = _entries_over(joined.get(section), overlay[section], section=section)
     return joined
 
 
@@ -61,9 +61,17 @@ def locked(
             and whatever decides what leaves through the gates it has.
     """
     own = [steps_of(text) for text in extra]
+    replaced: list[Path] = []
     if base is not None:
-        own += _own_of(by_name(base), overlay)
-    return [path for path, value in leaves(overlay) if _is_local(path) or _touches(path, value, own)]
+        there = by_name(with_kinds(base))
+        own += _own_of(there, overlay)
+        replaced = [path for path in _replaced(there, overlay, ()) if _holds_one(path, own)]
+    single = [
+        path
+        for path, value in leaves(overlay)
+        if not _is_no_section(path, value) and (_is_local(path) or _touches(path, value, own))
+    ]
+    return replaced + [path for path in single if not any(is_at_or_in(path, whole) for whole in replaced)]
 
 
 def unlocked(
@@ -106,15 +114,30 @@ def _is_local(path: Path) -> bool:
         return False
 
 
+def _is_no_section(path: Path, value: Any) -> bool:
+    """Whether all sources, or pipelines, are no mapping by name: that is no lock, `check_partial` says it."""
+    return path[1:] == () and path[0] in NAMED and value != {}
+
+
 def _touches(path: Path, value: Any, own: Sequence[Path]) -> bool:
     """Whether a value lies at or in one of these paths, or replaces what holds one."""
-    if any(is_at_or_in(path, pattern) for pattern in own):
-        return True
-    return value != {} and any(len(pattern) > len(path) and _holds(path, pattern) for pattern in own)
+    return any(is_at_or_in(path, one) for one in own) or (value != {} and _holds_one(path, own))
 
 
-def _holds(path: Path, pattern: Path) -> bool:
-    return is_at_or_in(path, pattern[: len(path)])
+def _holds_one(path: Path, own: Sequence[Path]) -> bool:
+    return any(is_at_or_in(path, one[: len(path)]) for one in own if len(one) >= len(path))
+
+
+def _replaced(base: Mapping[str, Any], overlay: Mapping[str, Any], path: Path) -> Iterator[Path]:
+    """Yield the sections that become others of another kind, and keep nothing."""
+    for key, above in overlay.items():
+        below = base.get(key)
+        if not isinstance(above, Mapping) or not isinstance(below, Mapping):
+            continue
+        if is_of_another_kind(below, above):
+            yield (*path, key)
+        else:
+            yield from _replaced(below, above, (*path, key))
 
 
 def _own_of(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> list[Path]:
@@ -131,7 +154,7 @@ def _own_of(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> list[Path]:
     return own
 
 
-def _entries_over(section: str, entries: Any, wishes: Any) -> Any:
+def _entries_over(entries: Any, wishes: Any, *, section: str) -> Any:
     if not isinstance(wishes, Mapping):
         raise ConfigurationError(f"{section}: is no mapping by name in what the fleet wants")
     if not isinstance(entries, list):
@@ -145,14 +168,13 @@ def _entries_over(section: str, entries: Any, wishes: Any) -> Any:
             continue
         there.add(name)
         if wishes[name] is not None:
-            left.append(_entry_over(section, name, entry, wishes[name]))
-    added = [_entry_over(section, name, None, wishes[name]) for name in sorted(wishes) if name not in there]
+            left.append(_entry_over(name, entry, wishes[name]))
+    added = [_entry_over(name, None, wishes[name]) for name in sorted(wishes) if name not in there]
     return left + [entry for entry in added if entry is not None]
 
 
-def _entry_over(section: str, name: str, entry: Mapping[str, Any] | None, wish: Any) -> Any:
+def _entry_over(name: str, entry: Mapping[str, Any] | None, wish: Any) -> Any:
     if not isinstance(wish, Mapping):
         return wish
-    kind = {"kind": "imaging"} if section == "pipelines" else {}
-    below = {} if entry is None else {name: {**kind, **entry}}
+    below = {} if entry is None else {name: entry}
     return {"name": name, **laid_over(below, {name: wish})[name]}

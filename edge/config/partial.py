@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from edge.config.document import Document, Path, Problem
 from edge.config.fields import NAME_PATTERN, PATTERNS_IN_WORDS, Section
 from edge.config.named import NAMED, paths_in
-from edge.config.problems import guess, in_words
+from edge.config.problems import guess, in_words, shown
 from edge.config.schema import Config
 
 _VALUE: Final = "value"  # the one field of the form that a single option is tried on
@@ -75,7 +75,7 @@ def _entries(value: Any, forms: Sequence[type[BaseModel]], path: Path) -> Iterat
         elif isinstance(entry, Mapping):
             yield from _of_a_kind(entry, forms, here)
         elif entry is not None:
-            yield Problem(here, "wanted a mapping, or null to take it away")
+            yield Problem(here, f"is {shown(entry)}; wanted a mapping, or null to take it away")
 
 
 def _of_a_kind(entry: Mapping[str, Any], forms: Sequence[type[BaseModel]], path: Path) -> Iterator[Problem]:
@@ -88,7 +88,7 @@ def _of_a_kind(entry: Mapping[str, Any], forms: Sequence[type[BaseModel]], path:
         said = entry["kind"]
         if not isinstance(said, str) or said not in kinds:
             close = guess(str(said), kinds)
-            yield Problem((*path, "kind"), f"kind is {str(said)[:60]!r}; allowed: {', '.join(kinds)}{close}")
+            yield Problem((*path, "kind"), f"is {shown(said)}; allowed: {', '.join(kinds)}{close}")
             return
         forms = (kinds[said],)
     fitting = [sum(key in form.model_fields for key in entry) for form in forms]

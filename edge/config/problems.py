@@ -74,16 +74,17 @@ def _what(error: ErrorDetails, path: Path, schema: Node) -> str:
         return f"missing key 'kind'; allowed: {', '.join(_kinds(node))}"
     if kind == "union_tag_invalid":
         tag = str(context["tag"])
-        return f"kind is {_shown(tag)}; allowed: {', '.join(_kinds(node))}{guess(tag, _kinds(node))}"
+        return f"kind is {shown(tag)}; allowed: {', '.join(_kinds(node))}{guess(tag, _kinds(node))}"
     if kind == "value_error":
         return str(context["error"])
     if node.get("title") == Secret.__name__:
         return "no secret belongs into this file (it is not shown); allowed: {secret: NAME} or {file: PATH}"
     known_words = cast(list[str], node.get("enum", []))
-    return f"is {_shown(seen)}; allowed: {_allowed(node)}{guess(str(seen), known_words)}"
+    return f"is {shown(seen)}; allowed: {_allowed(node)}{guess(str(seen), known_words)}"
 
 
-def _shown(seen: object) -> str:
+def shown(seen: object) -> str:
+    """Return what was seen, as short as it can be told."""
     if isinstance(seen, dict):
         return "a mapping"
     if isinstance(seen, list):

@@ -33,10 +33,15 @@ def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, A
     for key, above in upper.items():
         below = joined.get(key)
         is_joined = (
-            isinstance(below, Mapping) and isinstance(above, Mapping) and not _other_kind(below, above)
+            isinstance(below, Mapping) and isinstance(above, Mapping) and not is_of_another_kind(below, above)
         )
         joined[key] = laid_over(below, above) if is_joined else above  # type: ignore[arg-type]  # both are mappings
     return joined
+
+
+def is_of_another_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    """Return whether two sections say that they are of different kinds."""
+    return "kind" in below and "kind" in above and below["kind"] != above["kind"]
 
 
 def without(tree: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]:
@@ -89,10 +94,6 @@ def _step(found: re.Match[str]) -> str | int:
 
 def _name(step: str) -> str:
     return step if _PLAIN.fullmatch(step) else json.dumps(step, ensure_ascii=False)
-
-
-def _other_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
-    return "kind" in below and "kind" in above and below["kind"] != above["kind"]
 
 
 def _without(tree: Mapping[str, Any], path: Path, dropped: set[Path]) -> dict[str, Any] | None:
