@@ -17,10 +17,8 @@ from edge.config.load import Report, check_text, load
 from edge.config.named import by_name, named, tree_of
 from edge.config.overlay import check_partial, leaves, locked, over, unlocked
 from edge.config.schema import Config
-from edge.config.wish import accept
-from edge.domain.errors import ConfigurationError, DocumentRefusedError
+from edge.domain.errors import ConfigurationError
 from edge.kit.trees import laid_over, written
-from tests.builders.picture_tasks import write_task_bundle
 from tests.tidy.sources import ROOT
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
@@ -393,64 +391,32 @@ def test_no_wish_gets_an_exception_and_none_touches_what_is_local(wish: dict[str
     assert [change for change in changes(config_of(), after) if restart_of(change.path) == "local"] == []
 
 
-# ── in the fleet's words ───────────────────────────────────────────────────────────────────────────────────
+# ── from a file ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def yaml_file(tmp_path: Path) -> Path:
-    write_task_bundle(tmp_path / "models", "picture-classification")
+def test_a_file_is_loaded_with_a_wish_over_it(tmp_path: Path) -> None:
     path = tmp_path / "edge.yaml"
     path.write_text(BASE)
-    return path
+    assert load(path, overlay={"drain_s": 3, "mqtt": {"port": 1}}).drain_s == 3
+    with pytest.raises(ConfigurationError, match=r"drain_s: is -1; allowed: a number from 0 to 3600"):
+        load(path, overlay={"drain_s": -1})
+    with pytest.raises(ConfigurationError, match="pipelines: wanted a mapping by name"):
+        load(path, overlay={"pipelines": []})
 
 
-def refusal(path: Path, wish: dict[str, Any], **others: Any) -> tuple[str, str]:
-    with pytest.raises(DocumentRefusedError) as caught:
-        accept(path, wish, **others)
-    return caught.value.code, caught.value.path
-
-
-def test_a_wish_that_can_be_done_gives_the_configuration(yaml_file: Path) -> None:
-    assert accept(yaml_file, {"drain_s": 3}).drain_s == 3
-    assert load(yaml_file, overlay={"drain_s": 3}).drain_s == 3
-
-
-def test_a_wish_is_refused_by_code_and_path(yaml_file: Path) -> None:
-    assert refusal(yaml_file, {"drain_s": -1, "mqtt": {"port": 1}}) == ("local_lock", "mqtt.port")
-    assert refusal(yaml_file, {"assembly": {"quiet_s": -1}}) == ("schema", "assembly.quiet_s")
-    assert refusal(yaml_file, {"assembly": {"quiet_s": 700}}) == ("schema", "assembly")
-    assert refusal(yaml_file, {"pipelines": []}) == ("schema", "pipelines")
-    assert refusal(yaml_file, {"sources": None}) == ("schema", "sources")
-    assert refusal(yaml_file, {"retention": {"soft_free_mb": 20}}) == (
-        "unsupported",
-        "retention.soft_free_mb",
-    )
-    assert refusal(yaml_file, {"pipelines": {"brain": {"bundle": "other"}}}) == (
-        "unsupported",
-        "pipelines.brain.bundle",
-    )
-
-
-def test_a_bundle_that_comes_with_the_wish_is_not_missed(yaml_file: Path) -> None:
-    wish = {"pipelines": {"brain": {"bundle": "other"}}}
-    assert accept(yaml_file, wish, bundles=["other"]).pipelines[0].model_dump()["bundle"] == "other"
-
-
-def test_what_the_device_lacks_already_is_held_against_no_wish(yaml_file: Path) -> None:
-    wish = {"pipelines": {"brain": {"deadline_s": 3}}}
-    assert accept(yaml_file, wish).pipelines[0].name == "brain"
-
-
-def test_a_bundle_that_this_site_does_not_believe_is_refused(yaml_file: Path) -> None:
-    name = next(yaml_file.parent.joinpath("models").iterdir()).name
-    assert refusal(yaml_file, {"pipelines": {"brain": {"bundle": name}}})[0] == "unsupported"
-
-
-def test_while_the_devices_own_file_cannot_be_used_nothing_is_accepted(yaml_file: Path) -> None:
-    yaml_file.write_text("site: [")
-    assert refusal(yaml_file, {"drain_s": 3}) == ("unsupported", "")
+def test_a_file_that_cannot_be_used_is_not_mended_by_a_wish(tmp_path: Path) -> None:
+    path = tmp_path / "edge.yaml"
+    path.write_text("site: [")
     with pytest.raises(ConfigurationError, match="not YAML"):
-        load(yaml_file, overlay={"drain_s": 3})
+        load(path, overlay={"drain_s": 3})
+
+
+@pytest.mark.parametrize("section", ["sources", "pipelines"])
+def test_what_has_names_is_never_replaced_as_a_whole(section: str) -> None:
+    for value in ([], None, 3):
+        with pytest.raises(ConfigurationError, match=f"{section}: is no mapping by name"):
+            over(yaml.safe_load(BASE), {section: value})
+        assert said({section: value})[0].startswith(f"{section}: wanted a mapping by name")
 
 
 def test_wishes_of_two_documents_laid_over_each_other_are_as_good_as_one_after_the_other() -> None:
