@@ -63,9 +63,8 @@ def _edge(
 def run(config: ConfigFile) -> None:
     """Run the daemon in the foreground until it is told to stop."""
     from edge import daemon
-    from edge.config.load import load
 
-    raise typer.Exit(daemon.run(load(config)))
+    raise typer.Exit(daemon.run(config))
 
 
 @app.command()

@@ -1,5 +1,5 @@
 """The composition root: the only room that knows everybody."""
 
-from edge.daemon.appliance import run
+from edge.daemon.begin import run
 
 __all__ = ["run"]

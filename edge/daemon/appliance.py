@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import FrameType
@@ -18,6 +18,7 @@ from typing import Any
 from edge.config.schema import Config
 from edge.config.sources import StudySource
 from edge.daemon.books import Books
+from edge.daemon.control_plane import ControlPlane, Running
 from edge.daemon.live import LiveHalf
 from edge.daemon.models import ModelVoice
 from edge.daemon.parts import (
@@ -42,12 +43,10 @@ from edge.domain.ports import Clock, Intake
 from edge.findings.envelope import wrap
 from edge.inference.drift import Drift
 from edge.inference.engine import Engine
-from edge.kit.clock import SystemClock
 from edge.kit.files import free_bytes
 from edge.kit.journal import Entry, Journal
-from edge.kit.log import Log, to_stderr
-from edge.kit.memory import give_back, keep_memory_plain
-from edge.kit.mqtt import MqttSession
+from edge.kit.log import Log, RecentLines, to_stderr
+from edge.kit.memory import give_back
 from edge.kit.recent import Recent
 from edge.kit.stage import Stage
 from edge.ops.control import Control
@@ -59,32 +58,34 @@ from edge.pipelines.inside import Inside
 from edge.pipelines.snapshots import Album, to_png
 from edge.pipelines.stations import opened_engine
 from edge.sinks.outbox import Lane, to_entry
+from edge.sources.dicom import DicomDoor
 
 SWEEP_S = 60.0
 SIGNALS_SEEN_S = 0.1
 SOMETHING_BROKE = 70
 
 
-def run(config: Config) -> int:
-    """Run the appliance in the foreground until SIGTERM or SIGINT.
-
-    Returns:
-        0 after a stop in order, 70 where a broken invariant or a dead thread ended it.
-
-    Raises:
-        EdgeError: It cannot start: a port is taken, the journal is in use, a secret is missing.
-    """
-    to_stderr(level=config.log_level)
-    keep_memory_plain()
-    return Appliance(config, SystemClock()).run()
-
-
 class Appliance:
-    """Everything in one process, from its first thread to its last."""
+    """Everything in one process, from its first thread to its last.
 
-    def __init__(self, config: Config, clock: Clock) -> None:
-        self._config = config  # with which it was opened; what is at work now is that of `_works`
+    Args:
+        config: With which it is opened.
+        clock: Time.
+        recent: Holds the newest lines of the log.
+
+    Attributes:
+        plane: The fleet's side; to be set before `run`, None where there is none.
+        was_open: It has been receiving.
+        begins_anew: It ended in order, so that the process can begin anew.
+    """
+
+    def __init__(self, config: Config, clock: Clock, *, recent: RecentLines | None = None) -> None:
+        self.plane: ControlPlane | None = None
+        self.was_open = False
+        self.begins_anew = False
+        self._config = config  # what is at work now is that of `_works`
         self._clock = clock
+        self._recent = recent
         self._log = Log("daemon")
         self._stopping = threading.Event()
         self._is_asked_to_stop = False
@@ -94,6 +95,7 @@ class Appliance:
         self._books = Books()
         self._works: Works | None = None
         self._voice: ModelVoice | None = None
+        self._standing: Callable[[], Mapping[str, Any]] = dict
         self._write_down: list[Callable[[], None]] = []
         self._albums: dict[str, Album] = {}
         self._latency = Recent()
@@ -106,12 +108,20 @@ class Appliance:
             signal.signal(number, self._asked_to_stop)
         with ExitStack() as rooms:
             self._open(rooms)
+            self.was_open = True
             self._watchdog.ready("receiving")
             self._log.info("ready", site=self._config.site.id, device=self._config.device.id)
             self._await_end()
             self._watchdog.stopping()
-            self._log.info("stopping", because=self._fatal or "asked to")
+            why = "the process begins anew" if self.begins_anew else "asked to"
+            self._log.info("stopping", because=self._fatal or why)
+        self.begins_anew = self.begins_anew and not (self._fatal or self._is_asked_to_stop)
         return SOMETHING_BROKE if self._fatal else 0
+
+    def begin_anew(self) -> None:
+        """Have the appliance end in order, so that its process can begin anew; from any thread."""
+        self.begins_anew = True
+        self._stopping.set()
 
     @property
     def _now(self) -> Config:
@@ -125,7 +135,8 @@ class Appliance:
         config.state.folder.mkdir(parents=True, exist_ok=True)
         journal = rooms.enter_context(Journal(config.state.folder / "journal.db", clock))
         self._watchdog.expect("the journal", journal.is_usable)
-        presence = self._open_way_out(rooms, journal)
+        inside = self._inside(rooms)
+        presence = self._open_way_out(rooms, journal, inside)
         identity = identity_of(config, journal, presence)
         drift = Drift(config.state.folder, alerts=presence, clock=clock)
         rooms.callback(drift.write_down)
@@ -150,7 +161,7 @@ class Appliance:
         around = Surroundings(
             engine=engine,
             albums=self._albums,
-            inside=self._inside(rooms),
+            inside=inside,
             journal=journal,
             presence=presence,
             identity=identity,
@@ -168,15 +179,28 @@ class Appliance:
         exchange = exchange_of(config, engine, presence)
         answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
         rooms.enter_context(Control(config.state.folder, answers=answers))
-        self._open_sources(rooms, intake, presence)
+        doors = self._open_sources(rooms, intake, presence)
+        if self.plane is not None:
+            running = Running(
+                works=self._works,
+                journal=journal,
+                doors=doors,
+                albums=self._albums,
+                status=self._status,
+                models=self._about_models,
+            )
+            self.plane.open(rooms, running, self._threads)
 
-    def _open_way_out(self, rooms: ExitStack, journal: Journal) -> Presence:
+    def _open_way_out(self, rooms: ExitStack, journal: Journal, inside: Inside) -> Presence:
         """Open the broker's line and the outbox: what an earlier run left there leaves first."""
         config, clock = self._config, self._clock
         session = session_of(config, clock)
         presence = presence_of(config, session, journal, clock, self._vitals)
         pump = pump_of(config, session, journal, clock, presence)
-        status = self._status_file(session, presence)
+        if self.plane is not None:
+            self.plane.attach(session, presence, inside=inside, watchdog=self._watchdog)
+        self._standing = lambda: {"session": presence.session, "broker": session.connected}
+        status = StatusFile(config.state.folder, clock=clock, stages=self._books.health, others=self._status)
         rooms.callback(status.write, stopped=True)
         rooms.enter_context(session)
         rooms.enter_context(presence)
@@ -233,24 +257,29 @@ class Appliance:
             live=live,
             voice=self._voice,
             hot=[
-                lambda now: to_stderr(level=now.log_level),
+                lambda now: to_stderr(level=now.log_level, recent=self._recent),
                 lambda now: presence.tell_health_every(now.health.period_s),
                 lambda now: presence.introduce(info_of(now)),
                 studies.follow,
             ],
         )
 
-    def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> None:
+    def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> list[DicomDoor]:
+        """Open every source of studies, last of all; return the doors among them."""
+        doors: list[DicomDoor] = []
         for source in self._config.sources:
             if not isinstance(source, StudySource):
                 continue
             stage = Stage(source.name, self._clock)
-            rooms.enter_context(source_of(self._config, source, self._clock, stage).serve(intake))
+            opened = source_of(self._config, source, self._clock, stage)
+            rooms.enter_context(opened.serve(intake))
+            doors += [opened] if isinstance(opened, DicomDoor) else []
             self._books.keep(stage.health)
             about = {"name": source.name, "kind": source.kind, "state": "online"}
             self._books.know(lambda about=about: about)  # type: ignore[misc]  # mypy: a default is no argument
             presence.source(source.name, "online")
             self._log.info("source open", source=source.name, kind=source.kind)
+        return doors
 
     def _snapshot(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer a person at the box who wants to see what a camera shows."""
@@ -271,21 +300,19 @@ class Appliance:
         free = free_bytes(self._config.state.folder)
         return Vitals(stages=self._books.health(), free_bytes=free, latency_ms=self._latency.percentiles())
 
-    def _status_file(self, session: MqttSession, presence: Presence) -> StatusFile:
-        def others() -> Mapping[str, Any]:
-            return {
-                "session": presence.session,
-                "broker": session.connected,
-                "sources": self._books.sources(),
-                "models": self._voice.about() if self._voice is not None else [],
-                "delivery_ms": self._latency.percentiles(),
-                "live_delivery_ms": self._live_latency.percentiles(),
-                "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,
-            }
+    def _status(self) -> Mapping[str, Any]:
+        """Return what belongs into the status file beside the books of the stages."""
+        return {
+            **self._standing(),
+            "sources": self._books.sources(),
+            "models": self._about_models(),
+            "delivery_ms": self._latency.percentiles(),
+            "live_delivery_ms": self._live_latency.percentiles(),
+            "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,
+        }
 
-        return StatusFile(
-            self._config.state.folder, clock=self._clock, stages=self._books.health, others=others
-        )
+    def _about_models(self) -> Sequence[Mapping[str, Any]]:
+        return self._voice.about() if self._voice is not None else ()
 
     def _keep_house(self, journal: Journal, status: StatusFile) -> None:
         """Write the status, and let go of what was kept long enough; the body of the thread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from edge.config.cameras import VideoPipeline
 from edge.config.pipelines import ImagingPipeline, PipelineWithBundle
 from edge.config.schema import Config
 from edge.config.sources import DicomSource, FolderLikeSource, FolderSource, StudySource
-from edge.config.spectral import HyperspectralSource, SpectrumSource
+from edge.config.spectral import HyperspectralSource, PixelSpectraPipeline, SpectrumSource
 from edge.daemon.exchange import Exchange
 from edge.domain import ports
 from edge.domain.ports import Alerts, Clock
@@ -30,9 +30,9 @@ from edge.kit.backoff import Backoff
 from edge.kit.journal import Journal
 from edge.kit.mqtt import MqttSession, Tls
 from edge.kit.stage import Stage
-from edge.kit.topics import device_prefix
+from edge.kit.topics import device_prefix, site_prefix
 from edge.ops.presence import Presence, Vitals
-from edge.pipelines.stations import Wanted
+from edge.pipelines.stations import Wanted, picture_station, spectra_station, stations, viewers
 from edge.sinks.mqtt import MqttSink
 from edge.sinks.pump import Pump
 from edge.sources.dicom import Caller, DicomDoor, DoorTls
@@ -67,6 +67,11 @@ def identity_of(config: Config, journal: Journal, alerts: Alerts) -> KeyedHash:
 def prefix_of(config: Config) -> str:
     """Return what each of this device's topics begins with."""
     return device_prefix(site=config.site.id, device=config.device.id, root=config.mqtt.root)
+
+
+def root_prefix_of(config: Config) -> str:
+    """Return what the topics of this device's groups begin with."""
+    return site_prefix(site=config.site.id, root=config.mqtt.root)
 
 
 def session_of(config: Config, clock: Clock) -> MqttSession:
@@ -265,3 +270,24 @@ def _folder(source: FolderLikeSource, spool: Path, clock: Clock, stage: Stage) -
 
 def _backoff(config: Config) -> Backoff:
     return Backoff(min_s=config.mqtt.retry_min_s, max_s=config.mqtt.retry_max_s)
+
+
+def refused_stations(engine: Engine, config: Config) -> Iterator[tuple[str, str, str]]:
+    """Yield each pipeline whose model cannot be asked what it is to be asked: its bundle, and why."""
+    wanted = wanted_of(config)
+    bundles = {one.pipeline: one.bundle for one in wanted}
+    for name, station in stations(engine, wanted).items():
+        if station.refusal:
+            yield name, bundles[name], station.refusal
+    for name, viewer in viewers(engine, wanted).items():
+        if viewer.station.refusal:
+            yield name, bundles[name], viewer.station.refusal
+    for one in config.pipelines:
+        if isinstance(one, VideoPipeline):
+            station_of = picture_station(engine, one.bundle)
+            if station_of.refusal:
+                yield one.name, one.bundle, station_of.refusal
+        if isinstance(one, PixelSpectraPipeline):
+            of_spectra = spectra_station(engine, one.bundle)
+            if of_spectra.refusal:
+                yield one.name, one.bundle, of_spectra.refusal

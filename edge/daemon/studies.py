@@ -104,6 +104,16 @@ class StudyHalf:
         """Return how many objects have arrived and are not assessed."""
         return sum(self._journal.count(QUEUE, state) for state in UNDONE)
 
+    def retry_set_aside(self) -> int:
+        """Try again every series that was set aside; return how many objects that are."""
+        groups = dict.fromkeys(item.group for item in self._journal.items(QUEUE, states=("set_aside",)))
+        taken = 0
+        for group in groups:
+            taken += self._journal.take_back(QUEUE, group)
+            self._assembler.restore(instance_of(item) for item in self._journal.items(QUEUE, group=group))
+        self._imaging.wake()
+        return taken
+
     def follow(self, config: Config) -> None:
         """Follow other rules of assembly from now on."""
         self._assembler.follow(quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s)

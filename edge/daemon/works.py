@@ -143,11 +143,11 @@ class Works:
         unused = set(bundles_of(self.config)) - set(bundles_of(after))
         self.config = after
         for name in sorted(unused):
-            made = self.engine.withdraw(name, why=f"{name}: {UNUSED}")
+            withdrawn = self.engine.withdraw(name, why=f"{name}: {UNUSED}")
             if name not in former.models:
-                former.models[name] = made
-            elif made is not None:
-                made.active.model.close()  # it was brought by this very change
+                former.models[name] = withdrawn
+            elif withdrawn is not None:
+                withdrawn.active.model.close()  # it was brought by this very change
         self._voice.speak_of(bundles_of(after))
         for take_up in self._hot:
             take_up(after)

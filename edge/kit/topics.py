@@ -12,6 +12,15 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ROOT = re.compile(r"[^/+#$\s\0]+(/[^/+#\s\0]+)*")
 
 
+def site_prefix(*, site: str, root: str = ROOT) -> str:
+    """Return `root/site`, what the topics of the groups of a site begin with.
+
+    Raises:
+        ConfigurationError: One of them cannot be part of a topic.
+    """
+    return device_prefix(site=site, device="x", root=root).rpartition("/")[0]
+
+
 def device_prefix(*, site: str, device: str, root: str = ROOT) -> str:
     """Return `root/site/device`, what comes before the `/` of each of this device's topics.
 

@@ -18,6 +18,7 @@ from edge.pipelines.looked import Looked
 
 Rgb = NDArray[np.uint8]
 BLOCKS = 24  # a picture of 24 blocks across shows nobody's face
+JPEG_QUALITY = 85
 _GREEN = (80, 220, 120)
 
 
@@ -128,6 +129,18 @@ def with_observations(picture: Rgb, observations: tuple[Observation, ...]) -> Rg
                 cv2.LINE_AA,
             )
     return np.asarray(drawn, np.uint8)
+
+
+def to_jpeg(picture: Rgb, *, bytes_max: int) -> bytes:
+    """Encode a picture, (height, width, 3) RGB, smaller and smaller until it fits."""
+    while True:
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        is_done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        assert is_done, "a picture can be encoded"
+        if encoded.size <= bytes_max or min(picture.shape[:2]) < 2 * BLOCKS:
+            return encoded.tobytes()
+        half = (picture.shape[1] // 2, picture.shape[0] // 2)
+        picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def to_png(picture: Rgb) -> bytes:
