@@ -53,8 +53,8 @@ def decided(world: World, rollout: Rollout) -> Rollout:
 
 def published(world: World, rollout: Rollout) -> None:
     """Publish what is written down and not yet there."""
-    for name in unpublished(rollout, world.devices(), {}, now_ms=world.now_ms):
-        world.repeat(name, document(rollout, name))
+    names = unpublished(rollout, world.devices(), {}, now_ms=world.now_ms)
+    world.repeat({name: document(rollout, name) for name in names})
 
 
 def rounds(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.domain.errors import DeliveryError, DocumentRefusedError
+from edge.domain.errors import DeliveryError
 from edge.fleet.layers import merge, parse_desired
 from edge.fleet.moments import told
 from edge.fleet.operator.inventory import DeviceView, Presence, document_number
@@ -142,7 +142,9 @@ class World:
         self.now_ms = START_MS
         self.is_down = False
         self.published: list[tuple[str, int]] = []
+        self.notes: list[str] = []
         self.before_repeat: Callable[[], None] = lambda: None
+        self.while_waiting: Callable[[], None] = lambda: None
         for box in boxes:
             if box.has_reported:
                 box.report()
@@ -176,20 +178,26 @@ class World:
     def groups(self) -> Mapping[str, Document]:
         return self.layers
 
-    def publish(self, name: str, document: Document) -> Document:
-        raise AssertionError("a roll-out only repeats what is written down")
+    def repeat(self, documents: Mapping[str, Document]) -> Mapping[str, str]:
+        refused = {}
+        for name, document in documents.items():
+            self._reach()
+            self.before_repeat()
+            held = self.desired.get(name)
+            known = max(document_number(held, "version"), self.devices()[name].version)
+            is_other = held is not None and held["version"] == document["version"] and held != document
+            if known > document["version"] or is_other:
+                refused[name] = f"by now there is version {known}"
+                continue
+            self.desired[name] = json.loads(json.dumps(document))
+            self.published.append((name, document["version"]))
+        return refused
 
-    def repeat(self, name: str, document: Document) -> Document:
-        self._reach()
-        self.before_repeat()
-        held = self.desired.get(name)
-        known = max(document_number(held, "version"), self.devices()[name].version)
-        is_other = held is not None and held["version"] == document["version"] and held != document
-        if known > document["version"] or is_other:
-            raise DocumentRefusedError("conflict", f"{name}: by now there is version {known}", path="base")
-        self.desired[name] = json.loads(json.dumps(document))
-        self.published.append((name, document["version"]))
-        return document
+    def settle(self) -> None:
+        pass
+
+    def note(self, rollout_id: str, text: str) -> None:
+        self.notes.append(f"{rollout_id}: {text}")
 
     def publish_rollout(self, rollout_id: str, document: Document | None) -> None:
         self._reach()
@@ -202,6 +210,7 @@ class World:
 
     def wait(self, timeout_s: float) -> bool:
         self.step(timeout_s)
+        self.while_waiting()
         return True
 
     def now_ns(self) -> int:

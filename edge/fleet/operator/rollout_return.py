@@ -8,7 +8,7 @@ from dataclasses import replace
 from edge.fleet.operator.inventory import DeviceView
 from edge.fleet.operator.rollout_report import State, said
 from edge.fleet.operator.rollout_state import Back, Member, Phase, Rollout, Step
-from edge.fleet.operator.rollout_watch import Rooms, foreign_version
+from edge.fleet.operator.rollout_watch import Rooms, foreign_version, taken_up_again
 
 Views = Mapping[str, DeviceView]
 
@@ -42,7 +42,7 @@ def _is_owed(member: Member) -> bool:
 
 def _given_back(rollout: Rollout, name: str, view: DeviceView | None, rooms: Rooms, *, now_ms: int) -> Member:
     """Return a member with the version that takes it back written down, or why it has to wait."""
-    member = rollout.members[name]
+    member = taken_up_again(rollout, rollout.members[name], view)
     if member.step is Step.LEFT:
         return replace(member, back=Back.LEFT)
     if view is None:

@@ -208,7 +208,7 @@ class Rollout:
     accepted: int = -1
     approved: int = 0
     order: int = 0
-    revision: int = 0
+    revision: int = 1
 
     def counts(self, ring: int | None = None) -> Counter[Step]:
         """Return how many devices are at each step, of one ring or of all."""

@@ -18,7 +18,6 @@ from typing import Any, Final, Self
 from pydantic import TypeAdapter, ValidationError
 
 from edge.domain.errors import FormatError, JournalError
-from edge.fleet.operator.desk import Desk
 from edge.fleet.operator.rollout_state import Content, Member, Rollout
 
 Document = Mapping[str, Any]
@@ -100,29 +99,45 @@ class RolloutFile:
 
 
 def pieces_of(rollout: Rollout, before: Rollout | None = None) -> dict[str, dict[str, Any]]:
-    """Return the pieces of a roll-out that differ from those of an earlier moment, contents first.
+    """Return the pieces of a roll-out that differ from those of an earlier moment.
+
+    They come in the order in which they are to be kept, so that what is there of them makes sense at any
+    moment: what devices had, the conditions, the devices; an end is told last. What only words have changed
+    in is left out: whoever looks hears those from the devices.
 
     Args:
         rollout: As it is now.
         before: As it was written down last, or None.
     """
-    pieces: dict[str, dict[str, Any]] = {}
+    contents: dict[str, dict[str, Any]] = {}
     for digest, content in rollout.contents.items():
         if before is None or digest not in before.contents:
             name = f"{rollout.id}.c{digest.removeprefix('sha256:')[:32]}"
-            pieces[name] = {"schema": CONTENT_SCHEMA, "revision": 1, "digest": digest, **asdict(content)}
-    head = _head(rollout)
-    if before is None or {**head, "revision": 0} != {**_head(before), "revision": 0}:
-        pieces[rollout.id] = head
+            contents[name] = {"schema": CONTENT_SCHEMA, "revision": 1, "digest": digest, **asdict(content)}
     known = {} if before is None else dict(enumerate(_groups(before)))
-    for number, members in enumerate(_groups(rollout)):
-        if members != known.get(number):
-            pieces[f"{rollout.id}.m{number}"] = {
-                "schema": MEMBERS_SCHEMA,
-                "revision": rollout.revision,
-                "members": {name: _told(member) for name, member in members.items()},
-            }
-    return pieces
+    members = {
+        f"{rollout.id}.m{number}": {
+            "schema": MEMBERS_SCHEMA,
+            "revision": rollout.revision,
+            "members": {name: _told(member) for name, member in group.items()},
+        }
+        for number, group in enumerate(_groups(rollout))
+        if not _is_alike(group, known.get(number))
+    }
+    head = _head(rollout)
+    if before is not None and {**head, "revision": 0} == {**_head(before), "revision": 0}:
+        return contents | members
+    return contents | (members | {rollout.id: head} if rollout.phase.is_end else {rollout.id: head} | members)
+
+
+def _is_alike(members: Mapping[str, Member], before: Mapping[str, Member] | None) -> bool:
+    """Whether nothing but words differs, of those that are on their way."""
+    return before is not None and all(
+        member is (earlier := before[name])
+        or (not member.step.is_end and replace(member, why=earlier.why) == earlier)
+        or member == earlier
+        for name, member in members.items()
+    )
 
 
 def rollout_of(rollout_id: str, *sources: Mapping[str, Document]) -> Rollout:
@@ -144,11 +159,12 @@ def rollout_of(rollout_id: str, *sources: Mapping[str, Document]) -> Rollout:
         raise FormatError(f"{rollout_id}: there is no such roll-out, neither here nor at the broker")
     try:
         members: dict[str, Member] = {}
-        for number in range(-(-int(head["devices"]) // MEMBERS_MAX)):
-            members |= _MEMBERS.validate_python(_piece(newest, f"{rollout_id}.m{number}")["members"])
+        groups = [f"{rollout_id}.m{number}" for number in range(-(-int(head["devices"]) // MEMBERS_MAX))]
+        for name in groups:
+            members |= _MEMBERS.validate_python(_piece(newest, name)["members"])
         digests = {member.before for member in members.values() if member.before}
         contents = {digest: _content(newest, rollout_id, digest) for digest in sorted(digests)}
-        revision = max(_number(piece) for name, piece in newest.items() if ".c" not in name)
+        revision = max(_number(newest[name]) for name in (rollout_id, *groups))
         bare = {key: value for key, value in head.items() if key not in ("schema", "devices", "signature")}
         rollout = _HEAD.validate_python({**bare, "members": {}, "contents": {}})
     except (ValidationError, KeyError, TypeError, ValueError) as trouble:
@@ -161,16 +177,6 @@ def known_ids(*sources: Mapping[str, Document]) -> Sequence[str]:
     return sorted(
         {name for source in sources for name, piece in source.items() if piece.get("schema") == HEAD_SCHEMA}
     )
-
-
-def publish(desk: Desk, pieces: Mapping[str, Document]) -> None:
-    """Leave pieces at the broker.
-
-    Raises:
-        DeliveryError: It did not take one; those before it are there.
-    """
-    for name, piece in pieces.items():
-        desk.publish_rollout(name, piece)
 
 
 def _piece(pieces: Mapping[str, Document], name: str) -> Document:

@@ -90,7 +90,7 @@ def observed(
         expected: Returns the digest that a device must report, "" where nobody knows.
         now_ms: UTC.
     """
-    member = rollout.members[name]
+    member = taken_up_again(rollout, rollout.members[name], view)
     if member.step not in (Step.SENT, Step.SOAKING, Step.OK) or not member.version:
         return member
     if view is None:
@@ -101,11 +101,21 @@ def observed(
     fate = said(view.reported, member.version)
     if member.step is Step.SENT:
         if fate.state is State.COMMITTED:
-            return _committed(rollout, name, view, expected, now_ms=now_ms)
+            wanted = expected(name)
+            return _committed(rollout, member, view, wanted, now_ms=now_ms)
         return _on_its_way(rollout, member, fate, view, now_ms=now_ms)
     if fate.state is not State.COMMITTED:
         return replace(member, step=Step.FAILED, code=fate.code, why=f"went back by itself: {fate.told}")
     return _soaked(rollout, member, view, now_ms=now_ms) if member.step is Step.SOAKING else member
+
+
+def taken_up_again(rollout: Rollout, member: Member, view: DeviceView | None) -> Member:
+    """Return a member that was left alone as sent, where whoever wrote over it has put our document back."""
+    if member.step is not Step.LEFT or not member.version or member.code or view is None:
+        return member
+    is_back = rollout_of(view.desired) == rollout.id
+    is_back = is_back and document_number(view.desired, "version") == member.version
+    return replace(member, step=Step.SENT, why=UNTAKEN) if is_back else member
 
 
 def _on_its_way(rollout: Rollout, member: Member, fate: Fate, view: DeviceView, *, now_ms: int) -> Member:
@@ -140,14 +150,10 @@ def _silent(rollout: Rollout, member: Member, fate: Fate, *, is_online: bool, no
     return replace(member, step=Step.MISSED, why="was away until its deadline")
 
 
-def _committed(
-    rollout: Rollout, name: str, view: DeviceView, expected: Callable[[str], str], *, now_ms: int
-) -> Member:
+def _committed(rollout: Rollout, member: Member, view: DeviceView, wanted: str, *, now_ms: int) -> Member:
     """Return a member that says it has committed: believed where its digest is that of what was sent."""
-    member = rollout.members[name]
+    seen = str((view.reported or {}).get("config_digest", ""))
     ended_ms = member.ended_ms or now_ms
-    reported = view.reported or {}
-    wanted, seen = expected(name), str(reported.get("config_digest", ""))
     if wanted and seen != wanted:
         what = f"says it has version {member.version}, and its digest is {seen[:19]}, wanted {wanted[:19]}"
         if now_ms < ended_ms + DIGEST_MS:
