@@ -227,7 +227,7 @@ class Agent:
     def _turn(self) -> float:
         """Do what there is to do; returns for how long there may be nothing."""
         pauses: list[float] = []
-        steps = (self._hear_all, self._machine_of_now().step, self._execute, self._speak)
+        steps = (self._greet, self._hear_all, self._machine_of_now().step, self._execute, self._speak)
         troubles = [self._contained(partial(_into, pauses, step)) for step in steps]
         if any(troubles):
             return TROUBLE_S
@@ -290,12 +290,16 @@ class Agent:
 
     # ── what is said ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _speak(self) -> float:
-        """Say what is new; returns when to look again because something was too early."""
+    def _greet(self) -> float:
+        """Say again, on a line that is new, what its broker may have lost."""
         if self._is_new_line and self._session.connected:
             self._is_new_line = False
             self._reporter.say_again()
             self._commands.say_again()
+        return LOOK_S
+
+    def _speak(self) -> float:
+        """Say what is new; returns when to look again because something was too early."""
         self._voice.say_events()
         early_s = self._reporter.early_s()
         if early_s > 0:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -98,10 +98,11 @@ class Errands:
         return None if row is None else _errand(row)
 
     def has_room(self) -> bool:
-        """Forget what nobody can repeat any more, and return whether another one can be remembered."""
+        """Return whether another one can be remembered, after forgetting what nobody can repeat any more."""
+        if self._count() < ERRANDS_MAX:
+            return True
         self._do("DELETE FROM errands WHERE expires_ns < ? AND state != 'executing'", (self.now_ns(),))
-        row = self._one("SELECT count(*) FROM errands", ())
-        return row is not None and int(row[0]) < ERRANDS_MAX
+        return self._count() < ERRANDS_MAX
 
     def take_up(self, errand: Errand, *, issued_ns: int) -> None:
         """Remember, durably, that a command is being executed.
@@ -109,8 +110,9 @@ class Errands:
         Raises:
             JournalError: It is not remembered, and must not be executed.
         """
-        self._mark("newest", max(issued_ns, self._marked("newest")))
-        self._write(errand)
+        with self._at_once():
+            self._mark("newest", max(issued_ns, self._marked("newest")))
+            self._write(errand)
 
     def settle(self, errand: Errand) -> None:
         """Remember how a command ended; of older ones only that they did.
@@ -118,13 +120,12 @@ class Errands:
         Raises:
             JournalError: It is not remembered: at the next start it counts as interrupted.
         """
-        self._write(errand)
         keep = "SELECT cmd FROM errands WHERE state != 'executing' ORDER BY changed DESC LIMIT ?"
         old = f"state != 'executing' AND is_told = 1 AND cmd NOT IN ({keep})"
-        self._do(
-            f"UPDATE errands SET document = json_set(document, '$.result', NULL) WHERE {old}",  # noqa: S608
-            (RESULTS_MAX,),
-        )
+        forget = f"UPDATE errands SET document = json_set(document, '$.result', NULL) WHERE {old}"  # noqa: S608
+        with self._at_once():
+            self._write(errand)
+            self._do(forget, (RESULTS_MAX,))
 
     def told(self, cmd: str) -> None:
         """Remember that the broker has the last word on a command."""
@@ -143,7 +144,7 @@ class Errands:
     def _opened(self) -> sqlite3.Connection:
         rows = sqlite3.connect(self._file, isolation_level=None)
         try:
-            rows.execute("PRAGMA journal_mode = DELETE")
+            rows.execute("PRAGMA journal_mode = WAL")
             rows.execute("PRAGMA synchronous = FULL")
             rows.executescript(_TABLES)
             (sound,) = rows.execute("PRAGMA quick_check(1)").fetchone()
@@ -154,10 +155,32 @@ class Errands:
             raise
         return rows
 
+    def _count(self) -> int:
+        row = self._one("SELECT count(*) FROM errands", ())
+        return 0 if row is None else int(row[0])
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Have all of it on the medium, or nothing.
+
+        Raises:
+            JournalError: It could not be; nothing changed.
+        """
+        self._do("BEGIN IMMEDIATE", ())
+        try:
+            yield
+            self._do("COMMIT", ())
+        except JournalError:
+            with suppress(JournalError):  # some errors have ended it already
+                self._do("ROLLBACK", ())
+            raise
+
     def _set_aside(self, trouble: sqlite3.DatabaseError) -> None:
         aside = self._file.with_name(f"{self._file.name}.damaged")
         self._log.error("the memory of commands is damaged", file=self._file, aside=aside, because=trouble)
         self._file.replace(aside)
+        for beside in ("-wal", "-shm"):  # they belong to what was damaged
+            self._file.with_name(self._file.name + beside).unlink(missing_ok=True)
 
     def _write(self, errand: Errand) -> None:
         row = self._one("SELECT coalesce(max(changed), 0) + 1 FROM errands", ())

@@ -175,9 +175,15 @@ class Office:
             properties.ResponseTopic = response_topic
             properties.CorrelationData = correlation
         codes: list[int] = []
-        self._client.on_publish = lambda *given: codes.append(given[3].value)
+        is_answered = threading.Event()
+
+        def answered(*given: Any) -> None:
+            codes.append(given[3].value)
+            is_answered.set()
+
+        self._client.on_publish = answered
         self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
-        until(lambda: codes, within_s=10, what=f"an answer to {topic}")
+        assert is_answered.wait(10), f"no answer to {topic}"
         return codes[0]
 
     def desired(self, payload: bytes) -> None:
@@ -220,5 +226,5 @@ class Office:
         assert seen() == list(ends)
 
     def states(self, cmd: str) -> list[dict[str, Any]]:
-        """What was heard of a command, from whomever, but the empty word that clears it."""
-        return [one.document for one in self.on(f"cmd/{cmd}") if one.payload]
+        """What was heard of a command, from whomever, as far as it is an object."""
+        return [one.document for one in self.on(f"cmd/{cmd}") if one.payload.startswith(b"{")]

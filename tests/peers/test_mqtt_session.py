@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +225,112 @@ def test_a_subscriber_hears_and_acknowledges(broker: Mosquitto, session: MqttSes
         until(lambda: len(heard) >= 2, within_s=10)
     assert heard[0] == sent
     assert heard[-1].payload == b"2"
+
+
+def test_what_we_publish_ourselves_is_kept_from_us_where_we_asked_for_that(broker: Mosquitto) -> None:
+    heard: list[str] = []
+    session = session_with(broker.port)
+    session.subscribe("edge/own", lambda message: heard.append(message.topic), no_local=True)
+    session.subscribe("edge/fence", lambda message: heard.append(message.topic))
+    with session:
+        assert session.wait_connected(10)
+        for topic in ("edge/own", "edge/fence"):
+            session.publish(Message(topic=topic, payload=b"1", retain=True), timeout_s=10)
+        until(lambda: heard, within_s=10)
+    assert heard == ["edge/fence"]
+
+
+def test_a_question_carries_where_and_to_what_the_answer_belongs(
+    broker: Mosquitto, session: MqttSession
+) -> None:
+    asked: list[Message] = []
+    other = session_with(broker.port, client_id="other")
+    other.subscribe("edge/rpc/+", asked.append)
+    sent = Message(
+        topic="edge/rpc/a", payload=b"", response_topic="edge/reply/1", correlation_data=b"\x00\xff"
+    )
+    with other:
+        assert other.wait_connected(10)
+        session.publish(sent, timeout_s=10)
+        until(lambda: asked, within_s=10)
+    assert asked == [sent]
+
+
+def test_what_is_larger_than_we_want_is_kept_from_us_and_the_next_one_comes(
+    broker: Mosquitto, session: MqttSession
+) -> None:
+    heard: list[int] = []
+    small = session_with(broker.port, client_id="small", incoming_bytes_max=2000)
+    small.subscribe("edge/#", lambda message: heard.append(len(message.payload)))
+    with small:
+        assert small.wait_connected(10)
+        for size in (1000, 3000, 500):
+            session.publish(Message(topic="edge/a", payload=b"x" * size), timeout_s=10)
+        until(lambda: len(heard) == 2, within_s=10)
+        assert small.connected
+    assert heard == [1000, 500]
+
+
+def test_whoever_posts_may_learn_what_became_of_it(broker: Mosquitto, session: MqttSession) -> None:
+    broker.configure("allow_anonymous true\nmax_packet_size 2000")
+    told: list[tuple[str, int | None]] = []
+
+    def post(name: str, size: int) -> None:
+        message = Message(topic=f"edge/{name}", payload=b"x" * size, retain=True)
+        session.post(message, then=lambda code: told.append((name, code)))
+
+    post("kept", 10)
+    until(lambda: told == [("kept", 0x10)], within_s=10)
+    broker.freeze()
+    post("on its way", 10)
+    broker.kill()
+    until(lambda: len(told) == 2, within_s=10)
+    post("without a line", 10)
+    broker.start()
+    assert session.wait_connected(10)
+    post("too large", 3000)
+    assert told[1:] == [("on its way", None), ("without a line", None), ("too large", 0x95)]
+
+
+@contextmanager
+def scripted(*subscriptions: str) -> Iterator[tuple[socket.socket, MqttSession, list[Message]]]:
+    """A session, and the other end of its line, where CONNECT and each SUBSCRIBE were read."""
+    heard: list[Message] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        session = session_with(listening.getsockname()[1], incoming_bytes_max=2000)
+        for topic_filter in subscriptions:
+            session.subscribe(topic_filter, heard.append)
+        with session:
+            line, _ = listening.accept()
+            with line:
+                assert line.recv(1000)[0] == 0x10, "CONNECT"
+                line.sendall(b"\x20\x03\x00\x00\x00")
+                seen = b""
+                while seen.count(b"edge/") < len(subscriptions):
+                    seen += line.recv(1000)
+                yield line, session, heard
+
+
+def test_a_subscription_that_is_refused_is_told_and_one_publishes_nevertheless() -> None:
+    refused: list[Mapping[str, str]] = []
+    with scripted("edge/a", "edge/b") as (line, session, _):
+        session.on_subscribed(refused.append)
+        line.sendall(b"\x90\x04\x00\x01\x00\x01")
+        assert not session.wait_connected(0.1), "there is no answer yet to the second one"
+        line.sendall(b"\x90\x04\x00\x02\x00\x87")
+        assert session.wait_connected(10)
+    assert refused == [{"edge/b": "Not authorized"}]
+
+
+def test_a_broker_that_does_not_heed_our_limit_costs_no_line() -> None:
+    with scripted("edge/a") as (line, session, heard):
+        line.sendall(b"\x90\x04\x00\x01\x00\x01")
+        large = b"\x00\x06edge/a\x00" + b"x" * 3000
+        line.sendall(b"\x30" + bytes([len(large) % 128 + 128, len(large) // 128]) + large)
+        line.sendall(b"\x30\x0a\x00\x06edge/a\x001")
+        until(lambda: heard, within_s=10)
+        assert session.connected
+    assert [message.payload for message in heard] == [b"1"]
 
 
 def test_tls_with_client_certificates_lets_in_who_has_one(tmp_path: Path) -> None:
