@@ -38,7 +38,7 @@ TROUBLE_S: Final = 5.0
 TRANSITIONS_MAX: Final = 200
 LETTERS_MAX: Final = 16  # at one turn, so that a version that is tried is not left waiting
 
-TROUBLE: Final = "fleet"
+TROUBLE: Final = "fleet-agent"
 SUBSCRIPTION: Final = "fleet-subscription"
 
 
