@@ -97,10 +97,15 @@ class Fetcher:
                 if _holds(whole, wanted):
                     unfinished.unlink(missing_ok=True)
                 else:
-                    self._fill(Part(descriptor), wanted, path=path, cancel=cancel, tell=tell)
-                    os.fsync(descriptor)
-                    unfinished.rename(whole)
-                    sync_folder(self._folder)
+                    part = Part(descriptor)
+                    try:
+                        self._fill(part, wanted, path=path, cancel=cancel, tell=tell)
+                        os.fsync(descriptor)
+                        unfinished.rename(whole)
+                        sync_folder(self._folder)
+                    finally:
+                        if not part.has_bytes:
+                            unfinished.unlink(missing_ok=True)
         except (OSError, StorageFullError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             what = f"{self._folder}: cannot be written: {why}"

@@ -279,8 +279,11 @@ class Stager:
                     seen = (bundle.manifest.name, bundle.manifest.version)
                     if seen != (name, wanted.version):
                         what = f"holds {' '.join(seen)}, the document says {name} {wanted.version}"
-                        raise BundleRejectedError(f"{wanted.digest[:19]}: {what}")
+                        raise BundleRejectedError(f"{package}: {what}")
                     self._remember(wanted, name, changing.add(bundle))
+        except BundleRejectedError as refusal:  # the package is gone in a moment: say what it was
+            said = str(refusal).replace(str(package), f"{name} {wanted.version}")
+            raise BundleRejectedError(said) from refusal
         finally:
             self._fetcher.remove(wanted)
 

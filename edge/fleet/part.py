@@ -14,7 +14,7 @@ from edge.fleet.places import BusyPlaceError, Place, PlaceError, RangeRefusedErr
 
 PIECE_BYTES: Final = 1 << 18
 
-Tell = Callable[[int], None]
+Tell = Callable[[int], object]
 
 
 class OtherBytesError(PlaceError):
@@ -100,11 +100,11 @@ def receive(
         part.forget()
     part.is_mixed = part.has_bytes > 0
     while part.has_bytes < size_bytes:
-        piece = reply.stream.read(min(PIECE_BYTES, size_bytes - part.has_bytes))
+        piece = reply.stream.read1(min(PIECE_BYTES, size_bytes - part.has_bytes))
         if not piece or cancel.is_asked:
             raise BusyPlaceError(f"{place}: broke off after {part.has_bytes} of {size_bytes} bytes")
         part.add(piece)
         tell(part.has_bytes)
-    if reply.total_bytes is None and reply.stream.read(1):
+    if reply.total_bytes is None and reply.stream.read1(1):
         part.forget()
         raise OtherBytesError(f"{place}: has more than the {size_bytes} bytes that the document says")

@@ -55,8 +55,8 @@ class RangeRefusedError(PlaceError):
 class Readable(Protocol):
     """What gives bytes."""
 
-    def read(self, count: int, /) -> bytes:
-        """Return at most so many, none at the end."""
+    def read1(self, count: int, /) -> bytes:
+        """Return what is there, at most so many; waits for the first, gives none at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +192,9 @@ class Place:
             return Reply(0, response.length, tag, response)
         said = response.getheader("Content-Range", "")
         found = RANGE.fullmatch(said) if status == 206 else None
-        if status == 416 or found is None:  # what we have is longer than what it has, or it is confused
-            raise BusyPlaceError(
-                f"{self}: answers {status} with the range {said[:80]!r}, from {offset} on asked"
-            )
+        if found is None:  # 416: what we have is longer than what it has
+            kind = RangeRefusedError if offset else PlaceError
+            raise kind(f"{self}: answers {status} with the range {said[:80]!r}, asked from byte {offset} on")
         total = None if found[3] == "*" else int(found[3])
         return Reply(int(found[1]), total, tag, response)
 
