@@ -28,8 +28,8 @@ def agreement(answers: Arrays, wanted: Arrays, manifest: PictureManifest) -> Agr
         case PictureClassification(golden=golden):
             error = max(float(np.abs(one - other).max()) for one, other in zip(answers, wanted, strict=True))
             return _within({"score_error": error}, {"score_error": golden.score_error_max})
-        case PictureDetection(golden=golden):
-            return _things(answers, wanted, golden)
+        case PictureDetection(golden=golden, output=output):
+            return _things(answers, wanted, golden, score_min=output.score_min)
         case PictureSegmentation(golden=golden):
             return _masks(answers, wanted, golden)
         case PictureKeypoints(golden=golden, output=output):
@@ -53,8 +53,9 @@ def proves_nothing(wanted: Arrays, manifest: PictureManifest) -> str:
         case PictureClassification(golden=golden):
             spread = float(np.ptp(np.stack(wanted), axis=0).max())
             return "all pictures get the same scores" if spread <= 2 * golden.score_error_max else ""
-        case PictureDetection():
-            return _same(wanted, manifest) if any(len(one) for one in wanted) else "there is nothing to find"
+        case PictureDetection(output=output):
+            is_there = any((one[:, 5] >= output.score_min).any() for one in wanted)
+            return _same(wanted, manifest) if is_there else "there is nothing to find"
         case PictureSegmentation():
             is_flat = all(np.ptp(one[0]) == 0 for one in wanted)
             return "each picture has one label all over" if is_flat else _same(wanted, manifest)
@@ -80,15 +81,23 @@ def _same(wanted: Arrays, manifest: PictureManifest) -> str:
 # ── each task's numbers ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _things(answers: Arrays, wanted: Arrays, golden: DetectionGolden) -> Agreement:
-    """F1 over all things, mean overlap of those that are the same, and their worst difference of scores."""
+def _things(answers: Arrays, wanted: Arrays, golden: DetectionGolden, *, score_min: float) -> Agreement:
+    """F1 over all things, mean overlap of those that are the same, and their worst difference of scores.
+
+    What scores less than `score_min` is doubtful: it may be the same thing as one that scores enough, and
+    counts for nothing else.
+    """
     overlaps: list[float] = []
     differences: list[float] = []
+    total = 0
     for seen, right in zip(answers, wanted, strict=True):
-        for row, column, overlap in _pairs(seen, right, iou_min=golden.iou_min):
-            overlaps.append(overlap)
-            differences.append(abs(float(seen[row, 5]) - float(right[column, 5])))
-    total = sum(len(one) for one in answers) + sum(len(one) for one in wanted)
+        sure, golden_sure = seen[:, 5] >= score_min, right[:, 5] >= score_min
+        total += int(sure.sum() + golden_sure.sum())
+        for row, column, overlap in _pairs(seen, right, golden_sure, iou_min=golden.iou_min):
+            if sure[row] or golden_sure[column]:
+                total += 2 - int(sure[row]) - int(golden_sure[column])
+                overlaps.append(overlap)
+                differences.append(abs(float(seen[row, 5]) - float(right[column, 5])))
     high = {
         "f1": 2 * len(overlaps) / total if total else 1.0,
         "box_iou": float(np.mean(overlaps)) if overlaps else 1.0,
@@ -99,17 +108,21 @@ def _things(answers: Arrays, wanted: Arrays, golden: DetectionGolden) -> Agreeme
     return Agreement({**found.numbers, **scored.numbers}, found.shortfall or scored.shortfall)
 
 
-def _pairs(seen: NDArray[Any], right: NDArray[Any], *, iou_min: float) -> list[tuple[int, int, float]]:
-    """Match things of one class, the surest first, each with the one it overlaps most."""
+def _pairs(
+    seen: NDArray[Any], right: NDArray[Any], is_sure: NDArray[np.bool_], *, iou_min: float
+) -> list[tuple[int, int, float]]:
+    """Match things of one class, the surest first: each with the sure one, else the one, it overlaps most."""
     pairs: list[tuple[int, int, float]] = []
     if not len(seen) or not len(right):
         return pairs
     overlaps = box_overlaps(seen[:, :4], right[:, :4])
     overlaps[seen[:, 4][:, None] != right[:, 4][None, :]] = 0
+    overlaps[overlaps < iou_min] = 0
     for row in np.argsort(-seen[:, 5], kind="stable").tolist():
-        column = int(overlaps[row].argmax())
+        sure = np.where(is_sure, overlaps[row], 0)
+        column = int((sure if sure.any() else overlaps[row]).argmax())
         overlap = float(overlaps[row, column])
-        if overlap > 0 and overlap >= iou_min:
+        if overlap > 0:
             pairs.append((row, column, overlap))
             overlaps[:, column] = 0
     return pairs

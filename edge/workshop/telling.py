@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundles.manifest import Manifest
+from edge.bundles.picture_detection import PictureDetection
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.workshop.questions import Item
 
@@ -47,8 +48,10 @@ def _content(manifest: Manifest, answer: NDArray[Any]) -> float:
         labels = answer if manifest.task == "volume-segmentation" else answer[0]
         marked = float((labels > 0).mean())
         return len(np.unique(labels)) + marked * (1 - marked)
-    if manifest.task == "picture-detection":
-        return float(min(len(answer), THINGS_MAX)) / (1 + 0.01 * len(answer))
+    if isinstance(manifest, PictureDetection):
+        least, slack = manifest.output.score_min, manifest.golden.score_error_max
+        found, clear = (int((answer[:, 5] >= score).sum()) for score in (least, least + slack))
+        return (0.1 * min(found, THINGS_MAX) + min(clear, THINGS_MAX)) / (1 + 0.01 * found)
     return float(answer[:, 2].sum())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,44 @@ def test_a_network_that_answers_otherwise_is_refused(tmp_path: Path, task: str) 
     write_task_bundle(tmp_path, task, golden_npz=changed)
     with engine_of(tmp_path, "redness") as engine:
         assert "redness" in engine.refusals
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "passes"),
+    [
+        (128, 127, True),  # 0.502 and 0.498, where 0.5 is a thing: rounding
+        (127, 128, True),
+        (140, 120, True),
+        (128, 90, False),  # 0.353: it is not even near
+        (90, 128, False),
+        (127, 170, False),  # it was doubtful, and now is sure
+        (230, 127, False),
+        (128, 0, False),
+        (0, 128, False),
+    ],
+)
+def test_what_scores_just_enough_may_score_a_little_less_on_a_device_and_no_more(
+    opened: Any, here: int, there: int, passes: bool
+) -> None:
+    one = opened("picture-detection")
+
+    def found(level: int) -> list[NDArray[Any]]:
+        image = np.zeros((1, 3, 64, 64), np.uint8)
+        image[0, 0, :16, :16], image[0, 0, 32:48, 16:32] = 230, level
+        exam = replace(one.exam, images=image)
+        answers: list[NDArray[Any]] = exam.answers(one.session, Deadline(SystemClock(), 30))
+        return answers
+
+    agreement = one.exam.against(found(here)).agreement(found(there))
+    assert (agreement.shortfall == "") == passes
+
+
+def test_a_golden_file_in_which_everything_is_doubtful_proves_nothing(tmp_path: Path) -> None:
+    few = {
+        name: array[:1] for name, array in golden_answers("picture-detection", golden_images(Form())).items()
+    }
+    doubtful = golden("picture-detection", **{**few, "scores": np.array([0.49], np.float32)})
+    bundle = load(write_task_bundle(tmp_path, "picture-detection", golden_npz=doubtful))
+    assert isinstance(bundle.manifest, PictureBundle)
+    with pytest.raises(BundleRejectedError, match="there is nothing to find, which proves nothing"):
+        read_picture_exam(bundle, bundle.manifest)
