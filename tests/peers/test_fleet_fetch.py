@@ -503,7 +503,8 @@ def test_only_the_newest_packages_are_kept_and_those_that_are_wanted(tmp_path: P
     ],
 )
 def test_an_address_that_cannot_be_followed_is_refused_unasked(folder: Path, url: str, why: str) -> None:
-    code, path, said = refused(fetcher(folder), wanted(url))
+    unchecked = wanted("https://host/x").model_copy(update={"url": url})
+    code, path, said = refused(fetcher(folder), unchecked)
     assert (code, path) == ("schema", "bundles.tiny.url")
     assert why in said
     assert "w0rd" not in said
