@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
+from edge.cli import simulate_fleet
+from edge.cli.times import For, seconds
 from edge.domain.errors import ConfigurationError
 
 app = typer.Typer(
-    help="Devices that are not there: cameras, a thermal camera, a scanner, a hyperspectral camera.",
+    help="Devices that are not there: cameras, a thermal camera, a scanner, a hyperspectral camera, a fleet.",
     no_args_is_help=True,
 )
-
-_UNITS_S = {"ms": 0.001, "": 1.0, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 
 class Scene(StrEnum):
@@ -81,14 +81,6 @@ class CubeFile(StrEnum):
     NPZ = "npz"
 
 
-def seconds(text: str | float) -> float:
-    """Read `30s`, `500ms`, `2min`, `1h` or `30`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(text).strip())
-    if found is None or found[2] not in _UNITS_S or float(found[1]) == 0:
-        raise typer.BadParameter(f"{text}: wanted a time such as 30s, 500ms, 2min or 1h")
-    return float(found[1]) * _UNITS_S[found[2]]
-
-
 def size_px(text: str) -> tuple[int, int]:
     """Read `1280x720` as (height, width)."""
     found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
@@ -110,10 +102,7 @@ def _plain_troubles() -> Iterator[None]:
         raise ConfigurationError(f"{trouble.filename}: {trouble.strerror}") from trouble
 
 
-For = Annotated[
-    float | None,
-    typer.Option("--for", parser=seconds, metavar="TIME", help="End after that; else on Ctrl-C."),
-]
+app.command()(simulate_fleet.fleet)
 
 
 @app.command()

@@ -103,6 +103,9 @@ class SimulatedLine(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello."""
         assert isinstance(transport, asyncio.Transport)
+        if self._why:  # we were told to hang up before there was a line
+            transport.abort()
+            return
         self._transport = transport
         self._write(self._hello)
 

@@ -13,6 +13,7 @@ import pytest
 import typer.main
 
 from edge.cli import main, simulate
+from edge.cli.times import seconds
 from edge.domain.errors import ConfigurationError
 from edge.simulate.encoding import Codec
 from edge.simulate.faults import FaultName
@@ -126,13 +127,13 @@ def test_the_command_line_knows_what_the_room_knows(choices: Any, known: Any) ->
     ("text", "wanted"), [("30s", 30), ("500ms", 0.5), ("2min", 120), ("1h", 3600), ("7", 7)]
 )
 def test_times_are_read(text: str, wanted: float) -> None:
-    assert simulate.seconds(text) == pytest.approx(wanted)
+    assert seconds(text) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("text", ["0s", "-1s", "s", "1 day", ""])
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
-        simulate.seconds(text)
+        seconds(text)
 
 
 def test_the_page_explains_every_option() -> None:
