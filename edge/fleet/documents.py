@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from edge.fleet.addresses import trouble_with
 from edge.fleet.words import ProbeName
 
 DESIRED_SCHEMA: Final = "edge.desired/1"
@@ -23,9 +24,20 @@ _WINDOW = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 
 
 def _moment(text: str) -> str:
-    moment = datetime.datetime.fromisoformat(text)
+    wanted = "wanted a time with its zone, such as 2026-11-22T14:00:00Z"
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(wanted) from error
     if moment.tzinfo is None:
-        raise ValueError("wanted a time with its zone, such as 2026-11-22T14:00:00Z")
+        raise ValueError(wanted)
+    return text
+
+
+def _address(text: str) -> str:
+    trouble = trouble_with(text)
+    if trouble:
+        raise ValueError(trouble)
     return text
 
 
@@ -87,8 +99,8 @@ class BundleWanted(Part):
 
     version: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="As its manifest says.")
     digest: DigestText = Field(description="SHA-256 of the package that `url` leads to.")
-    url: str = Field(
-        min_length=1, max_length=2048, description="https, http or file: where the package lies."
+    url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_address)] = Field(
+        description="https, http or file: where the package lies; without user and password."
     )
     size_bytes: int = Field(ge=1, le=16 << 30, description="Size of the package.")
 

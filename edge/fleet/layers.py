@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from edge.domain.errors import DocumentRefusedError
 from edge.fleet.documents import DESIRED_SCHEMA, GROUP_SCHEMA, BundleWanted, Desired, Document, GroupLayer
 from edge.fleet.ports import Wanted
 from edge.fleet.signing import digest_of
+from edge.fleet.wording import refusal_of
 from edge.fleet.words import DEVICE_SCOPE, group_scope
 from edge.kit.trees import Path, laid_over, leaves, written
 
@@ -111,51 +110,7 @@ def _parsed(tree: Mapping[str, Any], form: type[_Form], schema: str) -> _Form:
     try:
         return form.model_validate(tree)
     except ValidationError as errors:
-        told = [(_path(error), _what(error, form)) for error in errors.errors(include_url=False)]
-        listed = "; ".join(f"{written(path)}: {what}" for path, what in told)
-        raise DocumentRefusedError("schema", listed, path=written(told[0][0])) from errors
-
-
-def _path(error: ErrorDetails) -> Path:
-    return tuple(step for step in error["loc"] if step != "[key]")
-
-
-def _what(error: ErrorDetails, form: type[BaseModel]) -> str:
-    """Say what is wrong: what was seen, what is wanted."""
-    kind, seen = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        known = _keys(form, _path(error)[:-1])
-        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        return f"unknown key{f' (did you mean {close[0]!r}?)' if close else ''}; allowed: {', '.join(known)}"
-    if kind == "missing":
-        return "missing"
-    if kind == "value_error":
-        return str(error.get("ctx", {}).get("error"))
-    return f"is {_shown(seen)}; {error['msg'].replace('Input should', 'it should')}"
-
-
-def _shown(seen: object) -> str:
-    if isinstance(seen, Mapping | list):
-        return "a mapping" if isinstance(seen, Mapping) else f"a list of {len(seen)}"
-    return "empty" if seen is None else repr(seen)[:_SHOWN]
-
-
-def _keys(form: type[BaseModel], path: Path) -> list[str]:
-    """Return the keys of the part of a form that a path leads to."""
-    part: type[BaseModel] = form
-    for step in path:
-        field = part.model_fields.get(str(step))
-        inner = [] if field is None else _types(field.annotation)
-        part = inner[0] if inner else part
-    return [field.alias or name for name, field in part.model_fields.items()]
-
-
-def _types(annotation: object) -> list[type[BaseModel]]:
-    """Return the parts that an annotation names, wherever in it they stand."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    inner = cast(tuple[object, ...], getattr(annotation, "__args__", ()))
-    return [part for one in inner for part in _types(one)]
+        raise refusal_of(errors, form) from errors
 
 
 def _refused(what: str, path: Path) -> DocumentRefusedError:

@@ -19,9 +19,9 @@ from edge.bundles.signature import TrustRoot, private_key_of
 from edge.domain.errors import DocumentRefusedError
 from edge.fleet.documents import Signature
 from edge.fleet.guard import check_tree
+from edge.fleet.wording import refusal_of
 
 SIGNATURE: Final = "signature"
-_SHOWN: Final = 64
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -109,10 +109,8 @@ def _signature_of(document: Mapping[str, Any]) -> Signature:
         raise _bad("is missing; wanted alg, key and value")
     try:
         return Signature.model_validate(given)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = str(first["loc"][0]) if first["loc"] else ""
-        raise _bad(f"{first['msg']}; wanted alg, key and value", where[:_SHOWN]) from error
+    except ValidationError as errors:
+        raise refusal_of(errors, Signature, code="bad_signature", under=(SIGNATURE,)) from errors
 
 
 def _value_of(signature: Signature) -> bytes:

@@ -182,16 +182,28 @@ def test_a_full_document_is_read() -> None:
             "unknown key (did you mean 'size_bytes'?)",
         ),
         ({"bundles": {"a": {**bundle("a"), "digest": "sha256:ab"}}}, "bundles.a.digest", "is 'sha256:ab'"),
-        ({"bundles": {"../a": bundle("a")}}, 'bundles."../a"', "pattern"),
-        ({"version": 0}, "version", "is 0; "),
-        ({"version": 2**53}, "version", "is 9007199254740992; "),
-        ({"version": 1.5}, "version", "is 1.5; "),
-        ({"version": "1"}, "version", "is '1'; "),
-        ({"version": True}, "version", "is True; "),
-        ({"base": -1}, "base", "is -1; "),
-        ({"issued": "yesterday"}, "issued", "yesterday"),
+        ({"bundles": {"../a": bundle("a")}}, 'bundles."../a"', "wanted 1 to 63 letters, digits, "),
+        (
+            {"bundles": {"a": {**bundle("a"), "url": "https://me:hidden@host/a"}}},
+            "bundles.a.url",
+            "is 'https://host/a'; names a user or a password",
+        ),
+        (
+            {"bundles": {"a": {**bundle("a"), "url": "ftp://host/a"}}},
+            "bundles.a.url",
+            "wanted one of https, http",
+        ),
+        ({"bundles": {"a": 3}}, "bundles.a", "is 3; wanted a mapping"),
+        ({f"x{number}": 1 for number in range(30)}, "x0", "; and 10 more"),
+        ({"version": 0}, "version", "is 0; wanted at least 1"),
+        ({"version": 2**53}, "version", "is 9007199254740992; wanted below"),
+        ({"version": 1.5}, "version", "is 1.5; wanted a whole number"),
+        ({"version": "1"}, "version", "is '1'; wanted a whole number"),
+        ({"version": True}, "version", "is true; wanted a whole number"),
+        ({"base": -1}, "base", "is -1; wanted at least 0"),
+        ({"issued": "yesterday"}, "issued", "is 'yesterday'; wanted a time with its zone"),
         ({"issued": "2026-11-22T14:00:00"}, "issued", "wanted a time with its zone"),
-        ({"issued": None}, "issued", "is empty; "),
+        ({"issued": None}, "issued", "is empty; wanted text"),
         ({"apply": {"mode": "window"}}, "apply", "mode is window and there is none"),
         ({"apply": {"window": "25:00-26:00"}}, "apply.window", "wanted a window"),
         ({"apply": {"confirm_s": float("nan")}}, "apply.confirm_s", "is nan"),
@@ -202,13 +214,22 @@ def test_a_full_document_is_read() -> None:
         ({"device": "or-4"}, "device", "is 'or-4'; this device is 'or-3'"),
         ({"group": "boxes"}, "group", "unknown key"),
         ({"schema": "edge.group/1"}, "schema", "is 'edge.group/1'"),
-        ({"schema": 1}, "schema", "is 1; "),
+        ({"schema": 1}, "schema", "is 1; wanted 'edge.desired/1'"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_path(change: dict[str, Any], path: str, said: str) -> None:
     refused = refusal({**desired(), **change})
     assert (refused.code, refused.path) == ("schema", path)
     assert said in str(refused)
+
+
+def test_no_refusal_tells_a_password() -> None:
+    for url in (
+        "https://me:hidden@host/a",
+        f"https://me:hidden@host/{'a' * 3000}",
+        "https://me:hidden@[host/a",
+    ):
+        assert "hidden" not in str(refusal({**desired(), "bundles": {"a": {**bundle("a"), "url": url}}}))
 
 
 def test_what_is_missing_is_said() -> None:
