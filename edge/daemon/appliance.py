@@ -19,6 +19,7 @@ from edge.config.schema import Config
 from edge.config.sources import StudySource
 from edge.daemon.books import Books
 from edge.daemon.control_plane import ControlPlane, Running
+from edge.daemon.exchange import Exchange
 from edge.daemon.live import LiveHalf
 from edge.daemon.models import ModelVoice
 from edge.daemon.parts import (
@@ -175,8 +176,8 @@ class Appliance:
         live = LiveHalf(around)
         rooms.callback(live.stop)
         live.resume(config)
-        self._works = self._at_work(engine, studies, live, presence)
         exchange = exchange_of(config, engine, presence)
+        self._works = self._at_work(engine, studies, live, presence, exchange)
         answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
         rooms.enter_context(Control(config.state.folder, answers=answers))
         doors = self._open_sources(rooms, intake, presence)
@@ -247,8 +248,10 @@ class Appliance:
         self._write_down.append(inside.write_down)
         return inside
 
-    def _at_work(self, engine: Engine, studies: StudyHalf, live: LiveHalf, presence: Presence) -> Works:
-        """Return what may become another while it runs; the last of these take up values and nothing else."""
+    def _at_work(
+        self, engine: Engine, studies: StudyHalf, live: LiveHalf, presence: Presence, exchange: Exchange
+    ) -> Works:
+        """Return what may become another while it runs."""
         assert self._voice is not None, "the engine was opened before"
         return Works(
             self._config,
@@ -262,6 +265,7 @@ class Appliance:
                 lambda now: presence.introduce(info_of(now)),
                 studies.follow,
             ],
+            signed=exchange.tell_signatures,
         )
 
     def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> list[DicomDoor]:

@@ -197,11 +197,12 @@ class ControlPlane:
         Raises:
             JournalError: Its memory cannot be used now.
         """
-        device = self._known(self._device)
+        device, presence = self._known(self._device), self._known(self._presence)
 
         def tell(transition: Transition) -> None:
             if transition.state is State.COMMITTED:
                 device.committed()
+                presence.clear_alert(ALERT)
             told(transition)
 
         self._rooms.close()  # of a memory that was opened before, and something after it failed

@@ -47,13 +47,15 @@ class Exchange:
         self._alerts = alerts
         self._guards = frozenset(guards)
         self._pending: dict[str, tuple[tuple[str, str], Future[ModelStamp]]] = {}  # digest and signer
+        self._told: tuple[str, ...] = ()
         self._log = Log("exchange")
 
     def tell_signatures(self, names: Sequence[str]) -> None:
         """Warn of each bundle at work that is unsigned, and take back what was said of all others."""
-        for name in dict.fromkeys(names):
-            is_refused = name in self._engine.refusals
-            self._tell_signature(name, None if is_refused else self._engine.stamp(name))
+        for name in dict.fromkeys((*names, *self._told)):
+            is_at_work = name in names and name not in self._engine.refusals
+            self._tell_signature(name, self._engine.stamp(name) if is_at_work else None)
+        self._told = tuple(names)
 
     def answer(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say how a bundle is, after having begun what there is to do.

@@ -58,6 +58,7 @@ class Works:
         live: Open.
         voice: Says how models are.
         hot: Take up values that need no part built anew; each is given the new configuration.
+        signed: Is told the bundles in use when models were exchanged, to say who has signed them.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Works:
         live: LiveHalf,
         voice: ModelVoice,
         hot: Sequence[Callable[[Config], None]],
+        signed: Callable[[Sequence[str]], None],
     ) -> None:
         self.config = config
         self.engine = engine
@@ -76,6 +78,7 @@ class Works:
         self._live = live
         self._voice = voice
         self._hot = tuple(hot)
+        self._signed = signed
         self._log = Log("works")
         self._changing = threading.Lock()
 
@@ -149,6 +152,8 @@ class Works:
             elif withdrawn is not None:
                 withdrawn.active.model.close()  # it was brought by this very change
         self._voice.speak_of(bundles_of(after))
+        if former.models:
+            self._signed(bundles_of(after))
         for take_up in self._hot:
             take_up(after)
         exchanged = ",".join(sorted(former.models)) or "no model"

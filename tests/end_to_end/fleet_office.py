@@ -1,8 +1,9 @@
-"""An operator of a fleet made of paho and a key: writes documents and commands, hears what becomes of them."""
+"""An operator made of paho and a key: writes documents and commands, hears what becomes of them."""
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import threading
 from collections.abc import Mapping
@@ -14,14 +15,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.bundles.package import pack
 from edge.bundles.signature import make_key
+from edge.bundles.store import read_manifest
 from edge.fleet.signing import Signer
 from tests.end_to_end.appliance import Appliance
 from tests.waiting import until
 
 KEY = "fleet-test"
 DEVICE = "edge/v1/test/box-1"
-ALL_DAY = {"mode": "safe_point", "window": "00:00-23:59"}
-PAST_MIDNIGHT = {"mode": "safe_point", "window": "12:00-11:59"}
 
 
 class Office:
@@ -67,7 +67,7 @@ class Office:
             "version": self._version,
             "base": self._version - 1,
             "issued": now(),
-            "apply": {**either_window(), "confirm_s": 30},
+            "apply": {**at_once(), "confirm_s": 30},
             "config": config,
             **others,
         }
@@ -150,7 +150,7 @@ def now(*, ahead_s: float = 0) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-def either_window() -> dict[str, Any]:
+def at_once() -> dict[str, Any]:
     """Return when to apply: at once, whatever is under way; the window is open now and for hours."""
     hour = datetime.datetime.now().hour  # noqa: DTZ005  # windows are of the device's local time
     return {"mode": "safe_point", "window": f"{(hour - 2) % 24:02}:00-{(hour + 4) % 24:02}:00"}
@@ -158,10 +158,6 @@ def either_window() -> dict[str, Any]:
 
 def reference(folder: Path, bundle: Path) -> dict[str, Any]:
     """Pack a bundle; return how a document refers to it."""
-    import hashlib
-
-    from edge.bundles.store import read_manifest
-
     folder.mkdir(parents=True, exist_ok=True)
     package = pack(bundle, folder)
     content = package.read_bytes()

@@ -64,6 +64,11 @@ class Receiver:
                 ids[body["finding_id"]].add(properties["dedupe_id"])
         return ids
 
+    def sequence_numbers(self) -> set[int]:
+        """The device's own count of its findings; a gap is one that never came."""
+        with self._lock:
+            return {int(properties["seq"]) for _, _, properties in self._arrived}
+
     def _take(self, client: paho.Client, told: Any, message: paho.MQTTMessage) -> None:
         properties = dict(getattr(message.properties, "UserProperty", []))
         if not message.payload:

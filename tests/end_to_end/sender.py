@@ -22,13 +22,14 @@ AGAIN_S = 0.05
 class Sender:
     """Sends files one by one until each has been answered with Success, whatever happens to the receiver."""
 
-    def __init__(self, port: int, files: Sequence[Path], *, pace_s: float, seed: int = 0) -> None:
+    def __init__(self, port: int, files: Sequence[Path], *, pace_s: float, seed: int | None = 0) -> None:
         self._port = port
         self._files = list(files)
         self._pace_s = pace_s
         self.answered: dict[str, Path] = {}
         self.stop = threading.Event()
-        random.Random(seed).shuffle(self._files)
+        if seed is not None:  # else one series after the other
+            random.Random(seed).shuffle(self._files)
         self._thread = threading.Thread(target=self._run, name="scanner")
 
     def __enter__(self) -> Sender:
