@@ -13,13 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from edge.bundles.signature import TrustRoot, private_key_of
 from edge.config.document import parse
 from edge.config.fields import Secret
 from edge.config.secrets import read_text
 from edge.domain.errors import ConfigurationError
+from edge.fleet.operator.history import History
 from edge.fleet.operator.mqtt_desk import MqttDesk
 from edge.fleet.operator.settings import FleetSettings, settings_of
-from edge.fleet.signing import Signer
+from edge.fleet.signing import KeyRing, Signer
 from edge.kit.backoff import Backoff
 from edge.kit.clock import SystemClock
 from edge.kit.log import to_stderr
@@ -51,6 +53,29 @@ class Place:
         """What signs, or None for somebody who only looks."""
         signing = self.settings.signing
         return None if signing is None else Signer(signing.key, signing.private_file)
+
+    def signing(self) -> tuple[Signer, KeyRing]:
+        """Return what signs, and the keys that are believed: our own and those of other operators.
+
+        Raises:
+            ConfigurationError: The settings name no key.
+            SecretError: The key cannot be used.
+        """
+        signer = self.signer
+        if signer is None:
+            raise ConfigurationError(
+                "fleet.yaml names no key to sign with; wanted 'signing' with key and private_file"
+            )
+        own = TrustRoot(signer.name, private_key_of(signer.private_file).public_key().public_bytes_raw())
+        return signer, KeyRing([root for root in self.settings.roots() if root.name != own.name] + [own])
+
+    def keys(self) -> KeyRing:
+        """Return the keys that are believed, also for somebody who has none.
+
+        Raises:
+            SecretError: The own key cannot be used.
+        """
+        return KeyRing(self.settings.roots()) if self.signer is None else self.signing()[1]
 
 
 def place(fleet: Path | None, state: Path | None = None) -> Place:
@@ -93,6 +118,17 @@ def opened(where: Place, *, more: Sequence[str] = ()) -> Iterator[MqttDesk]:
     )
     with desk:
         yield desk
+
+
+@contextmanager
+def written_down(where: Place, signer: Signer | None) -> Iterator[History]:
+    """Open the history.
+
+    Raises:
+        JournalError: It cannot be used.
+    """
+    with History(where.state, signer=signer, by=where.operator, clock=SystemClock()) as history:
+        yield history
 
 
 def session_of(settings: FleetSettings, name: str) -> MqttSession:

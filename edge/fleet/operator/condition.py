@@ -16,6 +16,7 @@ from edge.fleet.operator.inventory import (
 )
 from edge.fleet.words import DEVICE_SCOPE
 
+NOTHING = "–"
 _IN_ORDER = ("online", "disabled")
 
 
@@ -49,18 +50,25 @@ class Condition:
 
     Attributes:
         presence: Whether it is there, and since when it is not.
-        version: Which version is at work, and what is on its way.
+        version: `42`, `42→43` while one is on its way, `–` for none; of its own document.
+        course: What is to be said about its configuration; nothing where all is well.
         health: What else a person should know; nothing where all is well.
     """
 
     presence: Remark
-    version: Remark
+    version: str
+    course: tuple[Remark, ...]
     health: tuple[Remark, ...]
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """All that is to be said."""
+        return (*self.course, *self.health)
 
     @property
     def level(self) -> Level:
         """The worst of it."""
-        return max(remark.level for remark in (self.presence, self.version, *self.health))
+        return max(remark.level for remark in (self.presence, *self.remarks))
 
 
 def condition(view: DeviceView, *, now_ns: int) -> Condition:
@@ -72,7 +80,8 @@ def condition(view: DeviceView, *, now_ns: int) -> Condition:
     """
     return Condition(
         presence=_presence(view, now_ns),
-        version=version(view),
+        version=_version(view),
+        course=(*_course(view), *_configuration(view)),
         health=tuple(_health(view, now_ns)),
     )
 
@@ -99,53 +108,64 @@ def _presence(view: DeviceView, now_ns: int) -> Remark:
     return Remark(Level.ACT, f"offline{since}", "its line broke, and it did not come back")
 
 
-def version(view: DeviceView) -> Remark:
-    """Say which version of its own document is at work, and what is on its way."""
+def _version(view: DeviceView) -> str:
+    applied = document_number(view.reported, "applied_version")
+    held = document_number(view.desired, "version")
+    coming = [
+        document_number(each, "version")
+        for each in document_list(view.reported, "pending")
+        if document_text(each, "scope") == DEVICE_SCOPE
+    ]
+    if not coming and held > view.floor(DEVICE_SCOPE):
+        coming = [held]
+    return "→".join(str(number) if number else NOTHING for number in (applied, *coming[:1]))
+
+
+def _course(view: DeviceView) -> Iterator[Remark]:
+    """Say what is on its way, or came to nothing."""
     held, taken = document_number(view.desired, "version"), view.floor(DEVICE_SCOPE)
     reported = view.reported
-    if reported is None:
-        return (
-            Remark(Level.LOOK, f"{held} not taken", "it has not reported")
-            if held
-            else Remark(Level.WELL, "–")
-        )
-    applied = document_number(reported, "applied_version")
-    at_work = str(applied) if applied else "–"
-    for pending in document_list(reported, "pending"):
-        number, status = document_number(pending, "version"), document_text(pending, "status")
-        scope = document_text(pending, "scope")
-        what = str(number) if scope == DEVICE_SCOPE else f"{scope} {number}"
-        return Remark(Level.BUSY, f"{at_work} → {what} {status}", _why_pending(pending))
-    ended = _ended(reported, at_work)
+    pending = document_list(reported, "pending")
+    for each in pending[:1]:
+        why = _why_pending(each)
+        what = f"{_named(each)}{document_text(each, 'status')}"
+        yield Remark(Level.BUSY, f"{what}: {why}" if why else what)
+    ended = None if pending or reported is None else _ended(reported)
     if ended is not None and held <= max(taken, document_number(reported, "version")):
-        return ended
-    if held > taken:
-        is_away = view.presence != "online"
-        detail = "it takes it up when it comes back" if is_away else "it is online, and has not taken it up"
-        return Remark(Level.BUSY if is_away else Level.LOOK, f"{at_work} → {held} not taken", detail)
-    if held < taken:
-        lost = f"the broker holds version {held}" if held else "the broker holds no document"
-        return Remark(
-            Level.LOOK, f"{at_work}, broker {held or '–'}", f"{lost}, the device has accepted {taken}"
+        yield ended
+    elif held > taken and view.presence == "online":
+        has_agent = "and has not taken it up" if reported else "and has never reported"
+        yield Remark(Level.LOOK, f"{held} not taken", f"it is online, {has_agent}")
+    elif held > taken:
+        yield Remark(Level.BUSY, f"{held} not taken", "it takes it up when it comes back")
+    elif held < taken:
+        lost = f"version {held}" if held else "no document"
+        yield Remark(
+            Level.LOOK, f"broker holds {held or 'none'}", f"the broker holds {lost}, accepted was {taken}"
         )
-    return Remark(Level.WELL, at_work)
 
 
-def _ended(reported: Document, at_work: str) -> Remark | None:
+def _ended(reported: Document) -> Remark | None:
     """Return how the version that was touched last came to nothing; None where it did not."""
     status, code = document_text(reported, "status"), document_text(reported, "code")
     if status not in ("rolled_back", "rejected"):
         return None
-    number, scope = document_number(reported, "version"), document_text(reported, "scope") or DEVICE_SCOPE
-    what = str(number or "?") if scope == DEVICE_SCOPE else f"{scope} {number or '?'}"
+    number = document_number(reported, "version")
+    what = f"{_named(reported)}{number or 'one'}"
     where = document_text(reported, "path")
     message = document_text(reported, "message")
     detail = f"{where}: {message}" if where and not message.startswith(where) else message
     if status == "rejected" and code == "ok":
-        return Remark(Level.WELL, f"{at_work}, {what} validated", detail)
+        return Remark(Level.WELL, f"{what} validated", detail)
     if status == "rejected" and number == document_number(reported, "applied_version"):
-        return Remark(Level.LOOK, f"{at_work}, second {what} refused", detail)
-    return Remark(Level.ACT, f"{at_work}, {what} {status.replace('_', ' ')}: {code}", detail)
+        return Remark(Level.LOOK, f"a second {what} refused", detail)
+    return Remark(Level.ACT, f"{what} {status.replace('_', ' ')}: {code}", detail)
+
+
+def _named(document: Document) -> str:
+    """Return the name of a group, where a document is about one's."""
+    scope = document_text(document, "scope") or DEVICE_SCOPE
+    return "" if scope == DEVICE_SCOPE else f"{scope} "
 
 
 def _why_pending(pending: Document) -> str:
@@ -169,7 +189,6 @@ def _health(view: DeviceView, now_ns: int) -> Iterator[Remark]:
         level = Level.ACT if name in errors else Level.LOOK
         yield Remark(level, name, document_text(view.alerts[name], "text"))
     yield from _parts(view)
-    yield from _configuration(view)
     for below, why in view.unreadable.items():
         yield Remark(Level.LOOK, f"unreadable {below}", why)
 
