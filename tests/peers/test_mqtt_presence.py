@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pytest
 
+from edge.daemon.control_plane import ALERT as FLEET_START
 from edge.domain.health import StageHealth
 from edge.findings.envelope import wrap
 from edge.findings.json_schema import schema
+from edge.fleet.agent import SUBSCRIPTION, TROUBLE
+from edge.fleet.case import ALERT as CASE_ALERT
+from edge.fleet.reporter import ALERT as REPORT_ALERT
+from edge.fleet.voice import FALLEN_BACK, ROLLED_BACK, SIGNATURE
 from edge.kit.backoff import Backoff
 from edge.kit.clock import SystemClock
 from edge.kit.journal import Journal
@@ -26,12 +30,30 @@ from edge.ops.presence import CONTESTED, Presence, Vitals
 from edge.sinks.mqtt import MqttSink
 from edge.sinks.pump import ALERT
 from tests.builders.findings import STAMP, finding
+from tests.builders.fleet import desired
 from tests.peers.broker import Mosquitto, broker
+from tests.peers.fleet_box import PREFIX, Office, box
 from tests.peers.listener import Heard, Listener
+from tests.peers.test_fleet_commands import command
 from tests.waiting import until
 
 __all__ = ["broker"]
-PREFIX = "edge/v1/site/device"
+SUBSTITUTES = {
+    "alert/error/": "alert/<severity>/",
+    "cmd/selftest/1": "cmd/<type>/<id>",
+    "reply/1": "reply/<asked for>",
+}
+FLEETS_ALERTS = {
+    SIGNATURE,
+    f"{ROLLED_BACK}-<scope>",
+    FALLEN_BACK,
+    SUBSCRIPTION,
+    TROUBLE,
+    REPORT_ALERT,
+    CASE_ALERT,
+    FLEET_START,
+    "fleet-memory",
+}
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "topics.md").read_text()
 INFO = {
     "site": "site",
@@ -243,12 +265,27 @@ def everything_said(broker: Mosquitto, folder: Path) -> list[Heard]:
             one = finding(pipeline="<pipeline>")
             sink.deliver(wrap(one, site="site", device="device", sequence=1), timeout_s=10)
             until(lambda: listener.on("/health"), within_s=10)
+        talk_with_the_fleet(broker, folder)
         until(lambda: listener.on("/status")[-1].document["state"] == "stopped", within_s=10)
-        return list(listener.heard)
+        return [one for one in listener.heard if one.user]  # what the fleet says here has no such properties
+
+
+def talk_with_the_fleet(broker: Mosquitto, folder: Path) -> None:
+    """Have a device that takes part in a fleet say each kind of thing."""
+    executors = {"selftest": lambda args: {"passed": list(args["probe"])}}
+    with Office(broker.port) as office, box(broker.port, folder / "fleet", executors=executors):
+        office.desired(desired(1))
+        office.publish(f"{PREFIX}/cmd/selftest/1", command("selftest/1"))
+        office.publish(f"{PREFIX}/rpc/methods", b"", retain=False, response_topic=f"{PREFIX}/reply/1")
+        until(lambda: office.on("reply/1") and len(office.states("selftest/1")) == 3, within_s=10)
+        office.wait_reported(status="committed")
 
 
 def _below(topic: str) -> str:
-    return topic.removeprefix(f"{PREFIX}/").replace("alert/error/", "alert/<severity>/")
+    below = topic.removeprefix(f"{PREFIX}/")
+    for said, documented in SUBSTITUTES.items():
+        below = below.replace(said, documented)
+    return below
 
 
 def test_the_page_lists_the_topics_that_are_used_with_their_qos_and_payload(
@@ -269,11 +306,12 @@ def test_the_page_lists_the_topics_that_are_used_with_their_qos_and_payload(
         assert list(json.loads(example)) == list(said.document), topic
 
 
-@pytest.mark.parametrize("topic", ["status", "info", "health", "source/<source>/state", "finding/<pipeline>"])
-def test_the_page_says_rightly_what_is_retained(broker: Mosquitto, tmp_path: Path, topic: str) -> None:
+def test_the_page_says_rightly_what_is_retained(broker: Mosquitto, tmp_path: Path) -> None:
     everything_said(broker, tmp_path)
-    says_retained = f"| `{topic}` | yes |" in DOCUMENTED
-    assert (retained(broker.port, topic) is not None) == says_retained
+    rows = re.findall(r"^\| `([a-z]+[^`<]*(?:<source>/state|<pipeline>)?)` \| (yes|no) \|", DOCUMENTED, re.M)
+    says = {topic: said == "yes" for topic, said in rows}
+    assert says.keys() > {"status", "health", "finding/<pipeline>", "config/reported", "config/event"}
+    assert {topic: retained(broker.port, topic) is not None for topic in says} == says
 
 
 def test_the_example_of_a_finding_fulfils_its_schema() -> None:
@@ -284,3 +322,4 @@ def test_the_example_of_a_finding_fulfils_its_schema() -> None:
 def test_the_page_names_every_alert_of_the_code() -> None:
     listed = set(re.findall(r"^\| `([a-z]+-[a-z<>-]+)` \|", DOCUMENTED, re.M))
     assert {CONTESTED, ALERT, "delivery-finding-<pipeline>"} <= listed
+    assert listed >= FLEETS_ALERTS
