@@ -115,7 +115,7 @@ def picture(shown: Sequence[Row], *, width: int, of: Sequence[Row] | None = None
     Args:
         shown: The rows, in their order.
         width: Columns of the terminal.
-        of: What is counted, where that is more than what is shown.
+        of: What is counted, where that is more than what is shown; then a device has one line and no more.
     """
     is_wide = width >= WIDE
     gap = 2 if is_wide else 1
@@ -127,7 +127,10 @@ def picture(shown: Sequence[Row], *, width: int, of: Sequence[Row] | None = None
     table.add_column("presence", no_wrap=True)
     table.add_column("version", no_wrap=True)
     table.add_column("bundles", no_wrap=True, max_width=34 if is_wide else 7, overflow="ellipsis")
-    table.add_column("health", ratio=1, min_width=24, overflow="fold")
+    is_cut = of is not None
+    table.add_column(
+        "health", ratio=1, min_width=24, no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold"
+    )
     for row in shown:
         table.add_row(*_cells(row, is_wide=is_wide))
     return Group(table, *_sum(of if of is not None else shown))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
@@ -96,7 +97,7 @@ class _Edit:
         self._desk = desk
         self._writing = writing
         self._name = name
-        self._kept = where.state / "edits" / (re.sub(r"[^A-Za-z0-9._-]", "_", name) + ".yaml")
+        self._kept = _unused(where.state / "edits", f"{name}.v{writing.base + 1}")
         self._before = content_of(name, writing.start, now_ns=desk.now_ns())
 
     def content(self, asked: Asked) -> dict[str, Any] | None:
@@ -248,6 +249,13 @@ class _Edit:
             raise ConfigurationError(
                 f"{self._kept}: {trouble.strerror}; wanted to keep an edit there"
             ) from trouble
+
+
+def _unused(folder: Path, stem: str) -> Path:
+    """Return a file that is not there yet: what somebody was told is kept is not written over."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
+    candidates = (folder / f"{plain}{f'.{number}' if number else ''}.yaml" for number in itertools.count())
+    return next(path for path in candidates if not path.exists())
 
 
 def _open_editor(path: Path) -> None:

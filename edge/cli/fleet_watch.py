@@ -76,6 +76,7 @@ class Told:
     def __init__(self, views: Mapping[str, DeviceView]) -> None:
         """Begin with what the broker keeps."""
         self._last: dict[str, str] = {}
+        self._sessions = {key: view.session for key, view in views.items()}
         for key, view in views.items():
             kept = {f"source/{name}/state": part for name, part in view.sources.items()}
             kept |= {f"model/{name}/state": part for name, part in view.models.items()}
@@ -86,7 +87,12 @@ class Told:
                 self.is_new(key, below, document)
 
     def is_new(self, key: str, below: str, document: Document | None) -> bool:
-        """Return whether this was not the last thing told about this."""
+        """Return whether this was not the last thing told about this, and is no stale word either."""
+        if below == "status":
+            session, newest = document_number(document, "session"), self._sessions.get(key, 0)
+            self._sessions[key] = max(session, newest)
+            if session < newest and document_text(document, "state") == "offline":
+                return False  # the will of a connection that is over long since
         told = self._last.get(f"{key}/{below}")
         line = line_of(below, document)
         self._last[f"{key}/{below}"] = line[1] if line is not None else ""
