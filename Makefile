@@ -11,10 +11,13 @@ export EDGE_CORPUS ?= $(abspath ../shared/corpus)
 # Where it is set, every program that a test starts compiles all of `edge` anew: 0.4 s each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test proof bench lint lock clean
+.PHONY: run demo-fleet test proof bench lint lock clean
 
 run: $(VENV)/.run-ready
 	$(BIN)/edge demo $(if $(ONCE),--once)
+
+demo-fleet: $(VENV)/.run-ready
+	$(BIN)/edge demo fleet
 
 test: $(VENV)/.test-ready lint
 	$(BIN)/pytest -m "not proof" -n $(WORKERS) --dist worksteal --randomly-seed=$(ORDER)

@@ -233,9 +233,14 @@ def aside(
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="Exit after one round.")] = False,
+    what: Annotated[Literal["path", "fleet"], typer.Argument(help="What is shown.")] = "path",
+    once: Annotated[bool, typer.Option("--once", help="Of the path: exit after one round.")] = False,
 ) -> None:
-    """Show the whole path on this machine: a broker, the daemon, real studies, a subscriber."""
+    """Show the product on this machine.
+
+    path: a broker, the daemon, real studies, a subscriber. fleet: a broker with TLS and access lists, ten
+    simulated devices and a real one, and what is rolled out to them.
+    """
     from edge import demo as show
 
-    raise typer.Exit(show.main(once=once))
+    raise typer.Exit(show.fleet() if what == "fleet" else show.main(once=once))

@@ -63,7 +63,32 @@ def broker(*, port: int, folder: Path) -> Iterator[str]:
     """
     check_free(port)
     folder.mkdir(parents=True, exist_ok=True)
-    name, command = _command(port, folder)
+    with _started(*_command(port, folder), port=port, folder=folder) as name:
+        yield name
+
+
+@contextmanager
+def mosquitto(settings: Path, *, port: int) -> Iterator[str]:
+    """Run mosquitto with settings of one's own for as long as the `with` lasts; yields its name.
+
+    Args:
+        settings: A whole mosquitto.conf; what it says goes into its folder.
+        port: One at which it will listen.
+
+    Raises:
+        ConfigurationError: It is not installed, the port is taken, or it did not start.
+    """
+    check_free(port)
+    program = _mosquitto()
+    if program is None:
+        raise ConfigurationError("mosquitto is not installed; wanted: apt-get install mosquitto")
+    _let_root_be_root(settings)
+    with _started("mosquitto", [program, "-c", str(settings)], port=port, folder=settings.parent) as name:
+        yield name
+
+
+@contextmanager
+def _started(name: str, command: list[str], *, port: int, folder: Path) -> Iterator[str]:
     with (folder / "broker.out").open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -81,17 +106,27 @@ def broker(*, port: int, folder: Path) -> Iterator[str]:
 
 
 def _command(port: int, folder: Path) -> tuple[str, list[str]]:
-    """Return the broker's name and how to start it; Debian puts mosquitto where only root's PATH looks."""
-    mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if mosquitto:
+    """Return the broker's name and how to start it."""
+    program = _mosquitto()
+    if program is not None:
         settings = folder / "mosquitto.conf"
         settings.write_text(MOSQUITTO.format(port=port, folder=folder))
-        if os.geteuid() == 0:  # or it would drop to its own user, who may not write here
-            settings.write_text(settings.read_text() + "user root\n")
-        return "mosquitto", [mosquitto, "-c", str(settings)]
+        _let_root_be_root(settings)
+        return "mosquitto", [program, "-c", str(settings)]
     settings = folder / "rumqttd.toml"
     settings.write_text(RUMQTTD.format(port=port))
     return "rumqttd (embedded)", [sys.executable, "-m", "iotcore", "--config", str(settings)]
+
+
+def _mosquitto() -> str | None:
+    """Return where mosquitto is; Debian puts it where only root's PATH looks."""
+    return shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+
+
+def _let_root_be_root(settings: Path) -> None:
+    """Keep mosquitto from dropping to its own user, who may not read and write here."""
+    if os.geteuid() == 0:
+        settings.write_text(settings.read_text() + "user root\n")
 
 
 def _await_listening(process: subprocess.Popen[bytes], *, name: str, port: int, folder: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import queue
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from edge.config.schema import Config
 from edge.config.sources import DicomSource
 from edge.demo.board import Board, Row
 from edge.demo.broker import broker, check_free
+from edge.demo.daemon import READY_S, daemon
 from edge.demo.devices import devices
 from edge.demo.studies import HEAD, Study, studies
 from edge.domain.errors import ConfigurationError
@@ -34,7 +34,6 @@ from edge.kit.mqtt import Message, MqttSession
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config" / "site.demo.yaml"
-READY_S = 180.0
 ANSWER_S = 300.0
 ARRIVALS_MAX = 10_000
 
@@ -64,7 +63,7 @@ def main(*, once: bool) -> int:
         console.print(f"broker: {name} on 127.0.0.1:{config.mqtt.port}")
         running.enter_context(_subscriber(config, arrivals))
         console.print(f"daemon: edge run {CONFIG.relative_to(ROOT)}, log in {folder / 'daemon.log'}")
-        running.enter_context(_daemon(folder))
+        running.enter_context(daemon(CONFIG, folder))
         running.enter_context(devices(config, folder))
         console.print("devices: edge simulate camera, thermal, files")
         to_send = studies(folder / "studies", _corpus())
@@ -120,42 +119,6 @@ def _subscriber(config: Config, arrivals: queue.Queue[Mapping[str, Any]]) -> Ite
         if not session.wait_connected(READY_S):
             raise ConfigurationError(f"no connection to the broker: {session.trouble}")
         yield
-
-
-@contextmanager
-def _daemon(folder: Path) -> Iterator[None]:
-    """Run the daemon until the `with` ends; entered when it says READY=1, as it says to systemd."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ear_path = folder / "ready.socket"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear, (folder / "daemon.log").open("ab") as log:
-        ear.bind(str(ear_path))
-        ear.settimeout(0.2)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "edge", "run", str(CONFIG)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "NOTIFY_SOCKET": str(ear_path)},
-            start_new_session=True,  # Ctrl-C reaches us, and we stop it in order
-        )
-        try:
-            _await_ready(process, ear, folder / "daemon.log")
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-
-
-def _await_ready(process: subprocess.Popen[bytes], ear: socket.socket, log: Path) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if b"READY=1" in ear.recv(4096):
-                return
-        except TimeoutError:
-            continue
-    last = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-    raise ConfigurationError(f"the daemon did not become ready within {READY_S:.0f} s; it said:\n{last}")
 
 
 def _send(config: Config, to_send: Sequence[Study], board: Board, folder: Path) -> None:

@@ -36,6 +36,7 @@ class Selection(Part):
     groups: Globs = Field(default=(), description="Groups that a device is in.")
     devices: Globs = Field(default=(), description="`device` or `site/device`; * and ? stand for others.")
     except_: Globs = Field(default=(), alias="except", description="Devices that are not meant all the same.")
+    first: Globs = Field(default=(), description="Devices whose turn comes first: the canary is one of them.")
 
     @model_validator(mode="after")
     def _nobody_is_meant_by_accident(self) -> Self:
@@ -181,8 +182,9 @@ def plan(
 ) -> Plan:
     """Choose who takes part, and when each one's turn comes.
 
-    Who is there comes before who is away, so that the canary is somebody who can answer; beyond that the
-    order is drawn from the id, so that it is not always the same who go first.
+    Whom the file names `first` comes first; then who is there comes before who is away, so that the canary is
+    somebody who can answer; beyond that the order is drawn from the id, so that it is not always the same who
+    go first.
 
     Args:
         rollout_id: Names it.
@@ -200,7 +202,7 @@ def plan(
     meant = [name for name, view in views.items() if file.select.takes(view)]
     left_out = {name: why for name in meant if (why := _why_not(views[name], change))}
     takers = [name for name in meant if name not in left_out]
-    takers.sort(key=lambda name: _turn(rollout_id, views[name]))
+    takers.sort(key=lambda name: _turn(rollout_id, views[name], file.select.first))
     names, places = _places(rings, len(takers))
     left_out |= dict.fromkeys(takers[len(places) :], "lies beyond the last ring")
     if not places:
@@ -232,8 +234,10 @@ def _why_not(view: DeviceView, change: Change) -> str:
     return ""
 
 
-def _turn(rollout_id: str, view: DeviceView) -> tuple[bool, bytes]:
-    return view.presence != "online", hashlib.sha256(f"{rollout_id} {view.key}".encode()).digest()
+def _turn(rollout_id: str, view: DeviceView, first: Sequence[str]) -> tuple[bool, bool, bytes]:
+    is_first = _fits(first, view.device, view.key)
+    chance = hashlib.sha256(f"{rollout_id} {view.key}".encode()).digest()
+    return not is_first, view.presence != "online", chance
 
 
 def _places(rings: Sequence[Ring], total: int) -> tuple[tuple[str, ...], list[int]]:
