@@ -18,7 +18,7 @@ from edge.domain.ports import Alerts, Clock
 from edge.fleet.boot import Boot
 from edge.fleet.case import TOPIC as CASE
 from edge.fleet.case import Case
-from edge.fleet.commands import Commands, Executor
+from edge.fleet.commands import Commands, Executor, is_said_by_device
 from edge.fleet.errands import Errands
 from edge.fleet.inbox import Inbox, Letter
 from edge.fleet.ledger import Transition
@@ -155,7 +155,7 @@ class Agent:
         heard: dict[str, Callable[[Message], None]] = {
             f"{prefix}/{CASE}": partial(put, "case", CASE),
             f"{prefix}/config/desired": partial(put, "document", DEVICE_SCOPE),
-            f"{prefix}/cmd/+/+": lambda message: put("command", _below(message, f"{prefix}/cmd/"), message),
+            f"{prefix}/cmd/+/+": self._put_command,
             f"{prefix}/rpc/+": lambda message: put("question", _below(message, f"{prefix}/rpc/"), message),
         }
         for group in groups:
@@ -177,6 +177,11 @@ class Agent:
         """Let the thread end."""
         self._stopping.set()
         self._inbox.wake()
+
+    def _put_command(self, message: Message) -> None:
+        """Put a command into the inbox; what we said of it ourselves takes no room there."""
+        if not is_said_by_device(message.payload):
+            self._inbox.put("command", _below(message, f"{self._prefix}/cmd/"), message)
 
     def _on_connect(self) -> None:
         self._is_new_line = True

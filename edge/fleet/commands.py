@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from edge.domain.errors import DocumentRefusedError
 from edge.domain.ports import Clock
 from edge.fleet.bench import Bench
-from edge.fleet.documents import DOCUMENT_BYTES_MAX, BundleWanted, Moment, Name, Part, Signature
+from edge.fleet.documents import BundleWanted, Moment, Name, Part, Signature
 from edge.fleet.errands import Errand, Errands
 from edge.fleet.guard import read_document
 from edge.fleet.moments import told
@@ -31,6 +31,7 @@ WAITING_MAX: Final = 64
 FAILURE: Final = 0x80  # from this reason code on the broker has not taken it
 TOO_LARGE: Final = 0x95
 BY_DEVICE: Final = "device"
+BY_DEVICE_WRITTEN: Final = b'"by": "device"'  # as `json.dumps` writes it, near the beginning
 BEGINNING_BYTES: Final = 256
 BEGAN_ANEW: Final = "the device began anew while it was at it"
 
@@ -107,6 +108,9 @@ class Command(Part):
 
     schema_: Literal["edge.cmd/1"] = Field(alias="schema", description="Names this form.")
     state: Literal["init"] = Field(description="The device writes the others.")
+    site: Name | None = Field(
+        default=None, description="For which site it was signed; another refuses it. Left out: for any."
+    )
     device: Name = Field(description="For whom it is; another device refuses it.")
     cmd: str = Field(
         pattern=r"^[a-z][a-z-]{0,31}/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
@@ -202,8 +206,11 @@ class Commands:
             self._clear(cmd)
             return
         known = self._errands.known(cmd)
+        if is_said_by_device(payload):
+            return
+        if known is not None:
+            self._say(cmd, known.document, True)
         if known is not None or cmd in self._waiting:
-            self._repeat(known, payload)
             return
         try:
             command = self._read(cmd, payload)
@@ -212,15 +219,21 @@ class Commands:
             if refused.code == "bad_signature":
                 raise
             return
-        if command is None:
-            return
         if len(self._waiting) >= WAITING_MAX or not self._errands.has_room():
             self.refuse_for_room(cmd)
             return
         self._waiting[cmd] = command
 
     def refuse_for_room(self, cmd: str) -> None:
-        """Say that there are too many commands."""
+        """Say that there are too many commands; of one that was taken up, what became of it.
+
+        Raises:
+            JournalError: That cannot be looked up.
+        """
+        known = self._errands.known(cmd)
+        if known is not None:
+            self._say(cmd, known.document, True)
+            return
         self._refuse(
             cmd, DocumentRefusedError("busy", "cmd: too many at once; ask again later, by another id")
         )
@@ -257,14 +270,12 @@ class Commands:
 
     # ── one command ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _read(self, cmd: str, payload: bytes) -> Command | None:
-        """Return a command that may be executed, None for what a device said.
+    def _read(self, cmd: str, payload: bytes) -> Command:
+        """Return a command that may be executed.
 
         Raises:
             DocumentRefusedError: It may not.
         """
-        if _is_ours(payload):
-            return None
         tree = read_document(payload)
         self._keys.check(tree)
         try:
@@ -336,11 +347,6 @@ class Commands:
             self._say(errand.cmd, document, not self._is_cleared)
         self._log.info("command ended", cmd=errand.cmd, state=state, because=message)
 
-    def _repeat(self, known: Errand | None, payload: bytes) -> None:
-        """Say once more what became of a command, to whoever asks for it once more."""
-        if known is not None and not _is_ours(payload):
-            self._say(known.cmd, known.document, True)
-
     def _clear(self, cmd: str) -> None:
         """Its requester wants to know no more; what is being executed goes on."""
         if self._waiting.pop(cmd, None) is not None:
@@ -368,14 +374,9 @@ class Commands:
         }
 
 
-def _is_ours(payload: bytes) -> bool:
-    """Return whether a device said this."""
-    if len(payload) > DOCUMENT_BYTES_MAX:  # the result of a command may be as long as that, and was cut
-        return f'"by": "{BY_DEVICE}"'.encode() in payload[:BEGINNING_BYTES]
-    try:
-        return read_document(payload).get("by") == BY_DEVICE
-    except DocumentRefusedError:
-        return False
+def is_said_by_device(payload: bytes) -> bool:
+    """Return whether a state of a command is one that a device wrote; costs next to nothing."""
+    return BY_DEVICE_WRITTEN in payload[:BEGINNING_BYTES]
 
 
 def _expired(command: Command, now_ns: int) -> DocumentRefusedError:

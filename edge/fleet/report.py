@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final, Literal, cast
@@ -166,7 +167,7 @@ def reported(progress: Progress, seen: AtWork, *, device: str, case: str, utc_ns
             if scope != DEVICE_SCOPE
         },
         origins=dict(list(origins.items())[:ORIGINS_MAX]),
-        bundles={name: ReportedBundle(**asdict(one)) for name, one in seen.bundles.items()},
+        bundles={name: _bundle(one) for name, one in seen.bundles.items()},
         pending=_pending(progress),
         case=shown(case),
         frozen=progress.is_frozen,
@@ -191,6 +192,16 @@ def _scope(one: ScopeProgress) -> dict[str, Any]:
         "rollout": None if said is None else said.rollout,
         "cleared": one.is_cleared,
     }
+
+
+def _bundle(one: BundleAtWork) -> ReportedBundle:
+    numbers = {"latency_ms": _finite(one.latency_ms), "golden": _finite(one.golden)}
+    return ReportedBundle(**{**asdict(one), **numbers})
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return those that JSON can hold."""
+    return {name: float(number) for name, number in numbers.items() if math.isfinite(number)}
 
 
 def _pending(progress: Progress) -> list[Pending]:

@@ -19,6 +19,7 @@ from edge.kit.mqtt import Message, MqttSession
 SIGNATURE_S: Final = 3600.0
 EVENTS_MAX: Final = 256
 ANSWERS_MAX: Final = 1024
+COMMAND_EXPIRES_S: Final = 7 * 86400  # what no requester clears does not stay at the broker for ever
 
 SIGNATURE: Final = "fleet-signature"
 ROLLED_BACK: Final = "fleet-rolled-back"
@@ -88,7 +89,14 @@ class Voice:
     def say_command(self, cmd: str, document: Mapping[str, Any], is_retained: bool) -> None:
         """Say what became of `<type>/<id>`."""
         then = partial(self._command_answered, cmd)
-        self._post(f"cmd/{cmd}", COMMAND_SCHEMA, document, is_retained=is_retained, then=then)
+        self._post(
+            f"cmd/{cmd}",
+            COMMAND_SCHEMA,
+            document,
+            is_retained=is_retained,
+            then=then,
+            expiry_s=COMMAND_EXPIRES_S,
+        )
 
     def take_answer(self) -> tuple[str, int | None] | None:
         """Return `<type>/<id>` and what the broker said to its state; None where it said no more."""
@@ -129,11 +137,13 @@ class Voice:
         *,
         is_retained: bool,
         then: Callable[[int | None], None],
+        expiry_s: int | None = None,
     ) -> None:
         message = Message(
             topic=f"{self._prefix}/{below}",
             payload=json.dumps(document, allow_nan=False, ensure_ascii=False).encode(),
             retain=is_retained,
+            expiry_s=expiry_s,
             user_properties=(("schema", schema),),
         )
         self._session.post(message, then=then)

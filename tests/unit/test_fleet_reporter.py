@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -156,7 +157,9 @@ def test_it_says_what_is_at_work_and_what_became_of_the_one_that_was_refused(clo
 def test_what_differs_from_the_wish_is_drift_and_everything_is_short_enough_to_be_sent(
     clock: FakeClock,
 ) -> None:
-    bundle = BundleAtWork(version="1.0.0", precision="int8", latency_ms={"p50": 1.0}, golden={"dice": 0.99})
+    bundle = BundleAtWork(
+        version="1.0.0", precision="int8", latency_ms={"p50": 1.0}, golden={"dice": 0.99, "a": math.nan}
+    )
     many = AtWork(bundles={"a": bundle}, drift_paths=[f"a.{n}" for n in range(500)])
     config = {"pipelines": {f"p{n}": {"deadline_s": 1} for n in range(ORIGINS_MAX + 10)}}
     said = written(progress_after(clock, desired(1, config=config)), clock, many, case="x" * 5000)
