@@ -20,6 +20,7 @@ need mosquitto mosquitto
 "$python" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 if [ -n "$peers" ]; then
   need storescu dcmtk
+  need mosquitto_rr mosquitto-clients
   need systemd-nspawn systemd-container
   need systemd-analyze systemd
   # cameras: GStreamer's RTSP server, run by the system's Python, with the encoders the tests use

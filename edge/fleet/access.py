@@ -58,11 +58,13 @@ class Access:
         name: Its user name at the broker.
         writes: Filters of topics it may publish to.
         reads: Filters of topics it may receive.
+        shares: Those of `reads` that it may share with others.
     """
 
     name: str
     writes: tuple[str, ...]
     reads: tuple[str, ...]
+    shares: tuple[str, ...] = ()
 
 
 def of_device(root: str, name: str, groups: Sequence[str] = ()) -> Access:
@@ -114,7 +116,8 @@ def of_receiver(root: str, name: str, sites: Sequence[str] = ()) -> Access:
     """
     places = _sites(root, sites)
     reads = [f"{place}/{EVERY}/{what}" for place in places for what in READ_BY_RECEIVER]
-    return Access(check_name(name, "a receiver"), (), tuple(reads))
+    shares = tuple(topic for topic in reads if topic.endswith("/finding/#"))
+    return Access(check_name(name, "a receiver"), (), tuple(reads), shares)
 
 
 def of_theatre(root: str, name: str, devices: Sequence[str]) -> Access:

@@ -31,12 +31,13 @@ FOR_ALL: Final = """
 allow_anonymous false
 acl_file {folder}/acl
 
-# Findings are as safe as the broker that says it has them.
+# Findings are as safe as the broker that says it has them: many are kept for a receiver that is away. Not 0,
+# which is all: mosquitto 2.0.11 then hangs up on everybody to whom it denies a publish.
 persistence true
 persistence_location {folder}/
 autosave_on_changes true
 autosave_interval 1
-max_queued_messages 0
+max_queued_messages 1000000
 max_packet_size 1048576
 """
 BRIDGE: Final = """\
@@ -85,6 +86,7 @@ def dynamic_security(access: Access) -> Mapping[str, Any]:
     rules = [
         *(("publishClientSend", topic) for topic in access.writes),
         *((kind, topic) for topic in access.reads for kind in ("publishClientReceive", "subscribePattern")),
+        *(("subscribePattern", f"$share/+/{topic}") for topic in access.shares),
     ]
     acls = [{"acltype": kind, "topic": topic, "priority": 0, "allow": True} for kind, topic in rules]
     return {
