@@ -7,6 +7,7 @@ the line broke is reported as not delivered; whoever sent it has it on disk.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,8 @@ ACCEPTANCE_S = 10.0
 ANSWER_S = 60.0
 POSTS_MAX = 4096
 SETTLED_S = 30.0
+UNHEARD_MAX = 2  # so many lines in a row may end when we subscribe; then we speak, and do not listen
+DEAF_S = 3600.0
 SHORT_LINES_MAX = 5
 STOP_S = 2.0
 TICK_S = 0.5
@@ -121,6 +124,7 @@ class MqttSession:
         self._flight_of: dict[str, _Flight] = {}
         self._posts: deque[tuple[Message, Answered]] = deque()  # up to POSTS_MAX
         self._subscriptions: list[Subscription] = []
+        self._unheard = 0
         self._will: Callable[[], Message | None] = lambda: None
         self._on_subscribed: list[Callable[[Mapping[str, str]], None]] = []
         self._greetings: list[Callable[[], None]] = []
@@ -307,8 +311,14 @@ class MqttSession:
         """Connect, serve, pause, for ever; ends when the `with` does."""
         failures = short_lines = 0
         while not self._stopping.is_set():
-            line = Line(self._terms, will=self._will(), subscriptions=self._subscriptions)
-            served_s = self._serve(line)
+            is_deaf = self._unheard >= UNHEARD_MAX
+            subscriptions = [] if is_deaf else self._subscriptions
+            line = Line(self._terms, will=self._will(), subscriptions=subscriptions)
+            if is_deaf:
+                why = f"the line ends when we ask for it: {self.trouble}"
+                line.refused = {wanted.topic_filter: why for wanted in self._subscriptions}
+            served_s = self._serve(line, for_s=DEAF_S if is_deaf else math.inf)
+            self._unheard = self._unheard + 1 if line.is_accepted and not line.is_up else 0
             if self._stopping.is_set():
                 break
             failures = 1 if served_s >= SETTLED_S else failures + 1
@@ -321,8 +331,8 @@ class MqttSession:
             self._log.warning("no broker", broker=self.name, because=self.trouble, again_s=f"{pause_s:.1f}")
             self._stopping.wait(pause_s)
 
-    def _serve(self, line: Line) -> float:
-        """Keep one connection until it ends; returns for how long it was up, in s."""
+    def _serve(self, line: Line, *, for_s: float) -> float:
+        """Keep one connection until it ends, or for so long; returns for how long it was up, in s."""
         opened_ns = up_ns = self._clock.monotonic_ns()
         trouble = ""
         try:
@@ -333,6 +343,8 @@ class MqttSession:
                     up_ns = self._clock.monotonic_ns()
                     self._open(line)
                 trouble = line.ended or self._lateness(line, opened_ns)
+                if not trouble and self._clock.monotonic_ns() - opened_ns > for_s * 1e9:
+                    trouble = "begun anew, to ask once more for what we want to hear"
         except (OSError, UnicodeError, ConfigurationError) as error:
             trouble = f"{type(error).__name__}: {error}"
         finally:

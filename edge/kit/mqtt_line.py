@@ -144,7 +144,8 @@ class Line:
     """One connection; its thread calls `turn` until `ended`, any thread may `send` and `say_goodbye`.
 
     Attributes:
-        is_up: The broker has accepted us, and answered each of our subscriptions.
+        is_accepted: The broker has accepted us.
+        is_up: It has answered each of our subscriptions as well.
         refused: Why it will not tell us what we subscribed to, by filter.
         ended: Why the connection is over, "" while it is not.
         is_taken_over: It is over because another client came with our id.
@@ -159,6 +160,7 @@ class Line:
         will: Message | None,
         subscriptions: Sequence[Subscription],
     ) -> None:
+        self.is_accepted = False
         self.is_up = False
         self.refused: dict[str, str] = {}
         self.ended = ""
@@ -263,6 +265,7 @@ class Line:
         if reason.is_failure:
             self.ended = f"the broker says: {reason}"
             return
+        self.is_accepted = True
         self.window = min(self.window, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX))
         self.packet_bytes_max = getattr(properties, "MaximumPacketSize", PACKET_BYTES_MAX)
         for wanted in self._subscriptions:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +320,37 @@ def test_a_subscription_that_is_refused_is_told_and_one_publishes_nevertheless()
         line.sendall(b"\x90\x04\x00\x02\x00\x87")
         assert session.wait_connected(10)
     assert refused == [{"edge/b": "Not authorized"}]
+
+
+def test_where_the_line_ends_when_we_subscribe_we_speak_without_listening(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Some brokers hang up on whoever asks for what he may not hear; findings leave nevertheless."""
+    monkeypatch.setattr("edge.kit.mqtt.DEAF_S", 0.2)
+    refused: list[Mapping[str, str]] = []
+    asked: list[bool] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        session = session_with(listening.getsockname()[1], backoff=Backoff(min_s=0.02, max_s=0.05))
+        session.subscribe("edge/a", lambda _: None)
+        session.on_subscribed(lambda found: refused.append(dict(found)))
+
+        def hang_up_on_who_subscribes() -> bool:
+            line, _ = listening.accept()
+            with line:
+                assert line.recv(1000)[0] == 0x10, "CONNECT"
+                line.sendall(b"\x20\x03\x00\x00\x00")
+                line.settimeout(0.1)
+                with suppress(TimeoutError):
+                    return b"edge/a" in line.recv(1000)
+                assert session.wait_connected(5)
+                line.settimeout(5)
+                line.recv(1000)
+            return False
+
+        with session:
+            asked += [hang_up_on_who_subscribes() for _ in range(4)]
+    assert asked == [True, True, False, True]
+    assert "the line ends when we ask for it: the line broke" in refused[0]["edge/a"]
 
 
 def test_a_broker_that_does_not_heed_our_limit_costs_no_line() -> None:
