@@ -291,6 +291,19 @@ def test_too_many_commands_at_once_are_answered_and_those_taken_are_executed(
     assert len(doing.asked) >= 60
 
 
+def test_what_devices_said_and_nobody_cleared_takes_no_room_and_is_left_as_it_is(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    said = json.dumps({"schema": "edge.cmd/1", "state": "successful", "by": "device", "result": "x" * 1000})
+    with Office(broker.port) as office:
+        for number in range(100):
+            office.publish(f"{PREFIX}/cmd/selftest/{number}", said.encode())
+        with box(broker.port, tmp_path, executors={"selftest": Counting()}):
+            ask(office, "selftest/new")
+            assert end_of(office, "selftest/new")["state"] == "successful"
+        assert all(len(office.states(f"selftest/{number}")) == 1 for number in range(100))
+
+
 def test_a_command_whose_message_expired_at_the_broker_is_never_seen(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
