@@ -120,7 +120,8 @@ class FleetSite:
         """Send a command for dynamic security as an operator types it; returns the broker's answers."""
         asked = ["mosquitto_rr", "-V", "5", "-q", "1", "-W", "5", "-t", CONTROL, "-e", f"{CONTROL}/response"]
         files = self.files_of(ADMINISTRATOR)
-        ours = ["--cafile", files / "ca.crt", "--cert", files / "admin.crt", "--key", files / "admin.key"]
+        named = (("--cafile", "ca.crt"), ("--cert", "admin.crt"), ("--key", "admin.key"))
+        ours = [word for option, file in named for word in (option, str(files / file))]
         where = ["-h", "localhost", "-p", str(self.broker.port + 1)]
         said = subprocess.run(
             [*asked, *where, *ours, "-m", json.dumps(command)], check=True, capture_output=True, timeout=20

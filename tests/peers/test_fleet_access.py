@@ -124,6 +124,15 @@ def test_shared_receivers_divide_the_findings(site: FleetSite) -> None:
     assert len(one.heard) == len(two.heard) == 3
 
 
+def test_a_denied_publish_does_not_end_the_line(site: FleetSite) -> None:
+    """It would with `max_queued_messages 0` in mosquitto 2.0.11, whose settings for that are therefore another."""
+    assert "max_queued_messages 1000000" in (site.broker.folder / "mosquitto.conf").read_text()
+    with site.client("st-anna/or-3") as device:
+        codes = [device.say(f"{THEIRS}/status") for _ in range(3)]
+        assert codes == [NOT_AUTHORISED] * 3
+        assert device.session.connected
+
+
 # ── who may come in at all ────────────────────────────────────────────────────────────────────────────────
 
 

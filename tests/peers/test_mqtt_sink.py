@@ -102,7 +102,7 @@ def test_a_retained_message_that_nobody_hears_is_answered_with_success_or_nobody
 
 
 def test_a_full_queue_of_a_subscriber_that_is_away_is_answered_with_success(tmp_path: Path) -> None:
-    """The broker drops what is beyond `max_queued_messages` and tells nobody: set it to 0, unlimited."""
+    """The broker drops what is beyond `max_queued_messages` and tells nobody: set it to a large number."""
     more = "max_queued_messages 3\nmax_inflight_messages 1"
     with sink_to(tmp_path / "b", more) as (broker, _, sink, _):
         with Listener(broker.port, FINDINGS):
