@@ -104,7 +104,7 @@ class ControlPlane:
         self._recent = recent
         self._clock = clock
         self._folder = folder_of(config)
-        self._keys = KeyRing(fleet.roots())
+        self._keys = KeyRing(fleet.roots(), site=config.site.id)
         self._planning = Planning(site, clock=clock)
         self._rooms = ExitStack()
         self._agent: Agent | None = None

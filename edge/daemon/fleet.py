@@ -6,7 +6,7 @@ begin anew ends before its job does, and `begin.py` goes on from what was writte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
@@ -198,10 +198,9 @@ class FleetDevice:
             made = self._works.engine.admit(bundle, callers=live_callers_of(self._works.config)).result()
         except CancelledError as ending:
             raise BundleRejectedError(f"{name}: the engine is being closed") from ending
-        before = self._staged.pop(name, None)
+        before, self._staged[bundle.digest] = self._staged.pop(bundle.digest, None), made
         if before is not None:
             before.active.model.close()
-        self._staged[name] = made
 
     def close(self, *, within_s: float) -> None:
         """Let what is under way end, and let go of what was staged; at the stop of the appliance."""
@@ -231,6 +230,7 @@ class FleetDevice:
 
     def _stage(self, plan: Plan, work: Work) -> None:
         prepared = _body(plan)
+        self._close_staged()  # of a job that was given up and came to its end after all
         if prepared.coming:
             job = self._stager.job({name: plan.wanted.bundles[name] for name in prepared.coming})
             while not job.done():
@@ -239,23 +239,39 @@ class FleetDevice:
                     job.cancel()
             job.result()
         work.check()
-        for name in prepared.coming:
-            if name not in self._staged:  # in use, and not what speaks
-                self._admit_or_refuse(self._stager.bundle(name, plan.wanted.bundles[name]))
         if not prepared.needs_process:
-            self._admit_missing(prepared)
+            for bundle in self._wanted_bundles(prepared, plan.wanted, is_switched=False):
+                if bundle.digest not in self._staged:
+                    self._admit_or_refuse(bundle)
 
-    def _admit_missing(self, prepared: _Prepared) -> None:
-        """Admit what is installed, and what no pipeline has looked with until now."""
+    def _wanted_bundles(
+        self, prepared: _Prepared, wanted: Wanted, *, is_switched: bool
+    ) -> Iterator[Bundle]:
+        """Yield the bundles whose model must be another, of those that pipelines will look with.
+
+        Args:
+            prepared: What is planned.
+            wanted: The wish.
+            is_switched: The store is; what goes back to before the fleet can be found there then, not before.
+
+        Raises:
+            DocumentRefusedError: admission: one is not there.
+        """
         used = set(bundles_of(self._works.config))
         for name in dict.fromkeys(bundles_of(prepared.after)):
-            if name in used or name in self._staged:
-                continue
-            try:
-                bundle = find(name, self._places, self._trust)
-            except BundleRejectedError as refusal:
-                raise DocumentRefusedError("admission", str(refusal), path=f"bundles.{name}") from refusal
-            self._admit_or_refuse(bundle)
+            if name in prepared.coming:
+                yield self._stager.bundle(name, wanted.bundles[name])
+            elif name in prepared.leaving:
+                if is_switched:
+                    yield self._found(name)
+            elif name not in used:
+                yield self._found(name)
+
+    def _found(self, name: str) -> Bundle:
+        try:
+            return find(name, self._places, self._trust)
+        except BundleRejectedError as refusal:
+            raise DocumentRefusedError("admission", str(refusal), path=f"bundles.{name}") from refusal
 
     def _admit_or_refuse(self, bundle: Bundle) -> None:
         try:
@@ -275,7 +291,7 @@ class FleetDevice:
             while not work.is_cancelled_within(LOOK_S):
                 pass
             raise DocumentRefusedError("timeout", "the process should have begun anew and has not")
-        models = self._models(prepared)
+        models = self._models(prepared, plan.wanted)
         trial.former = self._works.former()
         trial.anew = frozenset(self._differing(models))
         self._works.change(
@@ -296,17 +312,18 @@ class FleetDevice:
         self._trial = None
         self._close_staged()
 
-    def _models(self, prepared: _Prepared) -> list[Made]:
+    def _models(self, prepared: _Prepared, wanted: Wanted) -> list[Made]:
         """Return the models that take over: what was staged, and what comes back from before the fleet.
 
         Raises:
-            BundleRejectedError: What was before the fleet came is gone, or passes no longer.
+            DocumentRefusedError: admission: what was before the fleet came passes no longer.
         """
-        used = bundles_of(prepared.after)
-        for name in prepared.leaving:
-            if name in used:
-                self.admit(find(name, self._places, self._trust))
-        return [self._staged.pop(name) for name in dict.fromkeys(used) if name in self._staged]
+        models = []
+        for bundle in self._wanted_bundles(prepared, wanted, is_switched=True):
+            if bundle.digest not in self._staged:
+                self._admit_or_refuse(bundle)
+            models.append(self._staged.pop(bundle.digest))
+        return models
 
     def _differing(self, models: Sequence[Made]) -> list[str]:
         """Return the bundles that differ in more than may be exchanged between two items."""

@@ -17,7 +17,7 @@ from edge.domain.finding import Code, Finding, ModelStamp, Observation, Verdict
 from edge.domain.frame import Calibration, Frame, Thermogram
 from edge.findings.envelope import wrap
 from edge.findings.identity import KeyedHash
-from edge.findings.track import Pace
+from edge.findings.track import Event, Pace
 from edge.kit.journal import Entry, Journal
 from edge.kit.queues import Latest
 from edge.kit.stage import Stage
@@ -96,7 +96,10 @@ class Theatre:
         self.envelope: Callable[[Finding, int], Entry] = lambda finding, at_ns: to_entry(
             wrap(finding, site="site", device="box", sequence=1), received_at_ns=at_ns
         )
-        self.live = Live(
+        self.live = self.looker()
+
+    def looker(self, *, after: Event | None = None) -> Live:
+        return Live(
             pipeline="hands",
             source="thermo",
             frames=self.waiting,
@@ -106,12 +109,13 @@ class Theatre:
             losses=lambda: self.losses,
             trouble=self.why_no_frames,
             onlookers=[self.neighbour],
-            journal=journal,
+            journal=self.journal,
             envelope=lambda finding, at_ns: self.envelope(finding, at_ns),
             identity=KeyedHash(bytes(16)),
             stage=self.stage,
-            clock=clock,
+            clock=self.clock,
             beat=lambda: self.beat(),
+            after=after,
         )
 
     def why_no_frames(self) -> str:
@@ -321,3 +325,43 @@ def test_a_number_that_cannot_be_written_down_is_not_assessed_and_not_silence(th
     assert theatre.told() == [("begin", "NOT_ASSESSED")]
     assert "cannot be written down" in theatre.findings()[0]["reason"]
     assert theatre.live.health().out == 1
+
+
+def test_who_takes_anothers_place_ends_what_it_has_left_standing(theatre: Theatre) -> None:
+    theatre.show(36.0)
+    theatre.live.stop(because="the pipeline is being changed")
+    theatre.live.stop()  # once more, as at the stop of all: the first reason counts
+    theatre.live.run()
+    theatre.live = theatre.looker(after=theatre.live.left)
+    theatre.show(36.0)
+    assert theatre.told() == [
+        ("begin", "PRESENT"),
+        ("end", "PRESENT"),
+        ("begin", "NOT_ASSESSED"),
+        ("end", "NOT_ASSESSED"),
+        ("begin", "PRESENT"),
+    ]
+    _, _, left, ended, _ = theatre.findings()
+    assert "the pipeline is being changed" in left["reason"]
+    assert left["stream"]["event_id"] == ended["stream"]["event_id"]
+    assert (left["revision"], ended["revision"]) == (1, 2)
+
+
+def test_who_takes_anothers_place_and_sees_nothing_either_says_why(theatre: Theatre) -> None:
+    theatre.live.stop(because="the pipeline is being changed")
+    theatre.live.run()
+    theatre.live = theatre.looker(after=theatre.live.left)
+    theatre.trouble = "it is unplugged"
+    for _ in range(3):
+        theatre.clock.advance(61)
+        theatre.live.work_once(timeout_s=0.0)
+    assert theatre.told()[:2] == [("begin", "NOT_ASSESSED"), ("summary", "NOT_ASSESSED")]
+    assert "it is unplugged" in theatre.findings()[-1]["reason"]
+
+
+def test_a_pipeline_that_is_taken_away_leaves_nothing_standing(theatre: Theatre) -> None:
+    theatre.show(36.0)
+    theatre.live.stop(because="the pipeline is being changed", is_for_good=True)
+    theatre.live.run()
+    assert theatre.told()[1:] == [("end", "PRESENT"), ("begin", "NOT_ASSESSED"), ("end", "NOT_ASSESSED")]
+    assert theatre.live.left is None

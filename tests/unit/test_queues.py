@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from edge.kit.clock import SystemClock
-from edge.kit.queues import CLOSED, OVERTAKEN, Latest
+from edge.kit.queues import CLOSED, OVERTAKEN, Latest, Readers
 from tests.fakes.clock import FakeClock
 
 
@@ -114,3 +114,20 @@ def test_nobody_waits_to_put_while_many_put_and_one_takes() -> None:
     counts = latest.counts()
     assert counts.taken == 1500
     assert counts.out == len(taken) == 1500 - sum(counts.dropped.values())
+
+
+def test_readers_come_and_go_while_items_are_handed_out() -> None:
+    clock = FakeClock()
+    first, second = Latest[int](clock=clock), Latest[int](clock=clock)
+    readers = Readers[int]()
+    readers.add(first)
+    for reader in readers:
+        readers.add(second)  # from the next item on
+        reader.put(1)
+    for reader in readers:
+        readers.remove(first)
+        reader.put(2)
+    for reader in readers:
+        reader.put(3)
+    assert [first.take(timeout_s=0) for _ in range(3)] == [1, 2, None]
+    assert [second.take(timeout_s=0) for _ in range(3)] == [2, 3, None]

@@ -1,0 +1,135 @@
+"""What is at work becomes another and comes back, while the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.bundles.store import load
+from edge.config.schema import Config
+from edge.domain.errors import BundleRejectedError, DocumentRefusedError
+from edge.inference.making import Made
+from tests.builders.bundles import write_bundle
+from tests.builders.picture_bundles import write_picture_bundle
+from tests.builders.works import Workshop, wish, workshop
+
+FURTHER = {"kind": "imaging", "bundle": "other", "select": {"modalities": ["CT"]}}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workshop]:
+    write_bundle(tmp_path / "bundles", name="tiny")
+    write_bundle(tmp_path / "bundles", name="other")
+    with workshop(tmp_path) as place:
+        yield place
+
+
+def after(place: Workshop, config: dict[str, Any]) -> Config:
+    return place.planning.after(wish(config))
+
+
+def admitted(place: Workshop, name: str = "tiny", version: str = "2.0.0") -> Made:
+    bundle = write_bundle(
+        place.folder / version, name=name, edit=lambda written: written.update(version=version)
+    )
+    return place.works.engine.admit(load(bundle)).result(30)
+
+
+def version(place: Workshop, name: str = "tiny") -> str:
+    return place.works.engine.stamp(name).version
+
+
+def test_values_are_taken_up_by_whoever_follows_them(place: Workshop) -> None:
+    place.works.change(after(place, {"retention": {"done_h": 7.0}, "assembly": {"quiet_s": 3.0}}))
+    assert place.works.config.retention.done_h == 7.0
+    assert [config.assembly.quiet_s for config in place.told] == [3.0]
+
+
+def test_a_model_comes_to_work_and_what_it_replaces_comes_back(place: Workshop) -> None:
+    held = place.works.engine.model("tiny")
+    former = place.works.former()
+    place.works.change(place.works.config, models=[admitted(place)], former=former)
+    assert version(place) == held.stamp.version == "2.0.0"
+    place.works.undo(former)
+    assert version(place) == held.stamp.version == "1.0.0"
+    place.works.engine.prove("tiny", is_golden=True)
+
+
+def test_a_pipeline_comes_with_a_bundle_that_nobody_used_and_goes_with_it(place: Workshop) -> None:
+    former = place.works.former()
+    bundle = load(place.folder / "bundles" / "other")
+    made = place.works.engine.admit(bundle).result(30)
+    place.works.change(after(place, {"pipelines": {"more": FURTHER}}), models=[made], former=former)
+    assert version(place, "other") == "1.0.0"
+    place.works.undo(former)
+    with pytest.raises(BundleRejectedError, match="no pipeline looks with it"):
+        place.works.engine.stamp("other")
+    assert [one.name for one in place.works.config.pipelines] == ["heads"]
+
+
+def test_a_bundle_that_no_pipeline_uses_any_more_gives_its_memory_back(place: Workshop) -> None:
+    made = place.works.engine.admit(load(place.folder / "bundles" / "other")).result(30)
+    place.works.change(after(place, {"pipelines": {"heads": {"bundle": "other"}}}), models=[made])
+    assert version(place, "other") == "1.0.0"
+    with pytest.raises(BundleRejectedError, match="no pipeline looks with it"):
+        place.works.engine.stamp("tiny")
+
+
+def test_a_change_that_fails_in_the_middle_can_be_taken_back(
+    place: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Config) -> None:
+        raise BundleRejectedError("something")
+
+    former = place.works.former()
+    with monkeypatch.context() as broken:
+        broken.setattr(place.works.studies, "put", refuse)
+        with pytest.raises(BundleRejectedError):
+            place.works.change(
+                after(place, {"pipelines": {"heads": {"deadline_s": 9.0}}}),
+                models=[admitted(place)],
+                former=former,
+            )
+    place.works.undo(former)
+    assert version(place) == "1.0.0"
+    place.works.engine.prove("tiny", is_golden=True)
+
+
+def test_a_model_for_something_else_takes_the_place_of_a_name(place: Workshop) -> None:
+    held = place.works.engine.model("tiny")
+    pictures = load(write_picture_bundle(place.folder / "pictures", name="tiny"))
+    former = place.works.former()
+    made = place.works.engine.admit(pictures).result(30)
+    place.works.change(place.works.config, models=[made], anew={"heads"}, former=former)
+    assert place.works.engine.picture_model("tiny").stamp.sha256 == pictures.digest
+    with pytest.raises(BundleRejectedError, match="something else took its place"):
+        _ = held.stamp
+    place.works.undo(former, anew={"heads"})
+    assert version(place) == "1.0.0"
+
+
+def test_what_is_refused_before_a_change_is_no_fault_of_it(tmp_path: Path) -> None:
+    with workshop(tmp_path) as place:  # where there is no bundle at all
+        place.probes.remember_refusals()
+        place.probes.run(["engine", "golden"], place.works.config, changed=())
+        with pytest.raises(DocumentRefusedError) as refused:
+            place.probes.run(["engine"], place.works.config, changed={"tiny"})
+    assert refused.value.code == "probe"
+
+
+def test_a_pipeline_whose_bundle_is_for_something_else_fails_its_probe(place: Workshop) -> None:
+    pictures = load(write_picture_bundle(place.folder / "pictures", name="tiny"))
+    made = place.works.engine.admit(pictures).result(30)
+    place.works.change(place.works.config, models=[made], anew={"heads"})
+    place.probes.run(["engine"], place.works.config, changed={"tiny"})  # pictures of a series: that can be
+    wrong = after(place, {"pipelines": {"heads": {"bundle": "other"}}})
+    with pytest.raises(DocumentRefusedError, match="other"):
+        place.probes.run(["engine"], wrong, changed=())
+
+
+def test_a_broker_that_is_away_fails_its_probe(place: Workshop) -> None:
+    with pytest.raises(DocumentRefusedError, match=r"mqtt: .*no connection"):
+        place.probes.run(["mqtt"], place.works.config, changed=())
