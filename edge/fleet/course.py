@@ -15,6 +15,7 @@ from typing import Any, Final
 from edge.domain.errors import DocumentRefusedError
 from edge.domain.ports import Clock
 from edge.fleet.book import Book
+from edge.fleet.careful import CarefulDevice
 from edge.fleet.documents import Apply, Desired, Document, GroupLayer
 from edge.fleet.layers import merge
 from edge.fleet.ledger import Attempt, Kept, Refusal
@@ -22,7 +23,7 @@ from edge.fleet.ports import Device, Job, Plan, Wanted
 from edge.fleet.timing import S_NS, limit_s, moment_ns, window_in_s
 from edge.fleet.words import CASE, State
 
-JOB_POLL_S: Final = 0.1
+JOB_POLL_MIN_S, JOB_POLL_MAX_S = 0.05, 1.0  # a tenth of the time it has taken so far, between these
 SAFE_POINT_POLL_S: Final = 1.0
 WINDOW_POLL_S: Final = 30.0
 PROBE_PAUSE_S: Final = 2.0
@@ -51,7 +52,7 @@ class Course:
 
     def __init__(self, book: Book, device: Device, *, clock: Clock, zone: datetime.tzinfo | None) -> None:
         self._book = book
-        self._device = device
+        self._device = CarefulDevice(device)
         self._clock = clock
         self._zone = zone
         self._live: _Live | None = None
@@ -173,7 +174,7 @@ class Course:
                 self._book.end(attempt, State.REJECTED, why)
                 self.drop()
                 return 0.0
-            return JOB_POLL_S
+            return self._poll_s(live)
         try:
             live.job.result()
         except DocumentRefusedError as refusal:
@@ -219,7 +220,7 @@ class Course:
                 return self._decide_back(
                     attempt, live, Refusal("timeout", f"not applied within {_limit(attempt)}")
                 )
-            return JOB_POLL_S
+            return self._poll_s(live)
         try:
             live.job.result()
         except DocumentRefusedError as refusal:
@@ -245,7 +246,7 @@ class Course:
             return self._decide_back(attempt, live, live.failure or slow)
         if live.job is None and now_ns >= live.again_ns:
             live.job = self._device.probe(live.plan, apply.probe)
-        return JOB_POLL_S
+        return self._poll_s(live)
 
     # ── the way back ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -267,19 +268,16 @@ class Course:
         why = live.back or attempt.back
         assert why is not None, "asked only on the way back"
         took_s = (self._clock.monotonic_ns() - live.since_ns) / S_NS
-        assert took_s < BACK_S, (
-            f"{attempt.scope} version {attempt.version}: not back within {BACK_S:g} s: {why}"
-        )
+        what = f"what was at work before {attempt.scope} version {attempt.version} is not back"
+        assert took_s < BACK_S, f"{what} within {BACK_S:g} s, after: {why.message}"
         if live.restoring is None:
             if live.job is not None and not live.job.done():
-                return JOB_POLL_S
+                return self._poll_s(live)
             live.restoring = self._restore(live)
         if not live.restoring.done():
-            return JOB_POLL_S
+            return self._poll_s(live)
         trouble = _trouble_of(live.restoring)
-        assert not trouble, (
-            f"what was at work before {attempt.scope} {attempt.version} is not back: {trouble}"
-        )
+        assert not trouble, f"{what}: {trouble}"
         self._book.end(attempt, State.ROLLED_BACK, why)
         self._live = None
         return 0.0
@@ -287,13 +285,11 @@ class Course:
     def _restore(self, live: _Live) -> Job:
         if not live.is_booted:
             return self._device.restore(live.plan)
-        standing = (
-            self._book.ledger.standing()
-        )  # this process began with the trial and knows nothing before it
+        standing = self._book.ledger.standing()  # this process began with the trial, and knows nothing else
         try:
             return self._device.apply(self._device.plan(standing.wanted if standing else merged([])))
         except DocumentRefusedError as refusal:
-            raise AssertionError(f"what was proven cannot be planned any more: {refusal}") from refusal
+            raise AssertionError(f"what was proven is not back: it cannot be planned: {refusal}") from refusal
 
     # ── small things ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -314,6 +310,10 @@ class Course:
         self._book.move(attempt, state)
         live.job, live.since_ns, live.waits_for = None, self._clock.monotonic_ns(), ""
         return 0.0
+
+    def _poll_s(self, live: _Live) -> float:
+        took_s = (self._clock.monotonic_ns() - live.since_ns) / S_NS
+        return min(max(took_s / 10, JOB_POLL_MIN_S), JOB_POLL_MAX_S)
 
     def _is_over(self, attempt: Attempt, live: _Live) -> bool:
         lasted_ns = self._clock.monotonic_ns() - live.since_ns

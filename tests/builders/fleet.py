@@ -35,7 +35,7 @@ def key_ring() -> KeyRing:
 
 
 def document(version: int, *, scope: str = DEVICE_SCOPE, **given: Any) -> dict[str, Any]:
-    """A document as the fleet writes it, not yet signed."""
+    """A document as the fleet writes it, not yet signed; by scope, its configuration says which one it is."""
     whose = (
         {"schema": DESIRED_SCHEMA, "device": DEVICE}
         if scope == DEVICE_SCOPE
@@ -46,7 +46,7 @@ def document(version: int, *, scope: str = DEVICE_SCOPE, **given: Any) -> dict[s
         "version": version,
         "base": version - 1,
         "issued": ISSUED,
-        "config": {"log_level": f"of {scope} {version}"},
+        "config": {scope: version},
         **given,
     }
 
@@ -60,6 +60,11 @@ def signed(tree: Mapping[str, Any], *, key: str = KEY) -> bytes:
 def desired(version: int, *, scope: str = DEVICE_SCOPE, **given: Any) -> bytes:
     """A signed document; the same arguments give the same bytes."""
     return signed(document(version, scope=scope, **given))
+
+
+def faulty(version: int, what: str, *, scope: str = DEVICE_SCOPE, **given: Any) -> bytes:
+    """A signed document that makes something go wrong with the fake device."""
+    return desired(version, scope=scope, config={scope: version, f"fault_{scope}": what}, **given)
 
 
 def moment(clock: FakeClock, *, in_s: float = 0.0) -> str:
@@ -81,6 +86,7 @@ class Life:
         frozen: bool = False,
         faults: Faults | None = None,
     ) -> None:
+        self.memory = memory
         self.clock = clock
         self.boot = boot or choose_from(memory, clock=clock)
         self.device = FakeFleetDevice(self.boot.wanted, faults=faults)
@@ -101,21 +107,29 @@ class Life:
     def offer(self, payload: bytes, scope: str = DEVICE_SCOPE) -> None:
         self.machine.offer(scope, payload)
 
-    def run(self, *, for_s: float = 0.0, steps_max: int = 100_000) -> None:
-        """Step until nothing is to be done for `for_s` seconds of the clock; time passes as it asks."""
+    def run(self, *, for_s: float = 0.0, steps_max: int = 20_000) -> None:
+        """Step until nothing is to be done soon, and then on for `for_s`; time passes as the machine asks."""
         until_ns = self.clock.monotonic_ns() + round(for_s * 1e9)
         for _ in range(steps_max):
             again_s = self.machine.step()
             left_s = (until_ns - self.clock.monotonic_ns()) / 1e9
-            if again_s > 0:
-                if left_s <= 0 and again_s >= 1:
-                    return
-                self.clock.advance(again_s)
+            if again_s >= 1 and left_s <= 0:
+                return
+            self.clock.advance(min(again_s, left_s) if left_s > 0 else again_s)
         raise AssertionError("still at it")
+
+    def run_to(self, state: str, *, steps_max: int = 20_000) -> None:
+        """Step until a version enters a state."""
+        for _ in range(steps_max):
+            if self.told and self.told[-1].state.value == state:
+                return
+            self.clock.advance(self.machine.step())
+        raise AssertionError(f"never {state}: {self.states()}")
 
     def states(self) -> list[str]:
         """What was told: states, oldest first."""
         return [entry.state.value for entry in self.told]
 
-    def last(self) -> Transition:
-        return self.told[-1]
+    def last(self) -> tuple[str, int, str]:
+        """What was told last: state, version, code."""
+        return self.told[-1].state.value, self.told[-1].version, self.told[-1].code

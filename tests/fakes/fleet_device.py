@@ -1,124 +1,184 @@
-"""A device for the state machine: it is quick, slow, hangs, fails or ends the process, as the test says."""
+"""A device for the state machine: quick, slow, failing or lying, as its faults or a document say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from edge.domain.errors import DocumentRefusedError
 from edge.fleet.ports import Change, Plan, Wanted
 from edge.fleet.words import ProbeName, Restart
 
-NOTHING: Mapping[str, Any] = {}
+FAULT = "fault_"  # a key of a document's configuration that begins so says what goes wrong with it
+FOR_EVER = 10**9
+HARMLESS = {"process", "load", "restore", ""}  # what says nothing about how it works then
 
 
-class ProcessEndedError(Exception):
+class ProcessEnded(BaseException):  # no error: what SIGKILL is to a process
     """The process of the device is gone; whoever catches it starts another."""
 
 
 class FakeJob:
-    """Over after it was asked for so often; does its work then."""
+    """Over after it was asked often enough, or once it is cancelled, unless it is stubborn."""
 
-    def __init__(self, what: str, *, polls: int = 0, refusal: DocumentRefusedError | None = None) -> None:
-        self._what = what
+    def __init__(
+        self,
+        what: str,
+        *,
+        polls: int = 0,
+        work: Callable[[], None] = lambda: None,
+        is_stubborn: bool = False,
+    ) -> None:
+        self.what = what
+        self.is_over = False
         self._polls_left = polls
-        self._refusal = refusal
-        self.is_cancelled = False
+        self._work = work
+        self._is_stubborn = is_stubborn
+        self._refusal: DocumentRefusedError | None = None
 
     def done(self) -> bool:
         self._polls_left -= 1
-        return self._polls_left < 0 or self.is_cancelled
+        if self._polls_left < 0 and not self.is_over:
+            self.is_over = True
+            try:
+                self._work()
+            except DocumentRefusedError as refusal:
+                self._refusal = refusal
+        return self.is_over
 
     def result(self) -> None:
+        assert self.is_over, "only asked when it is done"
         if self._refusal is not None:
             raise self._refusal
 
     def progress(self) -> Mapping[str, Any]:
-        return {"doing": self._what, "done": 0, "of": 1}
+        return {"doing": self.what, "done": int(self.is_over), "of": 1}
 
     def cancel(self) -> None:
-        self.is_cancelled = True
+        if not self.is_over and not self._is_stubborn:
+            self.is_over = True
+            self._refusal = DocumentRefusedError("timeout", f"{self.what} was cancelled")
 
 
 @dataclass(slots=True)
 class Faults:
-    """What goes wrong, by the digest of the wish or for all.
+    """What is the matter with the device, whatever it is asked for.
 
     Attributes:
         polls: So often each job is asked before it is over.
-        plan, stage, apply: Why it is refused.
-        probe: Why a probe fails, by the digest of the wish.
+        is_stubborn: Jobs do not end when they are cancelled.
         unsafe: What must not be disturbed.
-        restarts: What each change needs.
-        ends_in: Method in which the process ends.
+        restart: What every change needs.
+        ends_in: In this method the process ends.
+        wrong: What goes wrong, as in a document.
     """
 
     polls: int = 0
-    plan: DocumentRefusedError | None = None
-    stage: DocumentRefusedError | None = None
-    apply: DocumentRefusedError | None = None
-    restore: DocumentRefusedError | None = None
-    probe: dict[str, str] = field(default_factory=dict)
+    is_stubborn: bool = False
     unsafe: str = ""
     restart: Restart = "hot"
     ends_in: str = ""
+    wrong: frozenset[str] = frozenset()
 
 
 class FakeFleetDevice:
-    """Has one configuration at work; knows which were ever."""
+    """Has one configuration at work.
+
+    A document makes something go wrong with `{"fault_<anything>": "<what>"}` in its configuration: `plan`,
+    `stage`, `apply`, `probe` and `restore` fail; `half` is applied in part before it fails; `lie` is never
+    brought to work though it is said to be; `surprise in apply` raises what nobody foresaw; `process` needs a
+    new process.
+    """
 
     def __init__(self, at_work: Wanted | None = None, *, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
-        self.config: Mapping[str, Any] = NOTHING if at_work is None else at_work.config
+        self.config: Mapping[str, Any] = {} if at_work is None else at_work.config
         self.calls: list[str] = []
+        self.proven: list[str] = []
+        self._busy: FakeJob | None = None
 
     def plan(self, wanted: Wanted) -> Plan:
         self._called("plan")
-        if self.faults.plan is not None:
-            raise self.faults.plan
+        self._fail("plan", wanted)
         names = sorted({*wanted.config, *self.config})
         changed = [name for name in names if wanted.config.get(name) != self.config.get(name)]
-        changes = [Change(name, self.faults.restart) for name in changed]
-        return Plan(wanted=wanted, changes=changes, body=self.config)
+        marks = self._wrong(wanted) | _marks(self.config)
+        needs: Restart = "process" if "process" in marks else self.faults.restart
+        return Plan(wanted=wanted, changes=[Change(name, needs) for name in changed], body=self.config)
 
     def stage(self, plan: Plan) -> FakeJob:
         self._called("stage")
-        return self._job("stage", self.faults.stage)
+        return self._job("stage", lambda: self._fail("stage", plan.wanted))
 
     def unsafe(self) -> str:
         return self.faults.unsafe
 
     def apply(self, plan: Plan) -> FakeJob:
         self._called("apply")
-        needs = {change.restart for change in plan.changes}
-        if "process" in needs:
-            raise ProcessEndedError("begins anew")
-        if self.faults.apply is None:
-            self.config = plan.wanted.config
-        return self._job("apply", self.faults.apply)
+        return self._turn("apply", plan, plan.wanted.config)
 
     def probe(self, plan: Plan, names: Sequence[ProbeName]) -> FakeJob:
         self._called("probe")
-        why = self.faults.probe.get(plan.wanted.digest, "")
-        return self._job("probe", DocumentRefusedError("probe", why) if why else None)
+
+        def work() -> None:
+            self._fail("probe", plan.wanted)
+            if self._wrong(plan.wanted) - HARMLESS:  # however it came to work
+                raise DocumentRefusedError("probe", "engine: does not answer")
+            if self.config != plan.wanted.config:
+                raise DocumentRefusedError("probe", "engine: answers as before")
+            self.proven.append(plan.wanted.digest)
+
+        return self._alone(self._job("probe", work))
 
     def restore(self, plan: Plan) -> FakeJob:
         self._called("restore")
-        if any(change.restart == "process" for change in plan.changes):
-            raise ProcessEndedError("begins anew")
-        if self.faults.restore is None:
-            assert isinstance(plan.body, Mapping)
-            self.config = plan.body
-        return self._job("restore", self.faults.restore)
+        assert isinstance(plan.body, Mapping), "made by this device"
+        return self._turn("restore", plan, plan.body)
 
     def discard(self, plan: Plan) -> None:
         self._called("discard")
 
+    def _turn(self, what: str, plan: Plan, config: Mapping[str, Any]) -> FakeJob:
+        """Bring one configuration to work, or another back."""
+        if any(change.restart == "process" for change in plan.changes):
+            raise ProcessEnded("begins anew")
+
+        def work() -> None:
+            if what == "apply" and "half" in self._wrong(plan.wanted):
+                self.config = {"half": True}
+                raise DocumentRefusedError("admission", "the second half fails")
+            self._fail(what, plan.wanted)
+            if "lie" not in self._wrong(plan.wanted) or what == "restore":
+                self.config = config
+
+        return self._alone(self._job(what, work))
+
+    def _job(self, what: str, work: Callable[[], None]) -> FakeJob:
+        return FakeJob(what, polls=self.faults.polls, work=work, is_stubborn=self.faults.is_stubborn)
+
+    def _alone(self, job: FakeJob) -> FakeJob:
+        busy = self._busy
+        assert busy is None or busy.is_over, f"{job.what} while {busy.what} is under way"
+        self._busy = job
+        return job
+
+    def _wrong(self, wanted: Wanted) -> set[str]:
+        return _marks(wanted.config) | self.faults.wrong
+
+    def _fail(self, what: str, wanted: Wanted) -> None:
+        wrong = self._wrong(wanted)
+        if f"surprise in {what}" in wrong:
+            raise LookupError("what nobody foresaw")
+        if what in wrong:
+            codes = {"plan": "unsupported", "stage": "download"}
+            raise DocumentRefusedError(codes.get(what, "probe"), f"{what} fails", path="pipelines.a")
+
     def _called(self, what: str) -> None:
         self.calls.append(what)
         if self.faults.ends_in == what:
-            raise ProcessEndedError(what)
+            raise ProcessEnded(what)
 
-    def _job(self, what: str, refusal: DocumentRefusedError | None) -> FakeJob:
-        return FakeJob(what, polls=self.faults.polls, refusal=refusal)
+
+def _marks(config: Mapping[str, Any]) -> set[str]:
+    return {str(value) for name, value in config.items() if name.startswith(FAULT)}

@@ -14,6 +14,6 @@ def test_a_version_goes_through_every_state_and_is_at_work(clock: FakeClock) -> 
     life.offer(desired(1))
     life.run()
     assert life.states() == COURSE
-    assert life.device.config == {"log_level": "of device 1"}
+    assert life.device.config == {"device": 1}
     own = life.machine.snapshot().own
     assert (own.accepted_version, own.applied_version) == (1, 1)
