@@ -116,6 +116,9 @@ class Signature(Part):
 class _Document(Part):
     """What both kinds of document have."""
 
+    site: Name | None = Field(
+        default=None, description="For which site it was signed; another refuses it. Left out: for any."
+    )
     version: Version = Field(description="Strictly increasing; one that is not above the floor is refused.")
     base: int = Field(ge=0, lt=2**53, description="Version this one was made from; an optimistic lock.")
     issued: Moment = Field(description="When it was signed.")

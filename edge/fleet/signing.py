@@ -49,16 +49,20 @@ class KeyRing:
 
     Args:
         roots: The keys, each with its name.
+        site: Of the device: devices of two sites may have one name, and what was signed for the one says
+            nothing to the other. "" takes the documents of all.
     """
 
-    def __init__(self, roots: Sequence[TrustRoot]) -> None:
+    def __init__(self, roots: Sequence[TrustRoot], *, site: str = "") -> None:
         self._roots = {root.name: root.public_key for root in roots}
+        self._site = site
 
     def check(self, document: Mapping[str, Any]) -> str:
         """Return the name of the key that signed a document.
 
         Raises:
-            DocumentRefusedError: None of ours did, or the document was altered since; code `bad_signature`.
+            DocumentRefusedError: None of ours did, the document was altered since, or it was signed for
+                another site; code `bad_signature`.
         """
         signature = _signature_of(document)
         public_key = self._roots.get(signature.key)
@@ -75,6 +79,10 @@ class KeyRing:
                 "either of the two was altered, or another key of that name made it",
                 "value",
             ) from error
+        site = document.get("site")
+        if self._site and site is not None and site != self._site:
+            told = f"site: is {str(site)[:64]!r}; this device is of the site {self._site!r}"
+            raise DocumentRefusedError("bad_signature", told, path="site")
         return signature.key
 
 

@@ -173,7 +173,7 @@ def test_a_full_document_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "path", "said"),
     [
-        ({"versoin": 3}, "versoin", "unknown key (did you mean 'version'?); allowed: version, base"),
+        ({"versoin": 3}, "versoin", "unknown key (did you mean 'version'?); allowed: site, version, base"),
         ({"apply": {"mod": "validate"}}, "apply.mod", "unknown key (did you mean 'mode'?); allowed: mode, "),
         ({"rollout": {"id": "r", "ring": 1, "x": 1}}, "rollout.x", "unknown key; allowed: id, ring"),
         (

@@ -105,6 +105,20 @@ def test_a_key_of_the_same_name_is_another_key(key: tuple[Signer, TrustRoot], tm
     assert "another key of that name made it" in str(refused)
 
 
+def test_what_was_signed_for_a_device_of_the_same_name_elsewhere_is_refused(
+    key: tuple[Signer, TrustRoot],
+) -> None:
+    signer, root = key
+    ring = KeyRing([root], site="st-anna")
+    assert ring.check(signer.sign(DOCUMENT)) == ring.check(signer.sign({**DOCUMENT, "site": "st-anna"}))
+    refused = refusal(ring, signer.sign({**DOCUMENT, "site": "st-elsewhere"}))
+    assert (refused.code, refused.path) == ("bad_signature", "site")
+    assert "is 'st-elsewhere'; this device is of the site 'st-anna'" in str(refused)
+    assert refusal(ring, {**signer.sign({**DOCUMENT, "site": "st-elsewhere"}), "site": "st-anna"}).path == (
+        "signature.value"
+    )
+
+
 def test_where_no_key_is_known_nobody_is_believed(key: tuple[Signer, TrustRoot]) -> None:
     assert "known: none" in str(refusal(KeyRing([]), key[0].sign(DOCUMENT)))
 
