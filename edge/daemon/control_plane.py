@@ -200,8 +200,9 @@ class ControlPlane:
         device, presence = self._known(self._device), self._known(self._presence)
 
         def tell(transition: Transition) -> None:
+            if transition.state in (State.COMMITTED, State.ROLLED_BACK):
+                device.settled()
             if transition.state is State.COMMITTED:
-                device.committed()
                 presence.clear_alert(ALERT)
             told(transition)
 

@@ -21,7 +21,7 @@ from edge.config.classes import changes
 from edge.config.pipelines import PipelineWithBundle
 from edge.config.schema import Config
 from edge.daemon.jobs import Work
-from edge.daemon.parts import bundles_of, live_callers_of
+from edge.daemon.parts import bundles_of, crowded_of, live_callers_of
 from edge.daemon.planning import Planning, bundle_changes
 from edge.daemon.probes import Probes
 from edge.daemon.works import Former, Works
@@ -111,7 +111,8 @@ class FleetDevice:
         self._places = tuple(places)
         self._trust = trust
         self._begin_anew = begin_anew
-        self._staged: dict[str, Made] = {}
+        self._staged: dict[str, Made] = {}  # by the digest of its bundle
+        self._callers = live_callers_of(works.config)
         self._trial: _Trial | None = None
         self._under_way: Work | None = None
         self._log = Log("fleet")
@@ -180,8 +181,8 @@ class FleetDevice:
 
     # ── beside the port ───────────────────────────────────────────────────────────────────────────────────
 
-    def committed(self) -> None:
-        """Let go of what was kept in case somebody wanted it back."""
+    def settled(self) -> None:
+        """Let go of what was kept in case somebody wanted it back: the version has come to its end."""
         if self._trial is not None and self._trial.former is not None:
             self._trial.former.release()
         self._trial = None
@@ -195,7 +196,7 @@ class FleetDevice:
         """
         name = bundle.manifest.name
         try:
-            made = self._works.engine.admit(bundle, callers=live_callers_of(self._works.config)).result()
+            made = self._works.engine.admit(bundle, callers=self._callers).result()
         except CancelledError as ending:
             raise BundleRejectedError(f"{name}: the engine is being closed") from ending
         before, self._staged[bundle.digest] = self._staged.pop(bundle.digest, None), made
@@ -231,6 +232,7 @@ class FleetDevice:
     def _stage(self, plan: Plan, work: Work) -> None:
         prepared = _body(plan)
         self._close_staged()  # of a job that was given up and came to its end after all
+        self._callers = live_callers_of(prepared.after)
         if prepared.coming:
             job = self._stager.job({name: plan.wanted.bundles[name] for name in prepared.coming})
             while not job.done():
@@ -244,9 +246,7 @@ class FleetDevice:
                 if bundle.digest not in self._staged:
                     self._admit_or_refuse(bundle)
 
-    def _wanted_bundles(
-        self, prepared: _Prepared, wanted: Wanted, *, is_switched: bool
-    ) -> Iterator[Bundle]:
+    def _wanted_bundles(self, prepared: _Prepared, wanted: Wanted, *, is_switched: bool) -> Iterator[Bundle]:
         """Yield the bundles whose model must be another, of those that pipelines will look with.
 
         Args:
@@ -258,13 +258,14 @@ class FleetDevice:
             DocumentRefusedError: admission: one is not there.
         """
         used = set(bundles_of(self._works.config))
+        crowded = crowded_of(prepared.after, seats=live_callers_of(self._works.config))
         for name in dict.fromkeys(bundles_of(prepared.after)):
             if name in prepared.coming:
                 yield self._stager.bundle(name, wanted.bundles[name])
             elif name in prepared.leaving:
                 if is_switched:
                     yield self._found(name)
-            elif name not in used:
+            elif name not in used or (name in crowded and name not in self._works.engine.refusals):
                 yield self._found(name)
 
     def _found(self, name: str) -> Bundle:

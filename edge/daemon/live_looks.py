@@ -65,6 +65,8 @@ def onlookers_of(
             f"no picture of {source.name} ever leaves: the gate of {one.name} needs a bundle that judges "
             f"pictures by one class, with a score above 0 to stay; {one.bundle} does not",
         )
+    else:
+        around.presence.clear_alert(f"gate-{source.name}")
     if station.model is None or guarding is None:
         return {}
     gate = Gate(_gate_rules(one, one.gate, guarding), validation=_declared(one.gate), clock=around.clock)

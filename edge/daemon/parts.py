@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,11 +178,20 @@ def exchange_of(config: Config, engine: Engine, alerts: Alerts) -> Exchange:
 
 def live_callers_of(config: Config) -> int:
     """Return how many threads may ask one live model at once: one for each source that feeds it."""
+    return max(_asking(config).values(), default=1)
+
+
+def crowded_of(config: Config, *, seats: int) -> Collection[str]:
+    """Return the bundles whose model more threads may ask at once than it has seats."""
+    return [bundle for bundle, callers in _asking(config).items() if callers > seats]
+
+
+def _asking(config: Config) -> Counter[str]:
     asking = Counter(
         one.bundle for one in config.pipelines if isinstance(one, VideoPipeline) for _ in one.sources
     )
     asking.update({one.bundle for one in _imaging(config)})  # all series are looked at by one thread
-    return max(asking.values(), default=1)
+    return asking
 
 
 def patience_s(config: Config) -> float:

@@ -1,140 +1,131 @@
-"""The memory of commands: each id once, whatever happens to the file, the clock or the power."""
+"""What the fleet may have a device do, and ask it; the parts of an appliance in this process."""
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
+import cv2
+import numpy as np
 import pytest
 
-from edge.domain.errors import DocumentRefusedError, JournalError
-from edge.fleet.commands import ARGS, args_of
-from edge.fleet.errands import ERRANDS_MAX, FILE, RESULTS_MAX, Errand, Errands
-from tests.fakes.clock import FakeClock
+from edge.daemon.control_plane import stager_of
+from edge.daemon.fleet_errands import COMMANDS, FleetAnswers, FleetErrands
+from edge.domain.errors import DocumentRefusedError, PixelsHeldBackError
+from edge.fleet.commands import ARGS
+from edge.kit.journal import Entry
+from edge.pipelines.snapshots import Album
+from tests.builders.bundles import write_bundle
+from tests.builders.works import Workshop, wish, workshop
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3)).astype(np.uint8)
+PICTURE_CHARACTERS_MAX = 190_000
 
 
-def errand(cmd: str, *, state: str = "executing", expires_ns: int = 2**62) -> Errand:
-    result = None if state == "executing" else {"a": 1}
-    document = {"state": state, "result": result}
-    return Errand(cmd=cmd, state=state, expires_ns=expires_ns, document=document)
+class OpenAlbum:
+    """Gives a picture out."""
+
+    def snapshot(self, source: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        assert source == "or"
+        return PICTURE
 
 
-def test_what_was_taken_up_and_how_it_ended_outlives_a_restart(tmp_path: Path, clock: FakeClock) -> None:
-    with Errands(tmp_path / "fleet", clock) as errands:
-        errands.take_up(errand("a/1"), issued_ns=0)
-        errands.take_up(errand("a/2"), issued_ns=0)
-        errands.settle(errand("a/2", state="failed"))
-    with Errands(tmp_path / "fleet", clock) as errands:
-        assert errands.known("a/1") == errand("a/1")
-        assert errands.known("a/2") == errand("a/2", state="failed")
-        assert errands.known("a/3") is None
-        assert errands.interrupted() == [errand("a/1")]
-        assert errands.untold() == [errand("a/2", state="failed")]
-        errands.told("a/2")
-        assert errands.untold() == []
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workshop]:
+    write_bundle(tmp_path / "bundles", name="tiny")
+    with workshop(tmp_path) as place:
+        yield place
 
 
-def test_a_clock_that_goes_back_does_not_make_a_command_young_again(tmp_path: Path, clock: FakeClock) -> None:
-    issued_ns = clock.utc_ns()
-    with Errands(tmp_path, clock) as errands:
-        errands.take_up(errand("a/1"), issued_ns=issued_ns)
-    clock.jump_utc(-86_400)
-    with Errands(tmp_path, clock) as errands:
-        assert errands.now_ns() == issued_ns
+@pytest.fixture
+def errands(place: Workshop) -> Iterator[FleetErrands]:
+    with stager_of(place.works.config) as stager:
+        yield FleetErrands(
+            works=place.works,
+            journal=place.journal,
+            stager=stager,
+            probes=place.probes,
+            albums={"or": cast(Album, OpenAlbum())},
+            presence=place.presence,
+        )
 
 
-def test_only_what_has_expired_is_forgotten_and_what_finds_no_room_is_refused(
-    tmp_path: Path, clock: FakeClock
+@pytest.fixture
+def answers(place: Workshop) -> Iterator[FleetAnswers]:
+    with stager_of(place.works.config) as stager:
+        yield FleetAnswers(
+            device=place.device,
+            works=place.works,
+            planning=place.planning,
+            stager=stager,
+            status=dict,
+            models=list,
+        )
+
+
+def test_every_type_of_command_is_executed_by_somebody() -> None:
+    assert {*COMMANDS, "collect-logs"} == set(ARGS)
+
+
+def test_a_picture_leaves_through_the_gate_only_and_is_small_enough_to_be_told(errands: FleetErrands) -> None:
+    told = errands.execute("snapshot", {"source": "or"})
+    assert len(told["picture"]) < PICTURE_CHARACTERS_MAX
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(told["picture"]), np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
+    assert shown.shape[1] / shown.shape[0] == pytest.approx(1920 / 1080, rel=0.02)
+    with pytest.raises(PixelsHeldBackError, match="never leave"):
+        errands.execute("snapshot", {"source": "ward"})
+
+
+def test_a_pipeline_begins_anew_and_one_that_is_not_there_does_not(errands: FleetErrands) -> None:
+    assert errands.execute("restart-pipeline", {"pipeline": "heads"}) == {"pipeline": "heads"}
+    with pytest.raises(DocumentRefusedError, match="wanted one of heads"):
+        errands.execute("restart-pipeline", {"pipeline": "tails"})
+
+
+def test_what_does_not_work_fails_the_test_of_oneself(errands: FleetErrands) -> None:
+    names = ["ingest", "engine", "golden"]
+    assert errands.execute("selftest", {"probe": names}) == {"passed": names}
+    with pytest.raises(DocumentRefusedError, match="no connection"):
+        errands.execute("selftest", {"probe": ["mqtt"]})
+
+
+def test_what_was_set_aside_is_tried_again(place: Workshop, errands: FleetErrands) -> None:
+    place.journal.put(Entry("outbox", "one", "subject", b"{}"))
+    lease = place.journal.lease_group("outbox", "subject")
+    assert lease is not None
+    place.journal.set_aside(lease, reason="refused")
+    assert errands.execute("retry-set-aside", {"queue": "outbox"}) == {"queue": "outbox", "items": 1}
+    assert place.journal.count("outbox", "ready") == 1
+    assert errands.execute("retry-set-aside", {"queue": "intake"}) == {"queue": "intake", "items": 0}
+
+
+def test_the_configuration_is_told_with_where_each_value_comes_from(
+    place: Workshop, answers: FleetAnswers
 ) -> None:
-    expires_ns = clock.utc_ns() + 60 * 10**9
-    with Errands(tmp_path, clock) as errands:
-        with errands._at_once():
-            for number in range(ERRANDS_MAX - 1):
-                errands._write(errand(f"a/{number}", state="failed", expires_ns=expires_ns))
-        assert errands.has_room()
-        errands.take_up(errand("a/last", expires_ns=expires_ns), issued_ns=0)
-        assert not errands.has_room()
-        clock.advance(61)
-        assert errands.has_room()
-        assert errands.known("a/0") is None
-        assert errands.known("a/last"), "it is being executed"
-
-
-def test_of_old_commands_the_end_is_known_and_the_answer_is_not_kept(
-    tmp_path: Path, clock: FakeClock
-) -> None:
-    with Errands(tmp_path, clock) as errands:
-        for number in range(RESULTS_MAX + 5):
-            errands.settle(errand(f"a/{number}", state="successful"))
-            errands.told(f"a/{number}")
-        kept = [errands.known(f"a/{number}") for number in range(RESULTS_MAX + 5)]
-    results = [one.document["result"] for one in kept if one]
-    assert results == [None] * 5 + [{"a": 1}] * RESULTS_MAX
-
-
-def test_a_damaged_memory_is_set_aside_and_what_is_older_than_that_is_known_to_be_unknown(
-    tmp_path: Path, clock: FakeClock
-) -> None:
-    with Errands(tmp_path, clock) as errands:
-        errands.take_up(errand("a/1"), issued_ns=0)
-    (tmp_path / FILE).write_bytes(b"no database" * 1000)
-    with Errands(tmp_path, clock) as errands:
-        assert errands.known("a/1") is None
-        assert errands.begun_ns == clock.utc_ns()
-        errands.take_up(errand("a/2"), issued_ns=0)
-    assert (tmp_path / f"{FILE}.damaged").exists()
-    with Errands(tmp_path, clock) as errands:
-        assert errands.known("a/2")
-
-
-def test_a_memory_that_cannot_be_made_says_so(tmp_path: Path, clock: FakeClock) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with (
-        pytest.raises(JournalError, match="wanted the memory of commands"),
-        Errands(tmp_path / "file", clock),
-    ):
-        pass
-
-
-def test_either_both_or_nothing_is_remembered(tmp_path: Path, clock: FakeClock) -> None:
-    def half(errands: Errands) -> None:
-        with errands._at_once():
-            errands._write(errand("a/1"))
-            errands._do("no SQL", ())
-
-    with Errands(tmp_path, clock) as errands:
-        with pytest.raises(JournalError):
-            half(errands)
-        assert errands.known("a/1") is None
-        errands.take_up(errand("a/1"), issued_ns=0)
-
-
-@pytest.mark.parametrize(
-    ("kind", "args", "path"),
-    [
-        ("restart-pipeline", {}, "args.pipeline"),
-        ("snapshot", {"source": "../a"}, "args.source"),
-        ("selftest", {"probe": []}, "args.probe"),
-        ("collect-logs", {"lines": 5000}, "args.lines"),
-        ("retry-set-aside", {"queue": "a"}, "args.queue"),
-        ("fetch", {"name": "a", "bundle": {}}, "args.bundle.version"),
-        ("reboot", {}, ""),
-    ],
-)
-def test_arguments_that_are_not_what_the_command_wants_are_named(
-    kind: str, args: dict[str, object], path: str
-) -> None:
-    with pytest.raises(DocumentRefusedError) as refused:
-        args_of(kind, args)
-    assert refused.value.path == path
-
-
-def test_what_is_left_out_of_the_arguments_is_filled_in() -> None:
-    assert args_of("collect-logs", {}) == {"lines": 500, "level": "INFO"}
-    assert set(ARGS) == {
-        "fetch",
-        "restart-pipeline",
-        "snapshot",
-        "selftest",
-        "retry-set-aside",
-        "collect-logs",
+    plan = place.device.plan(wish({"pipelines": {"heads": {"deadline_s": 7.0}}}))
+    job = place.device.apply(plan)
+    assert job.wait(30)
+    told = json.loads(json.dumps(answers.answer("config")))
+    assert told["digest"] == plan.wanted.digest
+    assert told["config"]["pipelines.heads.deadline_s"] == {
+        "value": 7.0,
+        "origin": "device",
+        "restart": "pipeline",
     }
+    assert told["config"]["drain_s"] == {"value": 5.0, "origin": "file", "restart": "hot"}
+    assert told["config"]["site.id"]["restart"] == "local"
+
+
+def test_a_device_says_what_works_and_where_it_differs_from_what_is_wanted(
+    place: Workshop, answers: FleetAnswers
+) -> None:
+    at_work = answers.at_work()
+    assert (at_work.bundles["tiny"].version, at_work.bundles["tiny"].digest) == ("1.0.0", "")
+    assert list(at_work.drift_paths) == []
+    text = (place.folder / "edge.yaml").read_text()
+    (place.folder / "edge.yaml").write_text(text.replace("drain_s: 5", "drain_s: 61"))
+    assert list(answers.at_work().drift_paths) == ["drain_s"]
