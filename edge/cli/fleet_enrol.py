@@ -104,6 +104,8 @@ def enrol(
     from edge.fleet.enrol import enrol as enrol_client
     from edge.fleet.mosquitto import command_line
 
+    given = {"--group": group, "--device": device, "--site": site, "--people": people}
+    _refuse_others(kind, {**given, "--request": request, "--acl": acl})
     if kind is Kind.BROKER:
         made = enrol_broker(
             name,
@@ -159,18 +161,10 @@ def revoke(
 def _access(
     kind: Kind, root: str, name: str, *, groups: list[str], sites: list[str], devices: list[str]
 ) -> Access:
-    """Return what somebody may do; an option that is for somebody else is refused, not passed over."""
+    """Return what somebody may do."""
     from edge.domain.errors import ConfigurationError
     from edge.fleet import access
 
-    meant: tuple[tuple[str, list[str], tuple[Kind, ...]], ...] = (
-        ("--group", groups, (Kind.DEVICE,)),
-        ("--device", devices, (Kind.THEATRE,)),
-        ("--site", sites, (Kind.OPERATOR, Kind.RECEIVER, Kind.BRIDGE)),
-    )
-    for option, given, kinds in meant:
-        if given and kind not in kinds:
-            raise ConfigurationError(f"{option} is not for --as {kind.value}, but for {' and '.join(kinds)}")
     match kind:
         case Kind.OPERATOR:
             return access.of_operator(root, name, sites)
@@ -184,6 +178,29 @@ def _access(
             return access.of_bridge(root, name, sites[0])
         case _:
             return access.of_device(root, name, groups)
+
+
+def _refuse_others(kind: Kind, given: dict[str, object]) -> None:
+    """Refuse an option that is for somebody else, and would be passed over.
+
+    Raises:
+        ConfigurationError: There is one.
+    """
+    from edge.domain.errors import ConfigurationError
+
+    others = (Kind.OPERATOR, Kind.RECEIVER, Kind.BRIDGE)
+    meant: dict[str, tuple[Kind, ...]] = {
+        "--group": (Kind.DEVICE,),
+        "--device": (Kind.THEATRE,),
+        "--site": others,
+        "--people": (Kind.BROKER,),
+        "--request": (Kind.DEVICE, Kind.THEATRE, *others),
+        "--acl": (Kind.DEVICE, Kind.THEATRE, *others),
+    }
+    for option, value in given.items():
+        if value and kind not in meant[option]:
+            whose = ", ".join(meant[option])
+            raise ConfigurationError(f"{option}: is for {whose}, and not for --as {kind.value}")
 
 
 def _authority(folder: Path) -> Authority:

@@ -70,6 +70,14 @@ class Authority:
         """Whether it was made."""
         return self._key_file.exists() or self.certificate_file.exists()
 
+    def check(self) -> None:
+        """Go on where it can sign.
+
+        Raises:
+            SecretError: It is not there, others may read its key, or it is damaged.
+        """
+        self._opened()
+
     def make(self, name: str) -> None:
         """Make it: its key, its certificate, and an empty list of those taken back.
 

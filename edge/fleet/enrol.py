@@ -63,6 +63,8 @@ def enrol(
         SecretError: A key is there already, or something cannot be read or written.
     """
     stem, files = stem_of(access.name), []
+    if authority is not None:
+        authority.check()
     _make_folder(folder)
     if request is None:
         key_file, request_file = folder / f"{stem}.key", folder / f"{stem}.csr"
@@ -108,6 +110,8 @@ def enrol_broker(
         raise ConfigurationError(
             f"{devices.folder}: vouches for devices; wanted another authority for people"
         )
+    devices.check()
+    people.check()
     _make_folder(folder)
     files: list[Path] = []
     for stem, authority in (("devices", devices), ("people", people)):

@@ -125,7 +125,7 @@ def test_shared_receivers_divide_the_findings(site: FleetSite) -> None:
 
 
 def test_a_denied_publish_does_not_end_the_line(site: FleetSite) -> None:
-    """It would with `max_queued_messages 0` in mosquitto 2.0.11, whose settings for that are therefore another."""
+    """It would with `max_queued_messages 0` in mosquitto 2.0.11; our settings have a large number."""
     assert "max_queued_messages 1000000" in (site.broker.folder / "mosquitto.conf").read_text()
     with site.client("st-anna/or-3") as device:
         codes = [device.say(f"{THEIRS}/status") for _ in range(3)]
