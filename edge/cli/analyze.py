@@ -130,6 +130,12 @@ def _answers(inputs: Inputs, asked: Asked, known: Knowledge, desk: Desk) -> Iter
     cubes = [series for series in inputs.measured if series.instances[0].format == "cube"]
     needs = Needs(
         series=frozenset(part for one in inputs.series for part in one.modality.split("+")),
+        objects=frozenset(
+            part
+            for one in inputs.series
+            if not analyze_series.is_file_of_a_volume(one)
+            for part in one.modality.split("+")
+        ),
         pictures=bool(inputs.videos or inputs.pictures),
         spectra=bool(cubes),
     )

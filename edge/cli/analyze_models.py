@@ -44,11 +44,13 @@ class Needs:
 
     Attributes:
         series: The modalities of DICOM and NIfTI, "" where none is named; empty where there is none of them.
+        objects: The modalities of DICOM alone: models for pictures look at those, and at no volume of a file.
         pictures: Videos, and still pictures.
         spectra: Cubes.
     """
 
     series: frozenset[str]
+    objects: frozenset[str]
     pictures: bool
     spectra: bool
 
@@ -62,6 +64,7 @@ class Models:
         pictures: Stations for videos and still pictures, by bundle.
         spectra: Stations for cubes, by bundle.
         lacks_pictures: Why there is none for videos, where there is none.
+        lacks_volumes: Why there is none for volumes in files, or "".
         identity: Makes subjects, with a key of this one run.
         clock: Time.
     """
@@ -70,6 +73,7 @@ class Models:
     pictures: tuple[tuple[str, PictureStation], ...]
     spectra: tuple[tuple[str, SpectraStation], ...]
     lacks_pictures: str
+    lacks_volumes: str
     identity: KeyedHash
     clock: SystemClock
 
@@ -106,7 +110,7 @@ def opened_models(
     spectra = [one.manifest.name for one in fitting if isinstance(one.manifest, SpectraRegression)]
     wanted = [
         *(_wanted(manifest.name, _modalities(manifest)) for manifest in volumes),
-        *(_wanted(name, needs.series if bundle else shown) for name, shown in _of_series(fitting, needs)),
+        *(_wanted(name, needs.objects if bundle else shown) for name, shown in _of_series(fitting, needs)),
     ]
     rules = [Rule(pipeline=one.pipeline, modalities=one.modalities) for one in wanted]
     there = ", ".join(f"{one.manifest.name} ({one.manifest.task})" for one in every)
@@ -124,6 +128,7 @@ def opened_models(
             pictures=tuple((name, picture_station(engine, name)) for name in pictures),
             spectra=tuple((name, spectra_station(engine, name)) for name in spectra),
             lacks_pictures=f"no bundle for pictures, there is {there or 'none at all'}",
+            lacks_volumes="" if volumes else _lacks_volumes(every),
             identity=identity,
             clock=clock,
         )
@@ -149,9 +154,30 @@ def _fits(bundle: Bundle, needs: Needs, *, is_named: bool) -> bool:
         case VolumeSegmentation():
             return bool(needs.series)
         case PictureBundle():
-            return needs.pictures or (bool(needs.series) and (is_named or bool(_modalities(bundle.manifest))))
+            return needs.pictures or (
+                bool(needs.objects) and (is_named or bool(_modalities(bundle.manifest)))
+            )
         case SpectraRegression():
             return needs.spectra
+
+
+def _lacks_volumes(bundles: Sequence[Bundle]) -> str:
+    """Say what each bundle is for, where none is for volumes."""
+    said = [f"{one.manifest.name} is for {_meant_for(one)}" for one in bundles]
+    return f"this is a volume, and {'; '.join(said) or 'there is no bundle at all'}"
+
+
+def _meant_for(bundle: Bundle) -> str:
+    match bundle.manifest:
+        case PictureBundle() as manifest:
+            named = ", ".join(sorted(manifest.input.modalities))
+            shown = f"of {named}" if named else "of one picture (CR, DX, US …)"
+            files = "PNG, JPEG, TIFF, BMP and WebP files, videos"
+            return f"pictures ({manifest.task}): it takes {files}, and DICOM objects {shown}"
+        case SpectraRegression() as manifest:
+            return f"cubes and spectra ({manifest.task})"
+        case manifest:
+            return f"volumes ({manifest.task})"
 
 
 def _of_one_series(bundles: Sequence[Bundle], say: Callable[[str], None]) -> list[Bundle]:
@@ -172,7 +198,7 @@ def _of_one_series(bundles: Sequence[Bundle], say: Callable[[str], None]) -> lis
 
 def _of_series(fitting: Sequence[Bundle], needs: Needs) -> Iterator[tuple[str, frozenset[str]]]:
     """Return the bundles for pictures that look at series, and of which modalities their manifests say so."""
-    for one in fitting if needs.series else ():
+    for one in fitting if needs.objects else ():
         if isinstance(one.manifest, PictureBundle):
             yield one.manifest.name, _modalities(one.manifest)
 

@@ -75,17 +75,25 @@ def assess(series: Sequence[Series], models: Models, desk: Desk, pages: Pages) -
         name = desk.unique(_name(one))
         desk.progress(f"series {number} of {len(series)}: {name}, {len(one.instances)} files")
         pages.begin(name, is_alone=len(one.instances) == 1)
-        result = models.series.assess(one)
+        if models.lacks_volumes and is_file_of_a_volume(one):
+            result = models.series.give_up(one, models.lacks_volumes)
+        else:
+            result = models.series.assess(one)
         if desk.out is not None:
             for path in write_volumes(result, name, desk):
                 desk.written(path)
         yield Answer(name=name, findings=result.findings, is_damaged=result.is_damaged)
 
 
+def is_file_of_a_volume(series: Series) -> bool:
+    """Return whether a series is one file that holds a volume, and no DICOM."""
+    return series.instances[0].format == "nifti"
+
+
 def _name(series: Series) -> str:
     """Name the files that are written for a series after what was given: the NIfTI file, or the folder."""
     path = series.instances[0].path
-    if series.instances[0].format == "nifti":
+    if is_file_of_a_volume(series):
         return path.name.removesuffix(".gz").removesuffix(".nii")
     return path.stem if len(series.instances) == 1 else path.resolve().parent.name or "series"
 

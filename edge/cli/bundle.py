@@ -7,6 +7,12 @@ from typing import Annotated
 
 import typer
 
+# Those of edge.bundles.manifest.TASKS, which is loaded when somebody asks for it; a test compares them.
+TASK_WORDS = (
+    "picture-classification, picture-detection, picture-segmentation, picture-keypoints, picture-regression, "
+    "picture-embedding, volume-segmentation, spectra-regression"
+)
+
 app = typer.Typer(help="What a site does with a bundle.", no_args_is_help=True)
 
 
@@ -47,7 +53,10 @@ def validate(
 def new(
     network: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The network.", show_default=False)],
     name: Annotated[str, typer.Option(help="Of the bundle: small letters, digits, hyphens.")],
-    task: Annotated[str | None, typer.Option(help="What it does; else judged by its shapes.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help=f"What it does, else judged by its shapes: {TASK_WORDS}."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder that will hold the bundle.")] = Path("models"),
     classes: Annotated[str | None, typer.Option(help="Names with commas, or a file, one a line.")] = None,
     licence: Annotated[str | None, typer.Option(help="SPDX identifier of the weights.")] = None,
@@ -278,7 +287,7 @@ def list_installed(
     trust: TrustOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
 ) -> None:
-    """List what is installed: versions, which is in use, and who signed it."""
+    """List what is installed: versions, which is in use, in which precisions, and who signed it."""
     from edge.cli import bundle_store as command
     from edge.cli.bundle_site import site_of
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -80,7 +81,7 @@ def listed(site: Site, *, as_json: bool) -> int:
     Raises:
         ConfigurationError: No store is named.
     """
-    rows = [(one, _signer(one, site.trust)) for one in Store(site.its_store()).versions()]
+    rows = [(one, _told(one, site.trust)) for one in Store(site.its_store()).versions()]
     if as_json:
         written = [
             {
@@ -88,25 +89,27 @@ def listed(site: Site, *, as_json: bool) -> int:
                 "version": one.version,
                 "digest": one.digest,
                 "state": one.state,
-                "signed_by": signer,
-                "refused": refusal,
+                "precisions": list(said.precisions),
+                "signed_by": said.signer,
+                "refused": said.refusal,
                 "folder": str(one.folder),
             }
-            for one, (signer, refusal) in rows
+            for one, said in rows
         ]
         typer.echo(json.dumps(written, indent=1))
         return 0
     table = Table(box=None, pad_edge=False)
-    for heading in ("bundle", "version", "digest", "state", "signed by"):
+    for heading in ("bundle", "version", "digest", "state", "precisions", "signed by"):
         table.add_column(heading)
-    for one, (signer, refusal) in rows:
+    for one, said in rows:
         who = (
-            Text(printable(f"refused: {refusal}"), "red")
-            if refusal
-            else Text(signer or "nobody whom we know")
+            Text(printable(f"refused: {said.refusal}"), "red")
+            if said.refusal
+            else Text(said.signer or "nobody whom we know")
         )
         style = "bold" if one.state == "active" else ""
-        table.add_row(Text(one.name, style), one.version, one.digest, Text(one.state, style), who)
+        name, state, precisions = Text(one.name, style), Text(one.state, style), ", ".join(said.precisions)
+        table.add_row(name, one.version, one.digest, state, precisions, who)
     console().print(table)
     return 0
 
@@ -212,9 +215,25 @@ def _undo(changing: Changing, name: str, former: Path | None) -> None:
         changing.roll_back(name, to=former.name)
 
 
-def _signer(one: Installed, trust: Trust) -> tuple[str, str]:
-    """Return whose signature a version carries, and why it is refused, if it is."""
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of a version.
+
+    Attributes:
+        precisions: Of its networks.
+        signer: Whose signature it carries, or "".
+        refusal: Why it is refused, or "".
+    """
+
+    precisions: tuple[str, ...] = ()
+    signer: str = ""
+    refusal: str = ""
+
+
+def _told(one: Installed, trust: Trust) -> _Told:
     try:
-        return load(one.folder, trust, name=one.name).signed_by, ""
+        bundle = load(one.folder, trust, name=one.name)
     except BundleRejectedError as refusal:
-        return "", str(refusal)
+        return _Told(refusal=str(refusal))
+    each = (variant.precision for variant in bundle.manifest.variants)
+    return _Told(tuple(dict.fromkeys(each)), bundle.signed_by)

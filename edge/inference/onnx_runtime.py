@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as trouble
 
-from edge.domain.errors import BundleRejectedError, InferenceError
+from edge.domain.errors import BundleRejectedError
 from edge.inference.background import at_once, give_way
 from edge.inference.deadline import Deadline
 from edge.inference.ender import Ender
-from edge.inference.session import Answers, Wiring
+from edge.inference.session import Answers, Wiring, failed
 
 TYPES: Final = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)"}
 PROVIDERS: Final = {
@@ -20,6 +21,9 @@ PROVIDERS: Final = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+
+PREFIX: Final = r"^\[ONNXRuntimeError\] : \d+ : \w+ : "
+PLACE: Final = r" Status Message: \S+:\d+ .*? was false\. "
 
 # What the runtime raises; it has no common parent of its own.
 TROUBLE: Final = (
@@ -109,7 +113,9 @@ class OnnxRuntimeSession:
         except TROUBLE as error:
             if self._run.terminate:
                 raise deadline.exceeded(self._name) from error
-            raise InferenceError(f"{self._name}: ONNX Runtime: {_first_line(error)}") from error
+            takes = self._session.get_inputs()[0].shape
+            said = f"ONNX Runtime: {_first_line(error)}"
+            raise failed(self._name, given, wiring=self._wiring, takes=takes, because=said) from error
         return dict(zip(self._answers, values, strict=True))
 
     def close(self) -> None:
@@ -181,4 +187,6 @@ def _check_names(session: Any, *, name: str, wiring: Wiring) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    """Return what the runtime says, without its own name, and the place in its code."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(PLACE, " ", re.sub(PREFIX, "", lines[0]))[:200]

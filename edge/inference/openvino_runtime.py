@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.domain.errors import BundleRejectedError, InferenceError
+from edge.domain.errors import BundleRejectedError
 from edge.inference.background import give_way
 from edge.inference.deadline import Deadline
-from edge.inference.session import Answers, Wiring
+from edge.inference.session import Answers, Wiring, failed
 
 # Importing OpenVINO reports the import to a web address. Without this package it has nothing to do so with.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the documented way to forbid an import
@@ -72,6 +72,8 @@ class OpenVinoSession:
             # Also a live network is opened by threads that give way: compiling takes all cores for a while.
             compiled = give_way(lambda: CORE.compile_model(graph, device.upper(), options))
             _check_names(compiled, name=name, wiring=wiring)
+            sides = compiled.input(0).get_partial_shape()
+            self._takes = [side.get_length() if side.is_static else None for side in sides]
             self._request = compiled.create_infer_request()
             self._given: NDArray[Any] | None = None
             self._view: Any = None
@@ -102,7 +104,8 @@ class OpenVinoSession:
                 self._took_s = time.monotonic() - began_s
             return {name: np.array(self._request.get_tensor(name).data) for name in self._wiring.answers}
         except RuntimeError as error:
-            raise InferenceError(f"{self._name}: OpenVINO: {_last_line(error)}") from error
+            said = f"OpenVINO: {_last_line(error)}"
+            raise failed(self._name, given, wiring=self._wiring, takes=self._takes, because=said) from error
 
     def _run_endable(self, deadline: Deadline) -> None:
         """Run in a thread of the runtime: only there can it be ended in the middle."""

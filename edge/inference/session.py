@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, assert_never
 
@@ -76,6 +76,28 @@ def wiring(manifest: Manifest) -> Wiring:
             return Wiring(manifest.input.name, "float32", both)
         case _:
             assert_never(manifest)
+
+
+def failed(
+    name: str, given: NDArray[Any], *, wiring: Wiring, takes: Sequence[object], because: str
+) -> InferenceError:
+    """Return the error for a run that a runtime would not do.
+
+    Args:
+        name: Of the network.
+        given: Its input.
+        wiring: How it is addressed.
+        takes: Sides of the input as the runtime knows them; a number where one is fixed.
+        because: The runtime, and what it says.
+    """
+    seen = f"input {wiring.given!r} is {given.dtype} {given.shape}"
+    is_like = len(takes) == given.ndim and all(
+        not isinstance(side, int) or side == there for side, there in zip(takes, given.shape, strict=True)
+    )
+    if not is_like:
+        wanted = ", ".join(str(side) if isinstance(side, int) else "?" for side in takes)
+        return InferenceError(f"{name}: {seen}, the network takes ({wanted})")
+    return InferenceError(f"{name}: {seen}, with which the network does not run; {because}")
 
 
 def check_form(answer: NDArray[Any], *, shape: tuple[int, ...], dtype: type[np.generic], name: str) -> None:

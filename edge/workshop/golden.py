@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundles.edits import MARK
+from edge.bundles.graph import read_network
 from edge.bundles.manifest import Manifest, parse
 from edge.bundles.picture_regression import PictureRegression
 from edge.bundles.pictures import PictureBundle, PictureInput
 from edge.bundles.seal import seal
+from edge.bundles.shapes import check_fits
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.store import load
 from edge.bundles.verify import MANIFEST
@@ -151,11 +153,12 @@ def _telling(
         network = (folder / variant.file).read_bytes()
     except OSError as error:
         raise BundleRejectedError(f"{folder / variant.file}: {error.strerror}") from error
+    check_fits(read_network(network, origin=name), manifest, origin=name)
     session = opened(network, "onnxruntime", wiring=wiring(manifest), name=name)
     try:
         answers = questions.exam(manifest, given, clock).answers(session, Deadline(clock, RUN_S))
     except InferenceError as error:
-        raise BundleRejectedError(f"{name}: {error}") from error
+        raise BundleRejectedError(str(error)) from error
     finally:
         session.close()
     return telling(manifest, given, answers, most=KEPT.get(manifest.task, PICTURES_KEPT))

@@ -15,7 +15,8 @@ from edge.workshop.guess_detectors import boxes, centres, detector
 from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, Seen, exclusive
 from edge.workshop.network import Network, Port, class_names, run_once, whole_numbers
 
-PICTURE_SIDES: Final = (256, 224, 320, 512, 640)  # tried in this order where a side is free
+# Tried in this order where a side is free.
+PICTURE_SIDES: Final = (256, 224, 320, 512, 640, 384, 448, 416, 128, 64, 32, 299, 1024)
 TO_BE_WRITTEN: Final = ("picture-detection", "picture-keypoints", "picture-segmentation")
 VECTOR_DECODERS: Final = {"picture-regression": "linear", "picture-embedding": "vector"}
 VOLUME_SIDES: Final = (32, 64, 96)
@@ -45,6 +46,7 @@ def guess(network: Network, *, task: str | None = None) -> Guess:
     """
     given = _given(network.given)
     seen = _tried(network, given)
+    given = _settled(network, given, seen)
     found = _by_shapes(network, given, seen, task)
     if task is not None and found.task != task:
         raise BundleRejectedError(
@@ -110,7 +112,8 @@ def _tried(network: Network, given: Given) -> Seen:
     named = whole_numbers(network.metadata, "imgsz")
     usual = VOLUME_SIDES if len(given.sides) == 3 else (*(named[:1]), *PICTURE_SIDES)
     trouble = ""
-    for side in usual if not all(given.sides) else (0,):
+    usual = (0,) if all(given.sides) else usual
+    for side in usual:
         sides = tuple(fixed or side for fixed in given.sides)
         try:
             answers = _run(network, given, sides)
@@ -118,7 +121,28 @@ def _tried(network: Network, given: Given) -> Seen:
             trouble = trouble or str(error)
             continue
         return Seen(sides, answers, _more(network, given, sides, answers))
-    raise BundleRejectedError(trouble)
+    if all(given.sides):
+        raise BundleRejectedError(f"input {network.given}: the network does not run on it; {trouble}")
+    raise BundleRejectedError(
+        f"input {network.given}: says that sides are free, and runs with none of "
+        f"{', '.join(map(str, usual))}; wanted the sides it was made for, fixed in the file; {trouble}"
+    )
+
+
+def _settled(network: Network, given: Given, seen: Seen) -> Given:
+    """Fix the sides of a network that says they are free, and runs with no others."""
+    if all(given.sides):
+        return given
+    for more in (64, 128, 192):
+        pairs = zip(given.sides, seen.sides, strict=True)
+        try:
+            _run(network, given, tuple(fixed or tried + more for fixed, tried in pairs))
+        except BundleRejectedError:
+            continue
+        return given
+    sides = " x ".join(map(str, seen.sides))
+    because = f"{given.because}; it says that sides are free, and runs with {sides} alone"
+    return replace(given, sides=seen.sides, because=because)
 
 
 def _more(network: Network, given: Given, sides: tuple[int, ...], first: Arrays) -> tuple[Arrays, ...]:

@@ -38,6 +38,18 @@ def classifier() -> bytes:
     return _model(nodes, weights, shape=["batch", 3, SIDE_PX, SIDE_PX], answers={"logits": ["batch", 2]})
 
 
+def flat_classifier(*, side_px: int) -> bytes:
+    """Two logits over a picture laid flat: it says that its sides are free, and they are not."""
+    nodes = [
+        helper.make_node("Reshape", ["image", "flat"], ["row"]),
+        helper.make_node("MatMul", ["row", "slopes"], ["logits"]),
+    ]
+    numbers = 3 * side_px * side_px
+    slopes = np.linspace(-1, 1, 2 * numbers, dtype=np.float32).reshape(numbers, 2) / numbers
+    weights = {"flat": np.array([1, numbers], np.int64), "slopes": slopes}
+    return _model(nodes, weights, shape=["batch", 3, "h", "w"], answers={"logits": [1, 2]})
+
+
 def detector(*, metadata: Mapping[str, str] = {}) -> bytes:  # never changed
     """Like YOLOv8: a cell of 8 x 8 px that is red, or blue, is a thing with just that box.
 

@@ -74,3 +74,4 @@ def test_versions_come_and_go_while_the_daemon_runs(tmp_path: Path, broker: Mosq
             ("1.0.0", "active", "clinic"),
             ("1.1.0", "kept", "clinic"),
         ]
+        assert [one["precisions"] for one in listed] == [["fp32"], ["fp32"]]

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.formats import nifti
 from tests.builders import thermal
 from tests.builders.picture_tasks import TASKS, Form, write_task_bundle
+from tests.builders.volumes import volume
 from tests.peers.analyzed import Analyzed, analyzed
 
 BOX = (64, 32, 96, 64)
@@ -133,3 +135,20 @@ def turned(jpeg: bytes) -> bytes:
     """Say in a JPEG that it is shown turned by a quarter, clockwise."""
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
     return jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
+
+
+def test_a_volume_in_a_file_is_told_what_the_bundles_for_pictures_take(tmp_path: Path) -> None:
+    nifti.write(tmp_path / "ball.nii.gz", volume(np.ones((8, 8, 8), np.int16)))
+    only = write_task_bundle(tmp_path / "bundles", "picture-detection", Form(), name="marks").parent
+    words = (tmp_path / "ball.nii.gz", "--modality", "MR")
+    for done in (
+        analyzed(*words, bundles=only),
+        analyzed(*words, "--bundle", "marks", bundles=only),
+    ):
+        assert done.code == 3
+        (finding,) = done.findings
+        assert finding["verdict"] == "NOT_ASSESSED"
+        assert finding["reason"] == (
+            "this is a volume, and marks is for pictures (picture-detection): it takes PNG, JPEG, TIFF, BMP "
+            "and WebP files, videos, and DICOM objects of one picture (CR, DX, US …)"
+        )

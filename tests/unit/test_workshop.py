@@ -11,9 +11,10 @@ import pytest
 import yaml
 from onnx import TensorProto, helper
 
-from edge.bundles.manifest import parse
+from edge.bundles.manifest import TASKS, parse
 from edge.bundles.seal import seal
 from edge.bundles.store import load
+from edge.cli import bundle as bundle_commands
 from edge.domain.errors import BundleRejectedError
 from edge.inference.making import exams_of
 from edge.inference.picture_exams import PictureExam
@@ -198,6 +199,28 @@ def test_golden_answers_that_prove_nothing_are_refused(tmp_path: Path) -> None:
     alike = list(drawn.pictures(1, height_px=32, width_px=32)) * 5
     with pytest.raises(BundleRejectedError, match="same scores, which proves nothing"):
         make_golden(folder, alike, clock=SystemClock())
+
+
+def test_other_sides_than_those_of_the_network_are_refused_by_seen_and_wanted(lamp: Path) -> None:
+    manifest = lamp / "manifest.yaml"
+    manifest.write_text(replaced(manifest.read_text(), ("input", "height_px"), "96"))
+    said = r"its input is image float32 \(1, 3, 64, 64\); the manifest says image float32 \(1, 3, 96, 64\)"
+    with pytest.raises(BundleRejectedError, match=said):
+        make_golden(lamp, [], clock=SystemClock())
+
+
+def test_a_network_that_says_its_sides_are_free_and_runs_with_one_size_alone_has_that_size(
+    tmp_path: Path,
+) -> None:
+    guess = sketch(saved(tmp_path, bare_networks.flat_classifier(side_px=64))).guess
+    assert guess.sides == (64, 64)
+    assert "it says that sides are free, and runs with 64 x 64 alone" in guess.because[0]
+    with pytest.raises(BundleRejectedError, match=r"runs with none of 256, .*; wanted the sides it was made"):
+        sketch(saved(tmp_path, bare_networks.flat_classifier(side_px=50)))
+
+
+def test_the_help_of_new_names_all_tasks() -> None:
+    assert sorted(bundle_commands.TASK_WORDS.split(", ")) == sorted(TASKS)
 
 
 # ── quantize ──
