@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli import fleet_enrol
+from edge.cli import fleet_enrol, fleet_rollout
 from edge.cli.fleet_options import Device, DeviceOrGroup, FleetFile, Json, Patterns, StateFolder
 
 app = typer.Typer(help="All devices at a broker: see, configure, roll out.", no_args_is_help=True)
@@ -22,6 +22,7 @@ app.command()(fleet_enrol.authority)
 app.command()(fleet_enrol.keygen)
 app.command()(fleet_enrol.enrol)
 app.command()(fleet_enrol.revoke)
+app.command()(fleet_rollout.rollout)
 
 
 @app.command()

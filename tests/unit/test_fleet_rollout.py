@@ -231,7 +231,7 @@ def test_an_edit_of_somebody_else_is_left_alone_and_no_failure() -> None:
     version = world.edit(other, {"log_level": "debug"})
     over = run(world, rollout)
     assert over.phase is Phase.DONE
-    assert over.members[other].why == f"somebody else wrote version {version}"
+    assert over.members[other].why == f"somebody has made version {version} from version {version - 1}"
     assert world.boxes[other].config == {"log_level": "debug"}
     aborted = run(world, told(world, over, "abort"))
     assert aborted.members[other].back is Back.LEFT
@@ -311,7 +311,7 @@ def test_what_the_broker_lost_is_published_again_and_is_the_same_document() -> N
     rollout = decided(world, begun(world))
     published(world, rollout)
     first = world.desired.pop("anna/or-0")
-    tried = {"anna/or-0": world.now_ms}
+    tried = {("anna/or-0", 1): world.now_ms}
     assert unpublished(rollout, world.devices(), tried, now_ms=world.now_ms + 9_999) == []
     assert unpublished(rollout, world.devices(), tried, now_ms=world.now_ms + 10_000) == ["anna/or-0"]
     assert document(rollout, "anna/or-0") == first
@@ -394,6 +394,13 @@ def test_the_canary_is_somebody_who_is_there() -> None:
     for name in list(world.boxes)[:19]:
         world.boxes[name].presence = "offline"
     assert next(iter(begun(world).members)) == "anna/or-19"
+
+
+def test_the_canary_is_whom_the_file_names_first_also_where_it_is_away() -> None:
+    world = World(*boxes(20))
+    world.boxes["anna/or-7"].presence = "offline"
+    rollout = begun(world, given=file(select={"devices": ["*"], "first": ["or-7"]}))
+    assert next(iter(rollout.members)) == "anna/or-7"
 
 
 @pytest.mark.parametrize(

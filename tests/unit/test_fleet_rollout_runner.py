@@ -14,7 +14,7 @@ from edge.domain.errors import DocumentRefusedError, FormatError
 from edge.fleet.operator.rollout_orders import Order
 from edge.fleet.operator.rollout_runner import Runner, give_order, holder_of, is_alive
 from edge.fleet.operator.rollout_state import Phase, Rollout, Step
-from edge.fleet.operator.rollout_store import RolloutFile, known_ids, pieces_of, rollout_of
+from edge.fleet.operator.rollout_store import RolloutStore, known_ids, pieces_of, rollout_of
 from tests.builders.fleet_rollouts import BROUGHT, begun, boxes
 from tests.fakes.fleet_world import World
 
@@ -24,9 +24,9 @@ class PlugPulledError(BaseException):
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[RolloutFile]:
+def kept(tmp_path: Path) -> Iterator[RolloutStore]:
     """The file of an operator's machine."""
-    with RolloutFile(tmp_path / "anna") as opened:
+    with RolloutStore(tmp_path / "anna") as opened:
         yield opened
 
 
@@ -40,12 +40,12 @@ def wordless(rollout: Rollout) -> Rollout:
     return dataclasses.replace(rollout, members=members, revision=0)
 
 
-def resumed(world: World, file: RolloutFile, *, holder: str = "berta") -> Runner:
+def resumed(world: World, file: RolloutStore, *, holder: str = "berta") -> Runner:
     """Return a runner of what is written down."""
     return Runner(world, file, rollout_of("r-1", file.pieces(), world.rollouts()), holder=holder)
 
 
-def test_a_roll_out_runs_to_its_end_and_the_history_says_how(kept: RolloutFile) -> None:
+def test_a_roll_out_runs_to_its_end_and_the_history_says_how(kept: RolloutStore) -> None:
     world = World(*boxes(10))
     runner = Runner(world, kept, begun(world), holder="anna")
     runner.take()
@@ -56,7 +56,7 @@ def test_a_roll_out_runs_to_its_end_and_the_history_says_how(kept: RolloutFile) 
     assert holder_of(world.rollouts(), "r-1") == ""
 
 
-def test_what_is_written_down_is_what_was_decided(kept: RolloutFile) -> None:
+def test_what_is_written_down_is_what_was_decided(kept: RolloutStore) -> None:
     world = World(*boxes(150, rooms=20))
     world.edit("anna/or-7", {"log_level": "debug"})
     for _ in range(8):
@@ -70,7 +70,7 @@ def test_what_is_written_down_is_what_was_decided(kept: RolloutFile) -> None:
         assert wordless(rollout_of("r-1", kept.pieces())) == wordless(runner.rollout)
 
 
-def test_one_device_more_repeats_one_piece_and_not_all(kept: RolloutFile) -> None:
+def test_one_device_more_repeats_one_piece_and_not_all(kept: RolloutStore) -> None:
     world = World(*boxes(1000))
     before = begun(world)
     names = list(before.members)
@@ -112,20 +112,20 @@ def test_killed_before_anything_that_leaves_it_goes_on_here_or_elsewhere(
 ) -> None:
     for leaves in (*range(8), 10, 13, 17):
         world = World(*boxes(4, rooms=3))
-        with RolloutFile(tmp_path / f"{leaves}") as file:
+        with RolloutStore(tmp_path / f"{leaves}") as file:
             runner = Runner(world, file, begun(world), holder="anna")
             runner.take()
             runner = Runner(Fragile(world, leaves), file, runner.rollout, holder="anna")
             with suppress(PlugPulledError):
                 runner.run(silent)
-        with RolloutFile(tmp_path / (f"{leaves} elsewhere" if is_elsewhere else f"{leaves}")) as file:
+        with RolloutStore(tmp_path / (f"{leaves} elsewhere" if is_elsewhere else f"{leaves}")) as file:
             world.publish_rollout("r-1.h", None)
             over = resumed(world, file).run(silent)
         assert over.counts() == {Step.OK: 4}
         assert [box.taken for box in world.boxes.values()] == [[(1, BROUGHT)]] * 4  # one version, taken once
 
 
-def test_without_a_broker_it_waits_and_goes_on_when_there_is_one(kept: RolloutFile) -> None:
+def test_without_a_broker_it_waits_and_goes_on_when_there_is_one(kept: RolloutStore) -> None:
     world = World(*boxes(3))
     runner = Runner(world, kept, begun(world), holder="anna")
     runner.take()
@@ -139,7 +139,7 @@ def test_without_a_broker_it_waits_and_goes_on_when_there_is_one(kept: RolloutFi
     assert runner.run(silent).phase is Phase.DONE
 
 
-def test_a_broker_that_lost_all_it_kept_gets_it_again(kept: RolloutFile) -> None:
+def test_a_broker_that_lost_all_it_kept_gets_it_again(kept: RolloutStore) -> None:
     world = World(*boxes(6))
     runner = Runner(world, kept, begun(world), holder="anna")
     runner.take()
@@ -157,7 +157,7 @@ def test_a_broker_that_lost_all_it_kept_gets_it_again(kept: RolloutFile) -> None
     assert rollout_of("r-1", world.rollouts()) == runner.rollout
 
 
-def test_an_order_from_elsewhere_is_heard_once(kept: RolloutFile) -> None:
+def test_an_order_from_elsewhere_is_heard_once(kept: RolloutStore) -> None:
     world = World(*boxes(10))
     runner = Runner(world, kept, begun(world), holder="anna")
     runner.take()
@@ -174,7 +174,7 @@ def test_an_order_from_elsewhere_is_heard_once(kept: RolloutFile) -> None:
     assert [box.config for box in world.boxes.values()] == [{}] * 10
 
 
-def test_an_order_that_makes_no_sense_any_more_is_passed_over(kept: RolloutFile) -> None:
+def test_an_order_that_makes_no_sense_any_more_is_passed_over(kept: RolloutStore) -> None:
     world = World(*boxes(3))
     runner = Runner(world, kept, begun(world), holder="anna")
     runner.take()
@@ -183,12 +183,12 @@ def test_an_order_that_makes_no_sense_any_more_is_passed_over(kept: RolloutFile)
     assert (runner.rollout.phase, runner.rollout.order) == (Phase.RUNNING, number)
 
 
-def test_of_two_who_run_it_the_first_one_stops(kept: RolloutFile, tmp_path: Path) -> None:
+def test_of_two_who_run_it_the_first_one_stops(kept: RolloutStore, tmp_path: Path) -> None:
     world = World(*boxes(10))
     first = Runner(world, kept, begun(world), holder="anna")
     first.take()
     first.turn()
-    with RolloutFile(tmp_path / "elsewhere") as file:
+    with RolloutStore(tmp_path / "elsewhere") as file:
         second = resumed(world, file)
         world.publish_rollout("r-1.h", None)
         second.take()
@@ -197,7 +197,7 @@ def test_of_two_who_run_it_the_first_one_stops(kept: RolloutFile, tmp_path: Path
         assert second.run(silent).phase is Phase.DONE
 
 
-def test_who_runs_it_says_so_again_and_again(kept: RolloutFile) -> None:
+def test_who_runs_it_says_so_again_and_again(kept: RolloutStore) -> None:
     world = World(*boxes(3))
     assert not is_alive(world, "r-1")
     runner = Runner(world, kept, begun(world), holder="anna")
@@ -207,7 +207,7 @@ def test_who_runs_it_says_so_again_and_again(kept: RolloutFile) -> None:
     assert is_alive(world, "r-1")
 
 
-def test_a_roll_out_of_which_pieces_are_missing_is_not_resumed(kept: RolloutFile) -> None:
+def test_a_roll_out_of_which_pieces_are_missing_is_not_resumed(kept: RolloutStore) -> None:
     world = World(*boxes(3))
     Runner(world, kept, begun(world), holder="anna").take()
     held = dict(world.rollouts())
@@ -222,7 +222,7 @@ def test_a_roll_out_of_which_pieces_are_missing_is_not_resumed(kept: RolloutFile
 
 
 @pytest.mark.parametrize("revision", [7, "many"])
-def test_the_newest_of_each_piece_counts_wherever_it_lies(kept: RolloutFile, revision: Any) -> None:
+def test_the_newest_of_each_piece_counts_wherever_it_lies(kept: RolloutStore, revision: Any) -> None:
     world = World(*boxes(3))
     runner = Runner(world, kept, begun(world), holder="anna")
     runner.take()
@@ -232,13 +232,13 @@ def test_the_newest_of_each_piece_counts_wherever_it_lies(kept: RolloutFile, rev
     assert rollout_of("r-1", kept.pieces(), {**old, "r-1.h": {"revision": revision}}) == over
 
 
-def test_an_abort_after_the_end_is_possible_anywhere(kept: RolloutFile, tmp_path: Path) -> None:
+def test_an_abort_after_the_end_is_possible_anywhere(kept: RolloutStore, tmp_path: Path) -> None:
     world = World(*boxes(5, rooms=2))
     runner = Runner(world, kept, begun(world), holder="anna")
     runner.take()
     runner.run(silent)
     runner.release()
-    with RolloutFile(tmp_path / "elsewhere") as file:
+    with RolloutStore(tmp_path / "elsewhere") as file:
         late = resumed(world, file)
         late.order(Order.ABORT, by="berta")
         late.take()

@@ -26,6 +26,7 @@ from edge.fleet.operator.rollout_watch import UNTAKEN, Rooms, observed, standing
 
 Views = Mapping[str, DeviceView]
 Layers = Mapping[str, Mapping[str, Any]]
+Try = tuple[str, int]  # a device and a version of its document
 
 AGAIN_MS: Final = 10_000  # the broker shows a document within that, or it is published again
 
@@ -51,13 +52,13 @@ def decide(rollout: Rollout, views: Views, layers: Layers, *, now_ms: int) -> Ro
     return rollout if after == rollout else replace(after, revision=rollout.revision + 1)
 
 
-def unpublished(rollout: Rollout, views: Views, tried_ms: Mapping[str, int], *, now_ms: int) -> list[str]:
+def unpublished(rollout: Rollout, views: Views, tried_ms: Mapping[Try, int], *, now_ms: int) -> list[str]:
     """Return the devices whose document is written down, and not what the broker holds.
 
     Args:
         rollout: As it was written down.
         views: The fleet.
-        tried_ms: When each was published last by this process.
+        tried_ms: When this process published each version of each device last.
         now_ms: UTC.
     """
     return [
@@ -65,7 +66,7 @@ def unpublished(rollout: Rollout, views: Views, tried_ms: Mapping[str, int], *, 
         for name, member in rollout.members.items()
         if _wants_document(member)
         and document_number(_desired(views, name), "version") < member.newest
-        and now_ms - tried_ms.get(name, -AGAIN_MS) >= AGAIN_MS
+        and now_ms - tried_ms.get((name, member.newest), -AGAIN_MS) >= AGAIN_MS
     ]
 
 

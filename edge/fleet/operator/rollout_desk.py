@@ -111,7 +111,7 @@ class SignedDesk:
         held = self._desk.rollouts()
         fresh = {name: piece for name, piece in held.items() if piece is not self._believed.get(name)}
         kept = {name: piece for name, piece in held.items() if name not in fresh}
-        self._believed = kept | {name: piece for name, piece in fresh.items() if self._is_believed(piece)}
+        self._believed = kept | believed(fresh, self._keys)
         return self._believed
 
     def publish_rollout(self, rollout_id: str, document: Document | None) -> None:
@@ -174,7 +174,7 @@ class SignedDesk:
                 continue
             if not is_same(document, ours):
                 is_rival = document_number(document, "version") == document_number(ours, "version")
-                if is_rival and self._is_believed(document):
+                if is_rival and is_signed(document, self._keys):
                     before.setdefault(name, document)
             elif name in before and name not in self._has_arrived:
                 self._first[name] = before.pop(name)
@@ -190,12 +190,21 @@ class SignedDesk:
         self._desk.put_back(name, document)
         self._history.add("put-back", name, document=document, note="it was first")
 
-    def _is_believed(self, piece: Document) -> bool:
-        try:
-            self._keys.check(piece)
-        except DocumentRefusedError:
-            return False
-        return True
+
+def believed(pieces: Mapping[str, Document], keys: KeyRing) -> dict[str, Document]:
+    """Return the pieces that somebody has signed whom we know, for the place where they lie."""
+    return {
+        name: piece for name, piece in pieces.items() if piece.get("name") == name and is_signed(piece, keys)
+    }
+
+
+def is_signed(document: Document, keys: KeyRing) -> bool:
+    """Whether one of these keys has signed a document."""
+    try:
+        keys.check(document)
+    except DocumentRefusedError:
+        return False
+    return True
 
 
 def _why_not(view: DeviceView | None, signed: Document) -> str:

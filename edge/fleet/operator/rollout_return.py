@@ -8,7 +8,7 @@ from dataclasses import replace
 from edge.fleet.operator.inventory import DeviceView
 from edge.fleet.operator.rollout_report import State, said
 from edge.fleet.operator.rollout_state import Back, Member, Phase, Rollout, Step
-from edge.fleet.operator.rollout_watch import Rooms, foreign_version, taken_up_again
+from edge.fleet.operator.rollout_watch import Rooms, somebody_else, taken_up_again
 
 Views = Mapping[str, DeviceView]
 
@@ -47,8 +47,8 @@ def _given_back(rollout: Rollout, name: str, view: DeviceView | None, rooms: Roo
         return replace(member, back=Back.LEFT)
     if view is None:
         return replace(member, back=Back.STUCK, why="the broker knows nothing of it any more")
-    if version := foreign_version(rollout, member, view):
-        return replace(member, back=Back.LEFT, why=f"somebody else wrote version {version} since")
+    if why := somebody_else(rollout, member, view):
+        return replace(member, back=Back.LEFT, why=why)
     is_changed = member.step in (Step.SOAKING, Step.OK) or said(view.reported, member.version).is_changing
     if is_changed and not rollout.terms.is_trial:
         if mate := rooms.ours(name) or rooms.foreign(name):
@@ -69,8 +69,8 @@ def _answered(rollout: Rollout, member: Member, view: DeviceView | None, *, now_
     """Return a member to which its previous content was given, as its device says it is."""
     if member.back is not Back.SENT or view is None:
         return member
-    if version := foreign_version(rollout, member, view):
-        return replace(member, back=Back.LEFT, why=f"somebody else wrote version {version} since")
+    if why := somebody_else(rollout, member, view):
+        return replace(member, back=Back.LEFT, why=why)
     fate = said(view.reported, member.back_version)
     if fate.state is State.COMMITTED:
         return replace(member, back=Back.DONE)

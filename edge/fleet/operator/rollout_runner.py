@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from edge.domain.errors import DeliveryError, DocumentRefusedError
-from edge.fleet.operator.rollout import decide, unpublished
+from edge.fleet.operator.rollout import Try, decide, unpublished
 from edge.fleet.operator.rollout_content import document
 from edge.fleet.operator.rollout_desk import RolloutDesk
 from edge.fleet.operator.rollout_orders import Order, followed, why_not
 from edge.fleet.operator.rollout_state import Phase, Rollout, Step
-from edge.fleet.operator.rollout_store import RolloutFile, pieces_of
+from edge.fleet.operator.rollout_store import RolloutStore, pieces_of
 
 Document = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ class Runner:
         trouble: Why nothing goes on at the moment, "" while it does.
     """
 
-    def __init__(self, desk: RolloutDesk, file: RolloutFile, rollout: Rollout, *, holder: str) -> None:
+    def __init__(self, desk: RolloutDesk, file: RolloutStore, rollout: Rollout, *, holder: str) -> None:
         """Store what to run.
 
         Args:
@@ -52,7 +52,7 @@ class Runner:
         self._holder = holder
         self._filed: Rollout | None = None
         self._told: Rollout | None = None
-        self._tried_ms: dict[str, int] = {}
+        self._tried_ms: dict[Try, int] = {}
         self._beat_ms = 0
 
     def take(self) -> None:
@@ -133,8 +133,9 @@ class Runner:
         now_ms = self._now_ms()
         if now_ms - self._beat_ms < BEAT_MS:
             return
-        piece = {"schema": HOLDER_SCHEMA, "revision": now_ms, "holder": self._holder}
-        self._desk.publish_rollout(f"{self.rollout.id}.h", piece)
+        name = f"{self.rollout.id}.h"
+        piece = {"schema": HOLDER_SCHEMA, "name": name, "revision": now_ms, "holder": self._holder}
+        self._desk.publish_rollout(name, piece)
         self._beat_ms = now_ms
 
     def _hear_orders(self) -> None:
@@ -165,7 +166,7 @@ class Runner:
         now_ms = self._now_ms()
         names = unpublished(self.rollout, self._desk.devices(), self._tried_ms, now_ms=now_ms)
         self._desk.repeat({name: document(self.rollout, name) for name in names})
-        self._tried_ms |= dict.fromkeys(names, now_ms)
+        self._tried_ms |= {(name, self.rollout.members[name].newest): now_ms for name in names}
 
     def _is_over(self) -> bool:
         if self.rollout.phase.is_end:
@@ -203,10 +204,11 @@ def give_order(desk: RolloutDesk, rollout: Rollout, order: Order, *, by: str) ->
     Raises:
         DeliveryError: The broker did not take it.
     """
-    last = desk.rollouts().get(f"{rollout.id}.o", {}).get("revision", 0)
+    name = f"{rollout.id}.o"
+    last = desk.rollouts().get(name, {}).get("revision", 0)
     number = max(int(last), rollout.order) + 1
-    piece = {"schema": ORDER_SCHEMA, "revision": number, "order": str(order), "by": by}
-    desk.publish_rollout(f"{rollout.id}.o", piece)
+    piece = {"schema": ORDER_SCHEMA, "name": name, "revision": number, "order": str(order), "by": by}
+    desk.publish_rollout(name, piece)
     return number
 
 

@@ -2,7 +2,8 @@
 
 It is written in pieces, each a signed document of its own, so that a change of one device repeats a few
 kilobytes and not the whole: `<id>` with the conditions, `<id>.m<n>` with 100 devices each, `<id>.c<digest>`
-with what devices had before, `<id>.o` with the last order. Each piece has a number that grows.
+with what devices had before, `<id>.o` with the last order, `<id>.h` with who runs it. Each says its own name,
+so that it is worth nothing in another place, and has a number that grows.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _MEMBERS: Final = TypeAdapter(dict[str, Member])
 _CONTENT: Final = TypeAdapter(Content)
 
 
-class RolloutFile:
+class RolloutStore:
     """The file of one operator's machine, while its `with` lasts; each write is durable when it returns."""
 
     def __init__(self, folder: Path) -> None:
@@ -113,11 +114,18 @@ def pieces_of(rollout: Rollout, before: Rollout | None = None) -> dict[str, dict
     for digest, content in rollout.contents.items():
         if before is None or digest not in before.contents:
             name = f"{rollout.id}.c{digest.removeprefix('sha256:')[:32]}"
-            contents[name] = {"schema": CONTENT_SCHEMA, "revision": 1, "digest": digest, **asdict(content)}
+            contents[name] = {
+                "schema": CONTENT_SCHEMA,
+                "name": name,
+                "revision": 1,
+                "digest": digest,
+                **asdict(content),
+            }
     known = {} if before is None else dict(enumerate(_groups(before)))
     members = {
         f"{rollout.id}.m{number}": {
             "schema": MEMBERS_SCHEMA,
+            "name": f"{rollout.id}.m{number}",
             "revision": rollout.revision,
             "members": {name: _told(member) for name, member in group.items()},
         }
@@ -165,7 +173,9 @@ def rollout_of(rollout_id: str, *sources: Mapping[str, Document]) -> Rollout:
         digests = {member.before for member in members.values() if member.before}
         contents = {digest: _content(newest, rollout_id, digest) for digest in sorted(digests)}
         revision = max(_number(newest[name]) for name in (rollout_id, *groups))
-        bare = {key: value for key, value in head.items() if key not in ("schema", "devices", "signature")}
+        bare = {
+            key: value for key, value in head.items() if key not in ("schema", "name", "devices", "signature")
+        }
         rollout = _HEAD.validate_python({**bare, "members": {}, "contents": {}})
     except (ValidationError, KeyError, TypeError, ValueError) as trouble:
         raise FormatError(f"{rollout_id}: what is written down of it is no roll-out: {trouble}") from trouble
@@ -194,7 +204,7 @@ def _head(rollout: Rollout) -> dict[str, Any]:
     bare = asdict(replace(rollout, members={}, contents={}))
     kept = {key: value for key, value in bare.items() if key not in ("members", "contents")}
     plain: dict[str, Any] = json.loads(json.dumps(kept))
-    return {"schema": HEAD_SCHEMA, **plain, "devices": len(rollout.members)}
+    return {"schema": HEAD_SCHEMA, "name": rollout.id, **plain, "devices": len(rollout.members)}
 
 
 def _groups(rollout: Rollout) -> Iterator[dict[str, Member]]:

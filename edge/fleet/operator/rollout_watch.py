@@ -64,13 +64,17 @@ def standing_errors(view: DeviceView) -> tuple[str, ...]:
     return tuple(sorted(name for name, alert in view.alerts.items() if alert.get("severity") == "error"))
 
 
-def foreign_version(rollout: Rollout, member: Member, view: DeviceView) -> int:
-    """Return the version that somebody else has written after ours, 0 where nobody has."""
+def somebody_else(rollout: Rollout, member: Member, view: DeviceView) -> str:
+    """Return what somebody else has written for a device after us, "" where nobody has."""
     at_broker = document_number(view.desired, "version")
     if at_broker >= member.newest and rollout_of(view.desired) != rollout.id:
-        return at_broker
+        is_made_from_ours = document_number(view.desired, "base") >= member.newest
+        return f"somebody {'has made' if is_made_from_ours else 'else wrote'} version {at_broker}" + (
+            f" from version {member.newest}" if is_made_from_ours else ""
+        )
     taken = document_number(view.reported, "desired_version")
-    return taken if taken > member.newest and rollout_of(view.reported) != rollout.id else 0
+    is_ours = taken <= member.newest or rollout_of(view.reported) == rollout.id
+    return "" if is_ours else f"somebody else wrote version {taken}"
 
 
 def observed(
@@ -91,12 +95,12 @@ def observed(
         now_ms: UTC.
     """
     member = taken_up_again(rollout, rollout.members[name], view)
-    if member.step not in (Step.SENT, Step.SOAKING, Step.OK) or not member.version:
+    is_watched = (Step.SENT,) if rollout.terms.is_trial else (Step.SENT, Step.SOAKING, Step.OK)
+    if member.step not in is_watched or not member.version:
         return member
     if view is None:
         return _silent(rollout, member, Fate(State.NOTHING), is_online=False, now_ms=now_ms)
-    if version := foreign_version(rollout, member, view):
-        why = f"somebody else wrote version {version}"
+    if why := somebody_else(rollout, member, view):
         return replace(member, step=Step.LEFT, why=why) if member.step is not Step.OK else member
     fate = said(view.reported, member.version)
     if member.step is Step.SENT:
