@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from edge.config import classes
@@ -10,7 +12,10 @@ from edge.config.partial import is_option
 from edge.config.schema import Config
 from edge.fleet.words import RESTARTS
 from edge.kit.trees import written
+from tests.tidy.sources import ROOT
 from tests.tidy.test_documents import options
+
+ROW = re.compile(r"^\| (?!\||--)[^|]+ \| ([^|]+) \|$", re.MULTILINE)
 
 
 def test_every_option_has_a_class() -> None:
@@ -28,6 +33,14 @@ def test_every_class_is_that_of_an_option_there_is() -> None:
 def test_an_option_of_a_source_that_nobody_thought_of_has_none() -> None:
     with pytest.raises(ValueError, match=r"sources\.door\.new_option: no class is known"):
         restart_of("sources.door.new_option")
+
+
+def test_operations_says_of_every_option_what_a_change_of_it_needs() -> None:
+    table = (ROOT / "docs" / "operations.md").read_text().partition("**What a change needs**")[2]
+    rows = dict(zip(("hot", "pipeline", "process", "local"), ROW.findall(table), strict=True))
+    said = {name: set(re.findall(r"`([^`]+)`", row)) for name, row in rows.items()}
+    wanted = {path: {path[-1], written(path), f"{path[0]}.*"} for path in classes.TABLE}
+    assert [written(path) for path, name in classes.TABLE.items() if not wanted[path] & said[name]] == []
 
 
 def test_what_guards_the_site_can_never_be_set_from_afar() -> None:
