@@ -101,7 +101,7 @@ def opened(where: Place, *, more: Sequence[str] = ()) -> Iterator[MqttDesk]:
 
     Args:
         where: What `place` returned.
-        more: Further filters below the root, for those who listen.
+        more: Further filters below the site, for those who listen.
 
     Raises:
         ConfigurationError: A certificate or key cannot be used.
@@ -114,6 +114,7 @@ def opened(where: Place, *, more: Sequence[str] = ()) -> Iterator[MqttDesk]:
         root=where.settings.root,
         clock=SystemClock(),
         signer=where.signer,
+        sites=where.settings.sites,
         more=more,
     )
     with desk:

@@ -66,7 +66,7 @@ def run(where: Place, given: str, asked: Asked) -> int:
     """
     console = Console(highlight=False)
     signer, keys = where.signing()
-    more = ("+/+/config/event",)
+    more = ("+/config/event",)
     with opened(where, more=more) as desk, written_down(where, signer) as history:
         name = one_of(desk, given, is_new=asked.is_new)
         writing = Writing(desk, history, keys, name)

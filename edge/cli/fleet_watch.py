@@ -21,7 +21,7 @@ from edge.fleet.operator.gathering import read
 from edge.fleet.operator.inventory import DeviceView, Document, document_number, document_part, document_text
 from edge.kit.mqtt import Message
 
-MORE: Final = ("+/+/config/event", "+/+/cmd/+/+")
+MORE: Final = ("+/config/event", "+/cmd/+/+")
 TICK_S: Final = 0.5
 NAME_WIDTH: Final = 28
 
@@ -131,7 +131,7 @@ def _config(rest: Sequence[str], document: Document | None) -> Line | None:
         rollout = document_text(document_part(document, "rollout"), "id")
         of = f", of roll-out {rollout}" if rollout else ""
         return Level.BUSY, f"version {number} written by the key {signer_of(document) or 'of nobody'}{of}"
-    scope, state = document_text(document, "scope"), document_text(document, "state")
+    scope, state = document_text(document, "scope"), document_text(document, "status")
     code, message = document_text(document, "code"), document_text(document, "message")
     why = ": ".join(part for part in ("" if code == "ok" else code, message) if part)
     what = f"{'version' if scope == 'device' else scope} {number} {state.replace('_', ' ')}"

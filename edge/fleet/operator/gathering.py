@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -62,9 +62,16 @@ class _Device:
 class Gathering:
     """Takes in messages and tells what they add up to; called by one thread at a time."""
 
-    def __init__(self, root: str, now_ns: Callable[[], int]) -> None:
-        """Store what every topic begins with, and who knows the time (UTC, in ns)."""
+    def __init__(self, root: str, now_ns: Callable[[], int], sites: Sequence[str] = ()) -> None:
+        """Store what is gathered.
+
+        Args:
+            root: What every topic begins with.
+            now_ns: Knows the time (UTC, in ns).
+            sites: Only theirs; none: of all there are.
+        """
         self._root = root
+        self._sites = tuple(sites) or ("+",)
         self._now_ns = now_ns
         self._round = 0
         self._devices: dict[str, _Device] = {}
@@ -73,8 +80,12 @@ class Gathering:
 
     def filters(self) -> tuple[str, ...]:
         """Return what must be subscribed to."""
-        devices = (f"{self._root}/+/+/{kind}" for kind in KINDS)
-        return (*devices, f"{self._root}/+/{GROUP}/+/config/desired", f"{self._root}/{FLEET}/rollout/+")
+        below = (*(f"+/{kind}" for kind in KINDS), f"{GROUP}/+/config/desired")
+        return (*(each for one in below for each in self.at_sites(one)), f"{self._root}/{FLEET}/rollout/+")
+
+    def at_sites(self, below: str) -> Sequence[str]:
+        """Return a filter below the site, at each of the sites."""
+        return [f"{self._root}/{site}/{below}" for site in self._sites]
 
     # ── what comes in ─────────────────────────────────────────────────────────────────────────────────────
 

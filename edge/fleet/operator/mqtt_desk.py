@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,21 +15,15 @@ from edge.fleet.documents import DOCUMENT_BYTES_MAX
 from edge.fleet.moments import told
 from edge.fleet.operator.gathering import FLEET, GROUP, Gathering
 from edge.fleet.operator.inventory import DeviceView, Document, document_number
+from edge.fleet.operator.whole import BARRED, NOT_WHOLE, QUIET_S, SOON_S, Whole
 from edge.fleet.signing import Signer
 from edge.kit.mqtt import Message, MqttSession
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 10.0
 ECHO_S: Final = 2.0
-QUIET_S: Final = 1.0  # without a retained message: the broker has told all it tells
 WHOLE_S: Final = 60.0
 HEARD_MAX: Final = 10_000
-MARKER: Final = f"{FLEET}/desk"
-ANNOUNCED: Final = {"schema": "edge.desk/1", "what": "behind everything that the broker keeps"}
-NOT_WHOLE: Final = (
-    "the broker left out some of what it keeps: its queue for one client is too short "
-    "(mosquitto: max_queued_messages 0)"
-)
 
 
 class Listening:
@@ -65,6 +58,7 @@ class MqttDesk:
         root: str,
         clock: Clock,
         signer: Signer | None = None,
+        sites: Sequence[str] = (),
         more: Sequence[str] = (),
     ) -> None:
         """Store whom to ask.
@@ -74,18 +68,20 @@ class MqttDesk:
             root: What every topic begins with.
             clock: Of the machine.
             signer: Signs what is published; without one nothing can be.
-            more: Further filters below the root for those who listen.
+            sites: Which are looked at; none: all there are.
+            more: Further filters below the site for those who listen, `+/config/event`.
         """
         self._sessions = sessions
         self._root = root
         self._clock = clock
         self._signer = signer
+        self._sites = sites
         self._more = more
-        self._gathering = Gathering(root, clock.utc_ns)
+        self._gathering = Gathering(root, clock.utc_ns, sites)
         self._changed = threading.Condition()
         self._changes = self._seen = 0
-        self._told_ns = 0  # when the broker last told something that it keeps
-        self._is_whole = False
+        self._whole = Whole(f"{root}/{FLEET}/desk", clock)
+        self._is_settled = False
         self._echo: tuple[str, bytes] | None = None  # what we wait to hear of what we published
         self._listening: list[Listening] = []
         self._session: MqttSession | None = None
@@ -101,8 +97,13 @@ class MqttDesk:
         """
         try:
             self._connect()
-            if not self._gather():
-                self._connect_once_more()
+            if not self._gather(SOON_S) and not self._whole.is_barred:
+                self._open.close()
+                self._gathering = Gathering(self._root, self._clock.utc_ns, self._sites)
+                self._connect()  # the last message of all is there now
+            if not self._gather(QUIET_S):
+                barred = BARRED.format(topic=self._whole.topic)
+                self.trouble = self.trouble or (barred if self._whole.is_barred else NOT_WHOLE)
         except BaseException:
             self._open.close()
             raise
@@ -116,16 +117,19 @@ class MqttDesk:
     def devices(self) -> Mapping[str, DeviceView]:
         """Return what is known about every device at this moment, by name."""
         with self._changed:
+            self._settle()
             return self._gathering.devices()
 
     def groups(self) -> Mapping[str, Document]:
         """Return the layers that the broker holds for groups, by name."""
         with self._changed:
+            self._settle()
             return self._gathering.groups()
 
     def rollouts(self) -> Mapping[str, Document]:
         """Return the state of every roll-out that the broker holds, by id, as it was published."""
         with self._changed:
+            self._settle()
             return self._gathering.rollouts()
 
     def wait(self, timeout_s: float) -> bool:
@@ -158,7 +162,7 @@ class MqttDesk:
 
         Args:
             name: Of the device or the group.
-            document: In full, without `issued` and `signature`; `base` is the version it was made from.
+            document: In full, without `site`, `issued`, `signature`; `base` is the version it was made from.
 
         Returns:
             What was published.
@@ -176,7 +180,8 @@ class MqttDesk:
                 f"{name}: made from version {document.get('base')}, and by now there is version {known}",
                 path="base",
             )
-        signed = self._sign({**document, "issued": told(self.now_ns())})
+        site = name.partition("/")[0]
+        signed = self._sign({**document, "site": site, "issued": told(self.now_ns())})
         self.put_back(name, signed)
         return signed
 
@@ -218,10 +223,9 @@ class MqttDesk:
             DeliveryError: There is no connection.
         """
         try:
-            self.leave(MARKER, {**ANNOUNCED, "said": secrets.token_hex(8)}, is_heard=True)
+            return self._send_and_hear(self._whole.mark())
         except RefusedError:
             return False
-        return self._echo is None
 
     def leave(self, below: str, document: Document | None, *, is_heard: bool = False) -> None:
         """Leave a document at the broker as it is, on a topic below the root; None clears the topic.
@@ -240,10 +244,10 @@ class MqttDesk:
             raise DocumentRefusedError("schema", text)
         schema = (("schema", str(document["schema"])),) if document and "schema" in document else ()
         message = Message(topic=f"{self._root}/{below}", payload=payload, retain=True, user_properties=schema)
-        self._echo = (message.topic, payload) if is_heard else None
-        self._send(message)
-        with self._changed:
-            self._changed.wait_for(lambda: self._echo is None, ECHO_S)
+        if is_heard:
+            self._send_and_hear(message)
+        else:
+            self._send(message)
 
     def ask(self, below: str, *, response_topic: str, correlation: bytes, timeout_s: float) -> None:
         """Publish a question below the root; the answer comes to those who listen.
@@ -278,6 +282,13 @@ class MqttDesk:
             )
         return self._signer.sign(document)
 
+    def _send_and_hear(self, message: Message) -> bool:
+        """Publish something, and wait until we hear it ourselves; returns whether we did."""
+        self._echo = (message.topic, message.payload)
+        self._send(message)
+        with self._changed:
+            return self._changed.wait_for(lambda: self._echo is None, ECHO_S)
+
     def _send(self, message: Message) -> int:
         assert self._session is not None, "inside the with"
         code = self._session.publish(message, timeout_s=ANSWER_S)
@@ -290,47 +301,41 @@ class MqttDesk:
 
     def _connect(self) -> None:
         session = self._sessions()
-        session.last_will(self._before)
+        session.last_will(self._begin)
         session.on_subscribed(self._note_refused)
-        further = [f"{self._root}/{below}" for below in self._more]
-        marker = f"{self._root}/{MARKER}"  # the last: it comes behind all that the others bring
-        for topic_filter in (*self._gathering.filters(), *further, marker):
+        session.on_connect(lambda: session.post(self._whole.mark(), then=self._note_marked))
+        further = [each for below in self._more for each in self._gathering.at_sites(below)]
+        for topic_filter in (*self._gathering.filters(), *further, self._whole.topic):  # that one last
             session.subscribe(topic_filter, self._take)
         self._session = self._open.enter_context(session)
         if not session.wait_connected(CONNECT_S):
             raise DeliveryError(f"no connection to {session.name}: {session.trouble}")
 
-    def _gather(self) -> bool:
-        """Wait until the broker has told all that it keeps; returns whether it is known to be all."""
+    def _gather(self, quiet_s: float) -> bool:
+        """Wait until the broker has told all that it keeps; returns whether it is proven that it has."""
         until_ns = self._clock.monotonic_ns() + round(WHOLE_S * 1e9)
         with self._changed:
-            self._told_ns = self._clock.monotonic_ns()
-            while not self._is_whole and self._clock.monotonic_ns() < until_ns:
-                quiet_ns = self._clock.monotonic_ns() - self._told_ns
-                if quiet_ns > QUIET_S * 1e9:
-                    break
-                self._changed.wait(QUIET_S - quiet_ns / 1e9)
-            return self._is_whole
+            while (left_s := self._whole.left_s(quiet_s)) and self._clock.monotonic_ns() < until_ns:
+                self._changed.wait(left_s)
+            return self._whole.is_proven
 
-    def _connect_once_more(self) -> None:
-        """Leave the last message of all at the broker, and see whether it comes in another connection."""
-        assert self._session is not None, "connected before"
-        try:
-            self.leave(MARKER, ANNOUNCED, is_heard=True)
-        except RefusedError as refused:
-            self.trouble = f"nobody knows whether this is all that the broker keeps: {refused}"
-            return
-        self._open.close()
-        self._gathering = Gathering(self._root, self._clock.utc_ns)
-        self._is_whole = False
-        self._connect()
-        if not self._gather():
-            self.trouble = NOT_WHOLE
+    def _settle(self) -> None:
+        """Forget what a connection that came back was not told again; the lock is held."""
+        if not self._is_settled and not self._whole.left_s(QUIET_S):
+            self._is_settled = True
+            self._gathering.settle()
 
-    def _before(self) -> None:
-        """A connection begins, ours or one that comes back; called by the session in its thread."""
+    def _begin(self) -> None:
+        """A connection begins, ours or one that comes back; called by the session, in its thread."""
         with self._changed:
             self._gathering.begin()
+            self._whole.begin()
+            self._is_settled = False
+
+    def _note_marked(self, code: int | None) -> None:
+        with self._changed:
+            self._whole.is_barred = code is not None and code >= FAILURE
+            self._changed.notify_all()
 
     def _note_refused(self, refused: Mapping[str, str]) -> None:
         if refused:
@@ -339,17 +344,13 @@ class MqttDesk:
 
     def _take(self, message: Message) -> None:
         with self._changed:
-            below = message.topic.removeprefix(f"{self._root}/")
-            if below == MARKER and message.retain:
-                self._is_whole = True
-                self._gathering.settle()
-            elif below != MARKER:
+            self._whole.take(message)
+            if message.topic != self._whole.topic:
                 self._gathering.take(message)
+            below = message.topic.removeprefix(f"{self._root}/")
             for listening in self._listening:
                 if listening.wants(below):
                     listening.hear(message)
-            if message.retain:
-                self._told_ns = self._clock.monotonic_ns()
             if self._echo == (message.topic, message.payload):
                 self._echo = None
             self._changes += 1

@@ -37,8 +37,8 @@ class Ticket:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """What the desk must hear, below the root."""
-        return (f"+/+/cmd/{self.cmd}", f"+/+/reply/{self.number}")
+        """What the desk must hear, below the site."""
+        return (f"+/cmd/{self.cmd}", f"+/reply/{self.number}")
 
 
 def ticket(kind: str) -> Ticket:
@@ -57,7 +57,7 @@ class Order:
         """Store to whom it goes; nothing is published yet."""
         self._desk = desk
         self._topic = f"{name}/cmd/{ticket.cmd}"
-        self._device = name.rpartition("/")[2]
+        self._site, _, self._device = name.partition("/")
         self._ticket = ticket
         self._heard = desk.listen(self._topic.__eq__)
         self._state: Document | None = None
@@ -79,6 +79,7 @@ class Order:
         unsigned = {
             "schema": COMMAND_SCHEMA,
             "state": "init",
+            "site": self._site,
             "device": self._device,
             "cmd": self._ticket.cmd,
             "issued": told(now_ns),

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edge.bundles.signature import TrustRoot, public_key_of
 from edge.domain.errors import ConfigurationError
-from edge.fleet.documents import KeyName
+from edge.fleet.documents import KeyName, Name
 from edge.kit.topics import ROOT
 from edge.kit.trees import written
 
@@ -73,6 +73,7 @@ class FleetSettings(Section):
 
     broker: Broker = Field(description="Where the fleet meets.")
     root: str = Field(default=ROOT, pattern=ROOT_PATTERN, description="What every topic begins with.")
+    sites: tuple[Name, ...] = Field(default=(), strict=False, description="Only these; else all there are.")
     operator: str = Field(
         default="", max_length=64, description="Who is at work, for the history; else the user."
     )

@@ -244,7 +244,7 @@ class Writing:
             event = read(message.payload)[0]
             if event is None or document_number(event, "version") != version:
                 continue
-            state, code = document_text(event, "state"), document_text(event, "code")
+            state, code = document_text(event, "status"), document_text(event, "code")
             if document_text(event, "scope") == self._scope and state in _ENDS and code != "conflict":
                 site_and_device = "/".join(message.topic.split("/")[-4:-2])
                 self._told[site_and_device] = Fate(State(state), state, code, document_text(event, "message"))
