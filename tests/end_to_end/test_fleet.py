@@ -24,7 +24,7 @@ from tests.builders.bundles import golden, write_bundle
 from tests.builders.heads import ball_series
 from tests.builders.picture_bundles import write_picture_bundle
 from tests.end_to_end.appliance import Appliance
-from tests.end_to_end.fleet_office import Office, at_once, reference, with_fleet
+from tests.end_to_end.fleet_office import DEVICE, Office, at_once, reference, with_fleet
 from tests.end_to_end.kept import data_set_of, kept_files
 from tests.end_to_end.receiver import Receiver
 from tests.end_to_end.sender import Sender
@@ -121,6 +121,11 @@ def compare_kept(place: Hospital) -> None:
     assert {len(ids) for ids in place.receiver.dedupe_ids().values()} == {1}
 
 
+def waits_for(office: Office) -> str:
+    """Why the version under way is not applied."""
+    return "; ".join(pending["why"] for pending in office.reported()["pending"])
+
+
 def version_of_tiny(folder: Path, version: str) -> dict[str, Any]:
     """Write and pack a version of the bundle; return how a document refers to it."""
     bundle = write_bundle(folder / version, edit=lambda written: written.update(version=version))
@@ -191,8 +196,8 @@ def test_changes_come_to_work_and_go_back_while_studies_and_frames_come_in(tmp_p
         place.until_more_studies()
         assert place.findings("tiny")[-1]["model"]["version"] == "1.1.0"
 
-        office.command("restart-pipeline", "one", pipeline="well")
-        assert office.until_done("restart-pipeline", "one")["result"] == {"pipeline": "well"}
+        office.command("restart-pipeline", "one", pipeline="light")
+        assert office.until_done("restart-pipeline", "one")["result"] == {"pipeline": "light"}
         office.command("selftest", "one")
         assert office.until_done("selftest", "one")["result"]["passed"] == [
             "ingest",
@@ -200,8 +205,24 @@ def test_changes_come_to_work_and_go_back_while_studies_and_frames_come_in(tmp_p
             "golden",
             "mqtt",
         ]
-        until(lambda: place.phases("well")[-1] == ("begin", "ABSENT"), within_s=20, what="well goes on")
-        assert [phase for phase, _ in place.phases("well")] == ["begin", "end", "begin", "end", "begin"]
+        until(lambda: place.phases("light")[-1] == ("begin", "ABSENT"), within_s=20, what="light goes on")
+        assert place.phases("well") == [("begin", "ABSENT")]
+
+        office.desire({"log_level": "DEBUG"}, apply={"mode": "safe_point"})
+        until(lambda: "DICOM associations" in waits_for(office), within_s=20, what="it waits for the door")
+        office.publish(f"{DEVICE}/case", {"state": "open"})
+        tuned = office.desire({"sources": {"or": {"silence_s": 2.5}}, "pipelines": {"well": None}})
+        until(lambda: "case" in waits_for(office), within_s=20, what="it waits for the case")
+        office.publish(f"{DEVICE}/case", {"state": "closed"})
+        before = len(place.phases("light"))
+        office.until_state(tuned, "committed")
+        until(lambda: len(place.phases("light")) == before + 4, within_s=20, what="light is seen again")
+        assert place.phases("light")[-1] == ("begin", "ABSENT")
+        assert place.phases("well")[1:] == [
+            ("end", "ABSENT"),
+            ("begin", "NOT_ASSESSED"),
+            ("end", "NOT_ASSESSED"),
+        ]
 
         version = office.desire({"engine": {"threads": 2}})
         office.until_state(version, "committed", within_s=60)
