@@ -17,7 +17,7 @@ from edge.fleet.documents import DESIRED_SCHEMA, GROUP_SCHEMA
 from edge.fleet.machine import Machine, Transition
 from edge.fleet.memory import Memory
 from edge.fleet.signing import KeyRing, canonical
-from edge.fleet.words import DEVICE_SCOPE
+from edge.fleet.words import DEVICE_SCOPE, State
 from tests.fakes.clock import FakeClock
 from tests.fakes.fleet_device import FakeFleetDevice, Faults
 
@@ -107,16 +107,20 @@ class Life:
     def offer(self, payload: bytes, scope: str = DEVICE_SCOPE) -> None:
         self.machine.offer(scope, payload)
 
-    def run(self, *, for_s: float = 0.0, steps_max: int = 20_000) -> None:
-        """Step until nothing is to be done soon, and then on for `for_s`; time passes as the machine asks."""
+    def run(self, *, for_s: float = 0.0, steps_max: int = 50_000) -> None:
+        """Step for some seconds of the clock; left out: until nothing is done any more."""
         until_ns = self.clock.monotonic_ns() + round(for_s * 1e9)
         for _ in range(steps_max):
             again_s = self.machine.step()
             left_s = (until_ns - self.clock.monotonic_ns()) / 1e9
-            if again_s >= 1 and left_s <= 0:
+            if again_s > 0 and left_s <= 0 and (for_s > 0 or self.is_at_rest()):
                 return
             self.clock.advance(min(again_s, left_s) if left_s > 0 else again_s)
         raise AssertionError("still at it")
+
+    def is_at_rest(self) -> bool:
+        begun = self.memory.read().begun
+        return begun is None or begun.state is State.WAITING
 
     def run_to(self, state: str, *, steps_max: int = 20_000) -> None:
         """Step until a version enters a state."""

@@ -251,7 +251,7 @@ class Device(RuleBasedStateMachine):
         assert self.life.device.config == {scope: self.versions[scope] + 100 for scope in SCOPES}
 
     def settle(self) -> None:
-        """Let time pass until nothing is under way; after the longest that anything may take, nothing may be."""
+        """Let time pass until nothing is under way; after the longest that anything may take, fail."""
         for _ in range(20_000):
             for _ in range(20):
                 self.live(self.step)

@@ -2,18 +2,571 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from edge.fleet.course import BACK_S
 from edge.fleet.memory import RamMemory
-from tests.builders.fleet import Life, desired
+from edge.fleet.words import State
+from tests.builders.fleet import Life, desired, document, faulty, moment, signed
 from tests.fakes.clock import FakeClock
+from tests.fakes.fleet_device import FOR_EVER, Faults
+from tests.fakes.fleet_memory import CutMemory
 
 COURSE = ["received", "verified", "planned", "staged", "waiting", "applying", "probing", "committed"]
+DAY_S = 86_400
 
 
-def test_a_version_goes_through_every_state_and_is_at_work(clock: FakeClock) -> None:
-    life = Life(RamMemory(), clock)
+@pytest.fixture
+def life(clock: FakeClock) -> Life:
+    return Life(RamMemory(), clock, groups=["theatre", "site"])
+
+
+def committed(life: Life, version: int = 1) -> Life:
+    """A device on which a version is at work; nothing of its past is told any more."""
+    life.offer(desired(version))
+    life.run()
+    assert life.last() == ("committed", version, "ok")
+    life.told.clear()
+    return life
+
+
+# ── the course ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_version_goes_through_every_state_and_is_at_work(life: Life) -> None:
     life.offer(desired(1))
     life.run()
     assert life.states() == COURSE
     assert life.device.config == {"device": 1}
     own = life.machine.snapshot().own
-    assert (own.accepted_version, own.applied_version) == (1, 1)
+    assert (own.accepted_version, own.applied_version, own.previous_version) == (1, 1, 0)
+    assert own.said == life.told[-1]
+
+
+def test_every_state_but_an_end_has_a_deadline(life: Life) -> None:
+    life.offer(desired(1))
+    life.run()
+    limits_s = {
+        entry.state.value: (entry.deadline_utc_ns - entry.at_utc_ns) / 1e9
+        for entry in life.told
+        if entry.deadline_utc_ns is not None
+    }
+    assert list(limits_s) == COURSE[:-1]
+    assert limits_s["probing"] == 120
+    assert all(limit_s > 0 for limit_s in limits_s.values())
+
+
+def test_each_step_makes_at_most_one_transition(life: Life) -> None:
+    life.offer(desired(1))
+    told = [len(life.told)]
+    for _ in range(20):
+        life.clock.advance(life.machine.step())
+        told.append(len(life.told))
+    assert max(after - before for before, after in pairwise(told)) == 1
+    assert life.states() == COURSE
+
+
+def test_what_a_roll_out_it_belongs_to_is_told_with_every_state(life: Life) -> None:
+    life.offer(desired(1, rollout={"id": "r-1", "ring": 2}))
+    life.run()
+    rings = {(entry.rollout.id, entry.rollout.ring) for entry in life.told[1:] if entry.rollout}
+    assert rings == {("r-1", 2)}
+
+
+def test_what_changes_nothing_waits_for_nobody(life: Life) -> None:
+    committed(life)
+    life.device.faults.unsafe = "a case is running"
+    life.offer(desired(2, config={"device": 1}))
+    life.run()
+    assert life.last() == ("committed", 2, "ok")
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(life: Life) -> None:
+    committed(life)
+    life.offer(desired(2, apply={"mode": "validate"}))
+    life.run()
+    assert life.last() == ("rejected", 2, "ok")
+    assert "device (hot)" in life.told[-1].message
+    assert life.device.config == {"device": 1}
+    assert life.device.calls[-1] == "discard"
+
+
+# ── what is believed ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_version_that_comes_again_is_not_taken_again(life: Life) -> None:
+    committed(life)
+    for _ in range(3):
+        life.offer(desired(1))
+        life.run()
+    assert life.told == []
+    assert life.machine.snapshot().own.applied_version == 1
+
+
+def test_the_same_content_signed_anew_is_told_again_and_not_taken_again(life: Life) -> None:
+    committed(life)
+    life.offer(desired(1) + b" ")
+    life.run()
+    assert life.states() == ["received", "committed"]
+    assert life.device.calls.count("apply") == 1
+
+
+def test_an_old_document_never_comes_back(life: Life) -> None:
+    committed(life, 7)
+    life.offer(desired(6))
+    life.run()
+    assert life.last() == ("rejected", 6, "superseded")
+    own = life.machine.snapshot().own
+    assert own.said is not None
+    assert (own.said.version, own.said.state) == (7, State.COMMITTED)
+    assert own.refused == life.told[-1]
+
+
+def test_two_writers_of_one_version_end_in_a_conflict(life: Life) -> None:
+    committed(life, 2)
+    life.offer(desired(2, config={"device": "other"}))
+    life.run()
+    assert life.last() == ("rejected", 2, "conflict")
+    said = life.machine.snapshot().own.said
+    assert said is not None
+    assert said.code == "conflict"
+
+
+def test_what_was_made_from_an_older_version_is_a_conflict(life: Life) -> None:
+    committed(life, 5)
+    life.offer(desired(6, base=4))
+    life.run()
+    assert life.last() == ("rejected", 6, "conflict")
+    assert life.told[-1].path == "base"
+
+
+def test_versions_that_were_missed_are_no_conflict(life: Life) -> None:
+    committed(life, 5)
+    life.offer(desired(9, base=8))
+    life.run()
+    assert life.last() == ("committed", 9, "ok")
+
+
+def test_a_document_made_from_itself_is_none(life: Life) -> None:
+    life.offer(desired(3, base=3))
+    life.run()
+    assert life.last() == ("rejected", 3, "schema")
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "version"),
+    [
+        (signed(document(1), key="stranger"), "bad_signature", 1),
+        (desired(1).replace(b'"device": 1}', b'"device": 2}'), "bad_signature", 1),
+        (signed(document(1, device="or-4")), "schema", 1),
+        (signed(document(1, unknown=1)), "schema", 1),
+        (signed(document(1, schema="edge.desired/2")), "unsupported", 1),
+        (b"[" * 60_000, "schema", 0),
+        (b" " * 65_537, "schema", 0),
+        (b"\xff\xfe", "schema", 0),
+    ],
+)
+def test_what_is_no_document_for_this_device_is_refused_and_leaves_no_floor(
+    life: Life, payload: bytes, code: str, version: int
+) -> None:
+    life.offer(payload)
+    life.run()
+    assert life.last() == ("rejected", version, code)
+    assert life.machine.snapshot().own.accepted_version == 0
+    life.offer(payload)
+    life.run()
+    assert life.states() == ["received", "rejected"]
+    committed(life)
+
+
+def test_whoever_knows_no_key_is_not_told_what_else_is_wrong(life: Life) -> None:
+    life.offer(signed(document(1, device="or-4"), key="stranger"))
+    life.run()
+    assert life.last() == ("rejected", 1, "bad_signature")
+
+
+def test_a_document_that_the_broker_has_no_longer_changes_nothing(life: Life) -> None:
+    committed(life)
+    life.offer(b"")
+    life.run()
+    assert life.machine.snapshot().own.is_cleared
+    assert life.told == []
+    life.offer(desired(1))
+    assert not life.machine.snapshot().own.is_cleared
+
+
+def test_more_documents_than_are_held_at_once_are_looked_at_as_they_come(life: Life) -> None:
+    for version in range(1, 60):
+        life.offer(desired(version))
+    life.run()
+    assert life.last() == ("committed", 59, "ok")
+
+
+def test_a_site_that_is_frozen_takes_nothing_and_takes_it_later(clock: FakeClock) -> None:
+    memory = RamMemory()
+    frozen = Life(memory, clock, frozen=True)
+    frozen.offer(desired(1))
+    frozen.run()
+    assert frozen.last() == ("rejected", 1, "local_lock")
+    assert frozen.told[-1].path == "fleet.frozen"
+    assert frozen.machine.snapshot().is_frozen
+    thawed = Life(memory, clock)
+    thawed.offer(desired(1))
+    thawed.run()
+    assert thawed.last() == ("committed", 1, "ok")
+
+
+# ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_expired_document_is_refused_and_leaves_no_floor(life: Life) -> None:
+    life.offer(desired(1, expires=moment(life.clock, in_s=-1)))
+    life.run()
+    assert life.last() == ("rejected", 1, "expired")
+    committed(life)
+
+
+def test_a_clock_that_went_back_revives_nothing_that_expired(life: Life) -> None:
+    old = desired(2, expires=moment(life.clock, in_s=60))
+    life.clock.advance(3600)
+    life.offer(desired(1, scope="group/site", issued=moment(life.clock)), "group/site")
+    life.run()
+    life.clock.jump_utc(-100 * DAY_S)
+    life.offer(old)
+    life.run()
+    assert life.last() == ("rejected", 2, "expired")
+
+
+def test_a_clock_that_is_behind_is_told_and_hinders_nothing(life: Life) -> None:
+    life.clock.jump_utc(-300 * DAY_S)
+    committed(life)
+    assert "one of the two clocks is wrong" in life.machine.snapshot().troubles["clock"]
+    life.clock.jump_utc(300 * DAY_S)
+    committed(life, 2)
+    assert life.machine.snapshot().troubles == {}
+
+
+def test_a_document_is_not_planned_before_its_time(life: Life) -> None:
+    life.offer(desired(1, not_before=moment(life.clock, in_s=3600)))
+    life.run(for_s=3590)
+    assert life.states() == ["received", "verified"]
+    life.run(for_s=20)
+    assert life.last() == ("committed", 1, "ok")
+
+
+def test_a_document_that_waits_for_its_time_holds_up_no_other_scope(life: Life) -> None:
+    life.offer(desired(1, not_before=moment(life.clock, in_s=3600)))
+    life.offer(desired(4, scope="group/site"), "group/site")
+    life.run()
+    assert life.last() == ("committed", 4, "ok")
+    assert [attempt.scope for attempt in life.machine.snapshot().queued] == ["device"]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"expires": 1800}, "expired"),
+        ({"apply": {"deadline": 1800}}, "timeout"),
+    ],
+)
+def test_what_is_not_applied_in_time_is_given_up(life: Life, given: dict[str, Any], code: str) -> None:
+    life.device.faults.unsafe = "an association is open"
+    life.offer(desired(1, **dated(given, life.clock)))
+    life.run(for_s=1790)
+    assert life.states()[-1] == "waiting"
+    life.run(for_s=20)
+    assert life.last() == ("rejected", 1, code)
+    assert life.device.calls[-1] == "discard"
+
+
+def dated(given: dict[str, Any], clock: FakeClock) -> dict[str, Any]:
+    """Put moments in the place of seconds from now."""
+    return {
+        name: dated(value, clock) if isinstance(value, dict) else moment(clock, in_s=value)
+        for name, value in given.items()
+    }
+
+
+def test_nothing_is_waited_for_longer_than_a_week(life: Life) -> None:
+    life.device.faults.unsafe = "an association is open"
+    life.offer(desired(1))
+    life.clock.advance(6 * DAY_S)
+    life.run()
+    life.clock.advance(8 * DAY_S)
+    life.run()
+    assert life.last() == ("rejected", 1, "timeout")
+
+
+def test_a_clock_that_stands_still_makes_nothing_wait_for_ever(life: Life) -> None:
+    life.device.faults.unsafe = "an association is open"
+    life.offer(desired(1))
+    life.run()
+    life.clock.advance(8 * DAY_S)
+    life.clock.jump_utc(-8 * DAY_S)
+    life.run()
+    assert life.last() == ("rejected", 1, "timeout")
+
+
+# ── the safe point ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_is_changed_until_nothing_is_under_way(life: Life) -> None:
+    life.device.faults.unsafe = "2 associations are open"
+    life.offer(desired(1))
+    life.run(for_s=3600)
+    assert life.states()[-1] == "waiting"
+    assert life.machine.snapshot().waits_for == "2 associations are open"
+    life.device.faults.unsafe = ""
+    life.run()
+    assert life.last() == ("committed", 1, "ok")
+
+
+@pytest.mark.parametrize("unsafe", ["", "an association is open"])
+def test_in_its_window_a_version_waits_for_the_safe_point_where_it_says_so(life: Life, unsafe: str) -> None:
+    life.device.faults.unsafe = unsafe
+    life.offer(desired(1, apply={"mode": "window", "window": "02:00-04:00"}))
+    life.run(for_s=3.7 * 3600)  # the fake clock begins at 22:13:20
+    assert life.machine.snapshot().waits_for == "the window 02:00-04:00"
+    life.run(for_s=0.2 * 3600)
+    expected = {"": ("committed", ""), "an association is open": ("waiting", "an association is open")}
+    assert (life.states()[-1], life.machine.snapshot().waits_for) == expected[unsafe]
+
+
+def test_a_window_goes_before_associations_but_never_before_a_case(life: Life) -> None:
+    life.device.faults.unsafe = "a case is open"
+    life.offer(desired(1, apply={"window": "22:00-23:00"}))
+    life.run(for_s=60)
+    assert life.machine.snapshot().waits_for == "a case is open"
+    life.device.faults.unsafe = "an association is open"
+    life.run()
+    assert life.last() == ("committed", 1, "ok")
+
+
+# ── one at a time ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("state", ["verified", "planned", "staged", "waiting"])
+def test_a_newer_version_supersedes_one_that_is_not_applied_yet(life: Life, state: str) -> None:
+    life.device.faults.polls = 3
+    life.offer(desired(1))
+    life.run_to(state)
+    life.offer(desired(2))
+    life.run()
+    assert [(entry.version, entry.state.value) for entry in life.told if entry.state.is_end] == [
+        (1, "superseded"),
+        (2, "committed"),
+    ]
+    assert life.device.calls.count("apply") == 1
+
+
+@pytest.mark.parametrize("state", ["applying", "probing"])
+def test_newer_versions_wait_while_one_is_tried_and_only_the_newest_is_taken(life: Life, state: str) -> None:
+    life.device.faults.polls = 3
+    life.offer(desired(1))
+    life.run_to(state)
+    for version, base in ((3, 1), (2, 1), (5, 3), (4, 3)):
+        life.offer(desired(version, base=base))
+    life.run()
+    ends = [(entry.version, entry.state.value, entry.code) for entry in life.told if entry.state.is_end]
+    assert sorted(ends) == [
+        (1, "committed", "ok"),
+        (2, "rejected", "superseded"),
+        (3, "superseded", "superseded"),
+        (4, "rejected", "superseded"),
+        (5, "committed", "ok"),
+    ]
+
+
+def test_versions_of_several_scopes_are_tried_one_after_the_other_and_merged(life: Life) -> None:
+    life.offer(desired(1, scope="group/site", config={"a": "site", "b": "site"}), "group/site")
+    theatre = desired(8, scope="group/theatre", priority=20, config={"b": "theatre", "c": "theatre"})
+    life.offer(theatre, "group/theatre")
+    life.offer(desired(3, config={"c": "own"}))
+    life.run()
+    assert life.device.config == {"a": "site", "b": "theatre", "c": "own"}
+    at_work = life.machine.snapshot().at_work
+    assert at_work is not None
+    assert at_work.versions == {"group/site": 1, "group/theatre": 8, "device": 3}
+    assert at_work.origins == {"a": "group/site", "b": "group/theatre", "c": "device"}
+    begun = [entry.version for entry in life.told if entry.state is State.PLANNED]
+    over = [entry.version for entry in life.told if entry.state is State.COMMITTED]
+    assert begun == over == [1, 8, 3]
+
+
+def test_a_job_that_does_not_end_when_it_is_cancelled_is_waited_for_and_then_left_behind(life: Life) -> None:
+    life.device.faults.polls, life.device.faults.is_stubborn = FOR_EVER, True
+    life.offer(desired(1))
+    life.run_to("planned")
+    life.machine.step()
+    life.offer(desired(2))
+    life.device.faults.polls = 0
+    life.machine.step()
+    life.machine.step()
+    assert life.states()[-1] == "verified"
+    life.run(for_s=61)
+    assert life.last() == ("committed", 2, "ok")
+    assert life.device.calls.count("discard") == 1
+
+
+# ── what goes wrong ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("wrong", "state", "code"),
+    [
+        ("plan", "rejected", "unsupported"),
+        ("surprise in plan", "rejected", "unsupported"),
+        ("stage", "rejected", "download"),
+        ("surprise in stage", "rejected", "admission"),
+        ("apply", "rolled_back", "probe"),
+        ("half", "rolled_back", "admission"),
+        ("surprise in apply", "rolled_back", "unsupported"),
+        ("probe", "rolled_back", "probe"),
+        ("surprise in probe", "rolled_back", "probe"),
+        ("lie", "rolled_back", "probe"),
+    ],
+)
+def test_a_version_that_does_not_do_leaves_what_was_at_work(
+    life: Life, wrong: str, state: str, code: str
+) -> None:
+    committed(life)
+    life.offer(faulty(2, wrong))
+    life.run()
+    assert life.last() == (state, 2, code)
+    assert life.device.config == {"device": 1}
+    own = life.machine.snapshot().own
+    assert (own.accepted_version, own.applied_version) == (2, 1)
+    life.offer(desired(3))
+    life.run()
+    assert life.last() == ("committed", 3, "ok")
+
+
+def test_probes_are_tried_again_until_they_pass(life: Life) -> None:
+    life.device.faults.wrong = frozenset({"probe"})
+    life.offer(desired(1))
+    life.run(for_s=60)
+    assert life.states()[-1] == "probing"
+    life.device.faults.wrong = frozenset()
+    life.run()
+    assert life.last() == ("committed", 1, "ok")
+    assert life.device.calls.count("probe") > 10
+
+
+def test_what_is_proven_must_be_within_the_time_that_the_document_gives(life: Life) -> None:
+    life.device.faults.wrong = frozenset({"probe"})
+    life.offer(desired(1, apply={"confirm_s": 30}))
+    life.run(for_s=29)
+    assert life.states()[-1] == "probing"
+    life.run(for_s=2)
+    assert life.last() == ("rolled_back", 1, "probe")
+    assert (life.told[-1].message, life.told[-1].path) == ("probe fails", "pipelines.a")
+
+
+@pytest.mark.parametrize(("state", "within_s"), [("planned", 6 * 3600), ("applying", 300), ("probing", 120)])
+def test_what_hangs_ends_by_itself(life: Life, state: str, within_s: float) -> None:
+    life.offer(desired(1))
+    life.run_to(state)
+    life.device.faults.polls = FOR_EVER
+    life.machine.step()
+    life.device.faults.polls = 0
+    life.run(for_s=within_s + 2)
+    assert life.told[-1].code == "timeout"
+    assert life.told[-1].state.value == {"planned": "rejected"}.get(state, "rolled_back")
+    assert life.device.config == {}
+
+
+def test_a_device_that_cannot_say_whether_it_is_safe_is_left_in_peace(life: Life) -> None:
+    life.device.unsafe = broken  # type: ignore[method-assign]  # what nobody foresaw
+    life.offer(desired(1))
+    life.run(for_s=10)
+    assert life.states()[-1] == "waiting"
+    assert "nobody knows whether it is safe" in life.machine.snapshot().waits_for
+
+
+def broken() -> str:
+    raise LookupError("what nobody foresaw")
+
+
+def test_what_cannot_be_brought_back_ends_the_process_and_the_next_begins_with_it(clock: FakeClock) -> None:
+    memory = RamMemory()
+    life = committed(Life(memory, clock))
+    life.device.faults.wrong = frozenset({"restore", "probe"})
+    life.offer(desired(2))
+    with pytest.raises(AssertionError, match="is not back"):
+        life.run(for_s=300)
+    after = Life(memory, clock)
+    assert after.device.config == {"device": 1}
+    assert "went back: probe fails" in after.boot.why
+    after.run()
+    assert after.last() == ("rolled_back", 2, "probe")
+
+
+def test_what_takes_too_long_to_be_brought_back_ends_the_process(life: Life) -> None:
+    committed(life)
+    life.offer(faulty(2, "apply"))
+    life.run_to("applying")
+    life.machine.step()
+    life.device.faults.polls = FOR_EVER
+    with pytest.raises(AssertionError, match="not back within"):
+        life.run(for_s=BACK_S + 10)
+
+
+def test_a_full_disk_stops_nothing_but_what_must_be_written_down(clock: FakeClock) -> None:
+    memory = CutMemory()
+    life = committed(Life(memory, clock))
+    memory.is_full = True
+    life.offer(desired(2))
+    life.run(for_s=60)
+    assert life.told == []
+    assert "disk full" in life.machine.snapshot().troubles["fleet-memory"]
+    memory.is_full = False
+    life.run(for_s=10)
+    assert life.last() == ("committed", 2, "ok")
+    assert life.machine.snapshot().troubles == {}
+
+
+def test_a_full_disk_keeps_no_device_from_going_back(clock: FakeClock) -> None:
+    memory = CutMemory()
+    life = committed(Life(memory, clock))
+    life.device.faults.wrong = frozenset({"probe"})
+    life.offer(desired(2))
+    life.run_to("probing")
+    memory.is_full = True
+    life.run(for_s=200)
+    assert life.device.config == {"device": 1}
+    memory.is_full = False
+    life.run(for_s=10)
+    assert life.last() == ("rolled_back", 2, "probe")
+
+
+# ── the past ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_at_work_before_is_known(life: Life) -> None:
+    committed(life)
+    committed(life, 2)
+    progress = life.machine.snapshot()
+    assert (progress.own.applied_version, progress.own.previous_version) == (2, 1)
+    assert progress.before is not None
+    assert progress.before.config == {"device": 1}
+
+
+def test_the_journal_holds_what_was_told(life: Life) -> None:
+    life.offer(desired(1))
+    life.run()
+    assert life.machine.history(100) == life.told
+    assert life.machine.history(2) == life.told[-2:]
+
+
+def test_how_far_it_is_can_be_seen_while_it_is_done(life: Life) -> None:
+    life.device.faults = Faults(polls=FOR_EVER)
+    life.offer(desired(1))
+    life.run_to("planned")
+    life.machine.step()
+    progress = life.machine.snapshot()
+    assert progress.doing == {"doing": "stage", "done": 0, "of": 1}
+    assert progress.under_way is not None
+    assert progress.under_way.state is State.PLANNED
