@@ -19,18 +19,20 @@ from edge.bundles.pictures import PictureBundle, PictureInput
 from edge.bundles.seal import seal
 from edge.bundles.shapes import check_fits
 from edge.bundles.spectra_regression import SpectraRegression
-from edge.bundles.store import load
+from edge.bundles.store import Bundle, load
 from edge.bundles.verify import MANIFEST
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import BundleRejectedError, InferenceError, StorageFullError
 from edge.domain.ports import Clock
 from edge.inference.deadline import Deadline
+from edge.inference.making import exams_of
 from edge.inference.session import wiring
 from edge.inference.tasks import task_of
 from edge.kit.files import write_durably
 from edge.workshop import drawn, questions
 from edge.workshop.bench import RUN_S, opened
-from edge.workshop.manifest_edit import replaced, value_at
+from edge.workshop.carried import FILE as CALIBRATION
+from edge.workshop.manifest_edit import replaced, value_at, without
 from edge.workshop.questions import Item, Room, Sample
 from edge.workshop.telling import telling
 from edge.workshop.text_parts import flow
@@ -54,12 +56,14 @@ class GoldenMade:
         shape: Of each.
         source: What they were made of, in words.
         digest: Of the bundle.
+        misfit: Why the samples of an earlier search were taken out of it, or "".
     """
 
     inputs: int
     shape: tuple[int, ...]
     source: str
     digest: str
+    misfit: str = ""
 
 
 def make_golden(folder: Path, samples: Sequence[Sample], *, clock: Clock) -> GoldenMade:
@@ -101,8 +105,40 @@ def make_golden(folder: Path, samples: Sequence[Sample], *, clock: Clock) -> Gol
     except OSError as error:
         raise StorageFullError(f"{folder}: {error.strerror}") from error
     digest = seal(folder / MANIFEST)
-    task_of(load(folder), clock)  # as the engine reads it
-    return GoldenMade(len(given), given[0].shape, source, digest)
+    bundle = load(folder)
+    task_of(bundle, clock)  # as the engine reads it
+    misfit = _misfit(bundle, clock)
+    if misfit:
+        digest = _without_samples(folder)
+    return GoldenMade(len(given), given[0].shape, source, digest, misfit)
+
+
+def _misfit(bundle: Bundle, clock: Clock) -> str:
+    """Return why samples that a search has put into the bundle are none for it any more, or "".
+
+    Raises:
+        BundleRejectedError: They are not ours to take away.
+    """
+    own = bundle.manifest.calibration
+    try:
+        exams_of(bundle, clock)
+    except BundleRejectedError as misfit:
+        if own is None or own.file != CALIBRATION:
+            raise
+        return str(misfit)
+    return ""
+
+
+def _without_samples(folder: Path) -> str:
+    """Take the samples of a search out of a bundle; return its digest."""
+    try:
+        write_durably(folder / MANIFEST, without(_read(folder / MANIFEST), "calibration").encode())
+        (folder / CALIBRATION).unlink()
+    except OSError as error:
+        raise StorageFullError(f"{folder}: {error.strerror}") from error
+    digest = seal(folder / MANIFEST)
+    load(folder)
+    return digest
 
 
 def finished(folder: Path) -> Manifest:

@@ -28,6 +28,18 @@ def replaced(text: str, where: Where, written: str) -> str:
     return text[:start] + written + text[end:]
 
 
+def without(text: str, key: str) -> str:
+    """Take a key and what stands under it out of the top of a manifest; the rest of its last line goes, too.
+
+    Raises:
+        BundleRejectedError: There is no such key.
+    """
+    value = _at(text, (key,))
+    begin = text.rfind("\n", 0, text.rfind(key, 0, value.start_mark.index)) + 1
+    end = text.find("\n", _end(value))
+    return text[:begin] + ("" if end < 0 else text[end + 1 :])
+
+
 def with_entry(
     text: str, where: Where, entry: Mapping[str, str], *, instead_of: Callable[[Mapping[str, Any]], bool]
 ) -> str:

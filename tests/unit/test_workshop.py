@@ -22,7 +22,7 @@ from edge.kit.clock import SystemClock
 from edge.workshop import bench, carried, drawn, layer_search
 from edge.workshop.answers import Answers
 from edge.workshop.golden import make_golden
-from edge.workshop.manifest_edit import replaced, with_entry
+from edge.workshop.manifest_edit import replaced, with_entry, without
 from edge.workshop.network import read
 from edge.workshop.quantization import Quantized, quantize
 from edge.workshop.scaffold import sketch, write
@@ -309,6 +309,21 @@ def test_some_of_the_samples_travel_with_the_bundle_and_devices_compare_on_them(
     assert "12 carried ones" in bundle.manifest.accuracy[-1].data
 
 
+def test_samples_of_a_search_that_fit_no_more_leave_the_bundle_with_a_new_golden_check(
+    lamp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (1.0, 2.0))
+    searched(lamp)
+    assert make_golden(lamp, [], clock=SystemClock()).misfit == ""
+    with np.load(lamp / "calibration.npz") as written:
+        arrays = {**written, "image": written["image"][..., :32]}  # as if the input had had another size
+    np.savez_compressed(lamp / "calibration.npz", **arrays)
+    seal(lamp / "manifest.yaml")
+    assert "image is uint8 (12, 3, 64, 32), wanted" in make_golden(lamp, [], clock=SystemClock()).misfit
+    assert load(lamp).manifest.calibration is None
+    assert not (lamp / "calibration.npz").exists()
+
+
 def test_no_samples_travel_where_nobody_wants_them_to_or_they_are_too_large(
     lamp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,6 +373,8 @@ def test_an_entry_goes_where_the_list_ends_and_every_comment_stays() -> None:
     again = with_entry(longer, ("a",), {"n": "3", "k": "y"}, instead_of=lambda one: one["n"] == "3")
     assert again == longer.replace("{n: 3}", "{n: 3, k: y}")
     assert replaced(again, ("b",), "4").endswith("b: 4\n")
+    assert without(text, "a") == "\n# after\nb: 3\n"
+    assert without(text, "b") == text.removesuffix("b: 3\n")
 
 
 def test_drawn_volumes_and_pictures_are_the_same_every_time() -> None:

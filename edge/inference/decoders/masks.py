@@ -79,7 +79,10 @@ def decode_mask(outputs: Outputs, part: MaskPart, *, geometry: Geometry) -> RawM
     labels, things = planes.decide(shown.coarser(stride), Scale(1.0, 1.0, stride))
     top, left = source.start
     onto = replace(source, start=(top - rows.start, left - columns.start))
-    return trimmed(onto.nearest(labels), counted(onto.nearest(things)), source, geometry)
+    spread = onto.nearest(things)
+    if max(onto.step) > 1:  # a thing may lie between the pixels of a smaller picture
+        spread = counted(spread)
+    return trimmed(onto.nearest(labels), spread, source, geometry)
 
 
 def trimmed(labels: Labels, things: Things, source: Placement, geometry: Geometry) -> RawMask:
