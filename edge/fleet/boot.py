@@ -59,6 +59,8 @@ def choose(folder: Path, *, clock: Clock) -> Boot:
     damage = _set_aside_if_damaged(folder, clock)
     try:
         with SqliteMemory(folder) as memory:
+            if memory.was_lost:
+                damage = damage or f"{memory.path}: is lost; begun with the YAML alone"
             boot = choose_from(memory, clock=clock)
     except JournalError as trouble:
         return Boot(why=f"the memory of the fleet cannot be used: {trouble}; begun with the YAML alone")

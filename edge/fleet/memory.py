@@ -26,6 +26,7 @@ from edge.kit.log import Log
 FILE: Final = "fleet.db"
 FLOORS: Final = "floors.json"
 ENTRIES_MAX: Final = 2000
+BUSY_S: Final = 5.0  # so long another process may hold the file
 _FLOORS_BYTES_MAX: Final = 1 << 20
 _DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA: Final = """
@@ -81,7 +82,12 @@ class RamMemory:
 
 
 class SqliteMemory:
-    """Keeps a ledger in a folder, while its `with` lasts."""
+    """Keeps a ledger in a folder, while its `with` lasts.
+
+    Attributes:
+        path: The file.
+        was_lost: It is new, and something was kept here before.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Store where.
@@ -90,6 +96,7 @@ class SqliteMemory:
             folder: Of the state of the fleet; made where it is missing.
         """
         self.path = folder / FILE
+        self.was_lost = False
         self._floors_path = folder / FLOORS
         self._log = Log("fleet")
         self._lock = threading.Lock()
@@ -106,7 +113,9 @@ class SqliteMemory:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_S
+            )
             self._connection.execute("PRAGMA journal_mode=DELETE")  # can be read where the disk is full
             self._connection.execute("PRAGMA synchronous=EXTRA")
             self._connection.executescript(_SCHEMA)
@@ -140,13 +149,15 @@ class SqliteMemory:
             kind = DamagedError if _is_damage(trouble) else JournalError
             raise kind(f"{self.path}: {trouble}; wanted facts") from trouble
         for name, fact, checksum in rows:
-            if hashlib.sha256(fact).digest() != checksum:
+            if not isinstance(fact, bytes) or hashlib.sha256(fact).digest() != checksum:
                 raise DamagedError(f"{self.path}: {name} is not what was written")
         self._facts = {name: fact for name, fact, _ in rows}
         try:
-            return ledger_of(self._facts) if rows else mirrored_floors(self.path.parent)
+            ledger = ledger_of(self._facts) if rows else mirrored_floors(self.path.parent)
         except FormatError as error:
             raise DamagedError(f"{self.path}: {error}") from error
+        self.was_lost = not rows and bool(ledger.floors)
+        return ledger
 
     def write(self, ledger: Ledger, entries: Sequence[Transition] = ()) -> None:
         """Keep it, in one transaction; the mirror of the floors follows.
