@@ -45,6 +45,16 @@ def schema(form: str) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:{name.replace('/', ':')}",
-        **described.json_schema(),
+        **_closed(described.json_schema()),
         "title": title,
     }
+
+
+def _closed(node: Any) -> Any:
+    """Return a schema in which no name is taken but those that a pattern allows."""
+    if isinstance(node, list):
+        return [_closed(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {key: _closed(value) for key, value in node.items()}
+    return {**closed, "additionalProperties": False} if "patternProperties" in node else closed
