@@ -22,6 +22,7 @@ from edge.domain.errors import ConfigurationError, DocumentRefusedError, EdgeErr
 from edge.domain.ports import Clock
 from edge.fleet import boot
 from edge.fleet.boot import Boot
+from edge.fleet.install import attempt_of
 from edge.kit.clock import SystemClock
 from edge.kit.log import Log, RecentLines, to_stderr
 from edge.kit.memory import keep_memory_plain
@@ -160,7 +161,7 @@ def _switch_bundles(config: Config, chosen: Boot) -> None:
             wanted = chosen.wanted
             stager.switch(
                 wanted.bundles if wanted is not None else {},
-                attempt=wanted.digest if wanted is not None else "the file alone",
+                attempt=attempt_of(wanted) if wanted is not None else "the file alone",
             )
 
 

@@ -27,7 +27,7 @@ from edge.daemon.probes import Probes
 from edge.daemon.works import Former, Works
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError
 from edge.fleet.case import Case
-from edge.fleet.install import Stager
+from edge.fleet.install import Stager, attempt_of
 from edge.fleet.ports import Change, Plan, Wanted
 from edge.fleet.words import ProbeName
 from edge.inference.making import Made
@@ -154,7 +154,7 @@ class FleetDevice:
 
     def apply(self, plan: Plan) -> Work:
         """Bring it to work; where the process must begin anew, it ends before the job does."""
-        self._trial = _Trial(attempt=plan.wanted.digest, before=self.wanted)
+        self._trial = _Trial(attempt=attempt_of(plan.wanted), before=self.wanted)
         return self._begun("applying", partial(self._apply, plan, self._trial))
 
     def probe(self, plan: Plan, names: Sequence[ProbeName]) -> Work:
@@ -168,7 +168,7 @@ class FleetDevice:
     def restore(self, plan: Plan) -> Work:
         """Bring back what was at work before."""
         assert self._trial is not None, "something was applied before"
-        assert self._trial.attempt == plan.wanted.digest, "and it was this"
+        assert self._trial.attempt == attempt_of(plan.wanted), "and it was this"
         return self._begun("going back", partial(self._restore, self._trial))
 
     def discard(self, plan: Plan) -> None:
