@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -127,7 +128,8 @@ class _Show:
         shown = " ".join(words).replace(str(FOLDER), ".run/fleet")
         self._console.print(f"\n$ edge fleet {shown} --fleet .run/fleet/fleet.yaml", style="bold")
         command = [sys.executable, "-m", "edge", "fleet", *words, "--fleet", str(self._site.settings)]
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+        wide = {**os.environ, "COLUMNS": str(self._console.width)}
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, env=wide, check=False).returncode
         self._expect(code in may_be, f"edge fleet {words[0]} ends with {code}")
 
     def _expect_everywhere(self, what: str, holds: Callable[[Mapping[str, Any]], bool]) -> None:
