@@ -121,16 +121,13 @@ def _unknown_bundles(config: Config, document: Document) -> Iterator[Problem]:
     roots = [root for root in config.bundles.roots if root.is_dir()]
     for place, root in enumerate(config.bundles.roots):
         if root not in roots:
-            path: Path = ("bundles", "roots", place)
-            yield Problem(
-                path, f"there is no folder {root} on this machine", document.line_of(path), is_warning=True
-            )
+            yield _absent_folder(("bundles", "roots", place), root, document)
     places = config.bundles.places(config.state.folder)
     known = names(places)
     for place, pipeline in enumerate(config.pipelines):
         if not isinstance(pipeline, PipelineWithBundle):
             continue
-        path = ("pipelines", place, "bundle")
+        path: Path = ("pipelines", place, "bundle")
         if roots and pipeline.bundle not in known:
             what = f"is '{pipeline.bundle}', which no root holds{guess(pipeline.bundle, known)}"
             yield Problem(path, f"{what}; there are: {', '.join(known) or 'none'}", document.line_of(path))
@@ -181,11 +178,19 @@ def _absent_files(config: Config, document: Document) -> Iterator[Problem]:
             wanted.append((("sources", place, "tls", "certificate_file"), source.tls.certificate_file))
             if source.tls.ca_file:
                 wanted.append((("sources", place, "tls", "ca_file"), source.tls.ca_file))
+    mirror = config.fleet.mirror_folder if config.fleet else None
+    if mirror is not None and not mirror.is_dir():
+        yield _absent_folder(("fleet", "mirror"), mirror, document)
     for path, file in wanted:
         if not file.is_file():
             yield Problem(
                 path, f"there is no file {file} on this machine", document.line_of(path), is_warning=True
             )
+
+
+def _absent_folder(path: Path, folder: File, document: Document) -> Problem:
+    what = f"there is no folder {folder} on this machine"
+    return Problem(path, what, document.line_of(path), is_warning=True)
 
 
 def _free_space(config: Config, document: Document) -> Iterator[Problem]:

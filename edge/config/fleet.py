@@ -69,6 +69,11 @@ class Fleet(Section):
                 raise ValueError(f"{what}: names must differ, seen {', '.join(names)}")
         return self
 
+    @property
+    def mirror_folder(self) -> Path | None:
+        """The mirror where it is a folder, None where it is a web server or there is none."""
+        return None if self.mirror is None or "://" in self.mirror else Path(self.mirror)
+
     def roots(self) -> tuple[TrustRoot, ...]:
         """Return whose documents are believed."""
         return tuple(TrustRoot(key.name, public_key_of(key.public_key)) for key in self.keys)

@@ -551,3 +551,69 @@ def test_a_pipeline_that_selects_what_a_bundle_for_pictures_does_not_look_at_is_
     assert any("select.modalities[0]: is CR, which 'slices'" in one for one in errors["slices"])
     assert all(len(found) == 2 for found in errors.values())
     assert all("select.slices_min: is for volumes" in found[1] for found in errors.values())
+
+
+KEY = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+
+
+def fleet_of(text: str) -> str:
+    """A good file with a section `fleet`, its keys in order."""
+    return with_line(f"fleet: {{keys: [{{name: k, public_key: '{KEY}'}}], {text}}}")
+
+
+def test_without_a_section_there_is_no_fleet() -> None:
+    config = checked(GOOD).config
+    assert config is not None
+    assert config.fleet is None
+
+
+def test_a_fleet_is_believed_by_its_keys(tmp_path: Path) -> None:
+    config = checked(fleet_of("mirror: packages"), tmp_path).config
+    assert config is not None
+    assert config.fleet is not None
+    assert [(root.name, len(root.public_key)) for root in config.fleet.roots()] == [("k", 32)]
+    assert (config.fleet.mirror, config.fleet.mirror_folder) == (
+        str(tmp_path / "packages"),
+        tmp_path / "packages",
+    )
+    assert (config.fleet.frozen, config.fleet.groups, config.fleet.case_quiet_min) == (False, (), 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("groups: [a, a]", "fleet: groups: names must differ, seen a, a"),
+        ("groups: [a/b]", "fleet.groups[0]: is 'a/b'"),
+        ("local: [a b]", "fleet.local[0]: is 'a b'; wanted a path such as pipelines.brain-mr.deadline_s"),
+        ("local: [drain]", "fleet.local[0]: is 'drain', which is no option"),
+        ("case_quiet_min: -1", "fleet.case_quiet_min: is -1; allowed: a number from 0 to 1440"),
+        ("mirror: 'ftp://mirror/a'", "fleet.mirror: wanted a folder, or an address such as"),
+        ("mirror: 'http://me:hidden@mirror/a'", "fleet.mirror: wanted a folder, or an address such as"),
+        ("frozen: 1", "fleet.frozen: is 1; allowed: "),
+        ("server: x", "fleet.server: unknown key; allowed: keys, groups, local"),
+    ],
+)
+def test_what_is_wrong_with_a_fleet_is_said(text: str, message: str) -> None:
+    listed = said(fleet_of(text))
+    assert message in listed
+    assert "hidden" not in listed
+
+
+def test_a_fleet_without_a_key_and_two_keys_of_one_name_are_refused() -> None:
+    assert "fleet.keys: missing" in said(with_line("fleet: {}"))
+    assert "fleet.keys: is a list of 0; allowed: a list of 1 to 32" in said(with_line("fleet: {keys: []}"))
+    twice = f"{{name: k, public_key: '{KEY}'}}"
+    assert "fleet: keys: names must differ" in said(with_line(f"fleet: {{keys: [{twice}, {twice}]}}"))
+
+
+def test_names_that_topics_need_otherwise_are_refused() -> None:
+    assert "site: id is 'fleet', and <root>/fleet/…" in said(GOOD.replace("id: demo", "id: fleet"))
+    assert "device: id is 'group', and <site>/group/…" in said(GOOD.replace("id: box-1", "id: group"))
+
+
+def test_a_mirror_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    def warned(text: str) -> list[str]:
+        return [one.place for one in checked(text, tmp_path).warnings if one.place != "bundles.roots[0]"]
+
+    assert warned(fleet_of("mirror: nowhere")) == ["fleet.mirror"]
+    assert warned(fleet_of("mirror: 'http://mirror.example/packages'")) == []

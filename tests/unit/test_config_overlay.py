@@ -413,7 +413,8 @@ def test_a_file_that_cannot_be_used_is_not_mended_by_a_wish(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("section", ["sources", "pipelines"])
 def test_what_has_names_is_never_replaced_as_a_whole(section: str) -> None:
-    for value in ([], None, 3):
+    values: tuple[Any, ...] = ([], None, 3)
+    for value in values:
         with pytest.raises(ConfigurationError, match=f"{section}: is no mapping by name"):
             over(yaml.safe_load(BASE), {section: value})
         assert said({section: value})[0].startswith(f"{section}: wanted a mapping by name")
