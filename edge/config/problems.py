@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import cast
 
 from pydantic import BaseModel, ValidationError
@@ -25,8 +26,7 @@ def in_words(errors: ValidationError, *, root: type[BaseModel], document: Docume
         root: The tree that was asked for.
         document: What was read, for the lines.
     """
-    schema = root.model_json_schema()
-    kinds = frozenset(_all_kinds(schema))
+    schema, kinds = _described(root)
     problems = []
     for error in errors.errors(include_url=False):
         if _is_echo(error):
@@ -35,6 +35,13 @@ def in_words(errors: ValidationError, *, root: type[BaseModel], document: Docume
         what = _what(error, path, schema)
         problems.append(Problem(path, what, document.line_of(path)))
     return sorted(problems, key=lambda problem: problem.line)
+
+
+@cache
+def _described(root: type[BaseModel]) -> tuple[Node, frozenset[str]]:
+    """Return the JSON Schema of a tree, and every word in it that tells one section from another."""
+    schema = root.model_json_schema()
+    return schema, frozenset(_all_kinds(schema))
 
 
 def guess(seen: str, known: Iterable[str]) -> str:
