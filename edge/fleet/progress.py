@@ -18,6 +18,8 @@ class ScopeProgress:
     Attributes:
         scope: `device`, `group/<name>`.
         accepted_version: The floor: nothing below it is taken; 0 where nothing ever was.
+        accepted_digest: `sha256:…` of what was signed as that version; "" where nothing was. Two may have
+            written that version at once, and one of them was taken.
         applied_version: What is at work; 0 where none is.
         previous_version: What was at work before; 0 where none was.
         latest: Where the last version that was accepted is, or how it ended; None before the first.
@@ -27,6 +29,7 @@ class ScopeProgress:
 
     scope: str
     accepted_version: int
+    accepted_digest: str
     applied_version: int
     previous_version: int
     latest: Transition | None
@@ -86,6 +89,7 @@ def scope_progress(scope: str, ledger: Ledger, *, is_cleared: bool) -> ScopeProg
     return ScopeProgress(
         scope=scope,
         accepted_version=0 if floor is None else floor.version,
+        accepted_digest="" if floor is None else floor.digest,
         applied_version=_version(ledger.standing(), scope),
         previous_version=_version(ledger.previous, scope),
         latest=ledger.latest.get(scope),

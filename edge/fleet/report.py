@@ -95,6 +95,9 @@ class ReportedScope(Part):
     """What became of the documents of one scope."""
 
     desired_version: int = Field(ge=0, description="Highest version that was accepted; nothing below it is.")
+    desired_digest: str = Field(
+        description="`sha256:…` of the RFC 8785 form of that document without its signature; empty for none."
+    )
     applied_version: int = Field(ge=0, description="Version at work, 0 for none.")
     previous_version: int = Field(ge=0, description="The one before, 0 for none.")
     version: int = Field(ge=0, description="Of which `status` speaks; 0 for one that could not be read.")
@@ -181,6 +184,7 @@ def _scope(one: ScopeProgress) -> dict[str, Any]:
     said = one.said
     return {
         "desired_version": one.accepted_version,
+        "desired_digest": one.accepted_digest,
         "applied_version": one.applied_version,
         "previous_version": one.previous_version,
         "version": 0 if said is None else said.version,
