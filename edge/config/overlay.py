@@ -7,23 +7,12 @@ from typing import Any, Final
 
 from edge.config.classes import is_at_or_in, restart_of
 from edge.config.document import Document, Path
-from edge.config.named import NAMED, by_name, named, paths_in, tree_of, with_kinds
+from edge.config.named import NAMED, by_name, named, paths_in, with_kinds
 from edge.config.partial import check_partial
 from edge.domain.errors import ConfigurationError
-from edge.kit.trees import is_of_another_kind, is_path, laid_over, leaves, steps_of, without
+from edge.kit.trees import is_of_another_kind, is_path, laid_over, leaves, steps_of
 
-__all__ = [
-    "by_name",
-    "check_partial",
-    "leaves",
-    "local_of",
-    "locked",
-    "named",
-    "over",
-    "overlaid",
-    "tree_of",
-    "unlocked",
-]
+__all__ = ["check_partial", "leaves", "local_of", "locked", "over", "overlaid"]
 
 # Of a pipeline with a gate: what decides whose pictures leave, and while what is seen.
 GATED: Final = (("sources",), ("pace", "age_max_ms"), ("pace", "gap_max_ms"))
@@ -72,13 +61,6 @@ def locked(
         if not _is_no_section(path, value) and (_is_local(path) or _touches(path, value, own))
     ]
     return replaced + [path for path in single if not any(is_at_or_in(path, whole) for whole in replaced)]
-
-
-def unlocked(
-    overlay: Mapping[str, Any], extra: Sequence[str] = (), *, base: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return a wish without what only the device's own file may set: the local keys go before all."""
-    return without(overlay, locked(overlay, extra, base=base))
 
 
 def local_of(base: Mapping[str, Any]) -> dict[int, str]:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from edge.config.classes import changes, restart_of
 from edge.config.load import Report, check_text, load
 from edge.config.named import by_name, named, tree_of
-from edge.config.overlay import check_partial, leaves, locked, over, unlocked
+from edge.config.overlay import check_partial, leaves, locked, over
 from edge.config.schema import Config
 from edge.domain.errors import ConfigurationError
-from edge.kit.trees import laid_over, written
+from edge.kit.trees import laid_over, without, written
 from tests.tidy.sources import ROOT
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
@@ -59,6 +59,10 @@ def said(overlay: dict[str, Any]) -> list[str]:
     return [str(problem) for problem in checked(overlay).errors]
 
 
+def unlocked(wish: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    return without(wish, locked(wish, base=base))
+
+
 def changed(overlay: dict[str, Any]) -> dict[str, str]:
     """Return what a wish changes at the device, each with what that needs."""
     return {change.path: change.restart for change in changes(config_of(), config_of(overlay))}
@@ -75,7 +79,7 @@ def test_nothing_wanted_changes_nothing() -> None:
 def test_what_is_at_work_laid_over_itself_changes_nothing() -> None:
     for text in (BASE, EXAMPLE):
         before = config_of(text=text)
-        wish = unlocked(tree_of(before), base=yaml.safe_load(text))
+        wish = unlocked(tree_of(before), yaml.safe_load(text))
         assert changes(before, config_of(wish, text)) == []
 
 
@@ -342,7 +346,7 @@ GARBAGE: list[Any] = [None, -1, 1e12, "", "no such word", [], [3], {}, {"x": 1},
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
 def test_a_desk_says_of_every_value_what_the_check_of_a_file_says(garbage: Any) -> None:
     example = yaml.safe_load(EXAMPLE)
-    paths = [path for path, _ in leaves(unlocked(by_name(example), base=example)) if path[-1] != "kind"]
+    paths = [path for path, _ in leaves(unlocked(by_name(example), example)) if path[-1] != "kind"]
     wish: dict[str, Any] = {}
     for path in paths:
         wish = laid_over(wish, nested(path, garbage))
