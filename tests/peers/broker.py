@@ -20,12 +20,21 @@ CONFIGURATION = """\
 listener {port} 127.0.0.1
 persistence true
 persistence_location {folder}/
+log_dest file {folder}/mosquitto.log
+user root
+{habits}
+{more}
+"""
+USUAL = """\
 autosave_interval 1
 autosave_on_changes true
-log_dest file {folder}/mosquitto.log
 log_type all
-user root
-{more}
+"""
+FOR_THOUSANDS = """\
+autosave_interval 600
+log_type error
+log_type warning
+max_queued_messages 100000
 """
 OPEN = "allow_anonymous true"
 TLS = """\
@@ -41,23 +50,25 @@ tls_version tlsv1.2
 class Mosquitto:
     """A broker with persistence; `stop` and `start` keep its port and its memory."""
 
-    def __init__(self, folder: Path, *, more: str = OPEN) -> None:
+    def __init__(self, folder: Path, *, more: str = OPEN, habits: str = USUAL) -> None:
         """Choose a port and write the configuration.
 
         Args:
             folder: Its own; made.
             more: Lines of mosquitto.conf beside the usual ones.
+            habits: How it saves and what it logs: `USUAL`, or `FOR_THOUSANDS` of clients.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self._configuration = folder / "mosquitto.conf"
         self._process: subprocess.Popen[bytes] | None = None
+        self._habits = habits
         self.configure(more)
 
     def configure(self, more: str) -> None:
         """Replace the configuration; valid from the next start on."""
-        text = CONFIGURATION.format(port=self.port, folder=self.folder, more=more)
+        text = CONFIGURATION.format(port=self.port, folder=self.folder, habits=self._habits, more=more)
         self._configuration.write_text(text)
 
     def __enter__(self) -> Self:
