@@ -119,7 +119,7 @@ def fleet(
     simulated = SimulatedFleet(
         people,
         broker=broker,
-        keys=_keys(key or []),
+        keys=_keys(key or [], site),
         traits=traits,
         clock=SystemClock(),
         unrest=Unrest(share=restless),
@@ -135,7 +135,7 @@ def _chosen(people: list[Person], shares: dict[str, float], seed: int) -> dict[s
     return {how: set(chance.sample(names, round(part * len(names)))) for how, part in shares.items()}
 
 
-def _keys(texts: list[str]) -> KeyRing:
+def _keys(texts: list[str], site: str) -> KeyRing:
     from edge.bundles.signature import TrustRoot, public_key_of
     from edge.fleet.signing import KeyRing
 
@@ -146,4 +146,4 @@ def _keys(texts: list[str]) -> KeyRing:
             roots.append(TrustRoot(name, public_key_of(public)))
         except ValueError as trouble:
             raise ConfigurationError(f"--key {name}: {trouble}; wanted NAME=ed25519:…") from trouble
-    return KeyRing(roots)
+    return KeyRing(roots, site=site)
