@@ -114,6 +114,11 @@ class Course:
             self._device.discard(self._live.plan)
         self._live = None
 
+    def forget_superseded(self) -> None:
+        """Let go of what was prepared, where a newer version took its place."""
+        if self._book.ledger.begun is None:
+            self.drop()
+
     def is_clear(self) -> bool:
         """Whether nothing of an earlier attempt is still being done."""
         now_ns = self._clock.monotonic_ns()

@@ -1,10 +1,10 @@
 """A device of the fleet in processes of its own, each of which can be killed at a chosen place.
 
 `python -m tests.faults.fleet_process` reads one JSON object a line: `folder`, `offers` (versions), `cut`, and
-`kill_after_ms`. A cut is `before`, `within`, `unmirrored` or `after` and a state: the write with which version
-2 enters it; `during` and a method of the device; `counting before` or `counting after` the write in which a
-start counts a trial; or empty. For each line it forks a process, which is killed by SIGKILL there, or then, and
-answers with what that process saw, or `{"killed": true}`.
+`kill_after_ms`. A cut is `before`, `within`, `unmirrored` or `after` and a state: the write with which
+version 2 enters it; `during` and a method of the device; `counting before` or `counting after` the write in
+which a start counts a trial; or empty. For each line it forks a process, which is killed by SIGKILL there, or
+then, and answers with what that process saw, or `{"killed": true}`.
 """
 
 from __future__ import annotations
