@@ -111,12 +111,14 @@ def _configuration(desk: MqttDesk, view: DeviceView, how: Condition) -> Iterator
         yield "before", _plain(f"{previous}")
     if since:
         yield "since", _plain(since)
-    for scope, part in document_part(reported, "scopes").items():
-        if scope != "device" and isinstance(part, Mapping):
-            held = document_number(desk.groups().get(f"{view.site}/{scope}"), "version")
-            taken = document_number(part, "applied")
-            level = Level.WELL if held in (0, taken) else Level.BUSY
-            yield scope, said(f"{taken or '–'}" if level is Level.WELL else f"{taken or '–'} → {held}", level)
+    for group in view.groups:
+        held = document_number(desk.groups().get(f"{view.site}/group/{group}"), "version")
+        taken = document_number(view.said_of(f"group/{group}"), "applied_version")
+        level = Level.WELL if held in (0, taken) else Level.BUSY
+        yield (
+            f"group {group}",
+            said(f"{taken or '–'}" if level is Level.WELL else f"{taken or '–'} → {held}", level),
+        )
     for each in document_list(reported, "pending")[1:]:
         yield "queued", _plain(f"{document_text(each, 'scope')} {document_number(each, 'version')}")
 

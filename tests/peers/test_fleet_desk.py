@@ -103,7 +103,7 @@ def test_a_document_that_is_not_made_from_the_newest_is_not_published(
         at.desk.publish(NAME, draft(at))
         with pytest.raises(DocumentRefusedError, match="made from version 0, and by now there is version 1"):
             at.desk.publish(NAME, draft(at))
-        device.say(f"{NAME}/config/reported", {"desired_version": 9, "scopes": {"group/g": {"floor": 4}}})
+        device.say(f"{NAME}/config/reported", {"desired_version": 9, "groups": {"g": {"desired_version": 4}}})
         until(lambda: at.desk.version_of(NAME) == 9, within_s=5, what="the device knows more than the broker")
         assert at.desk.version_of("site/group/g") == 4
 

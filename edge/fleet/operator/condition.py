@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from edge.fleet.operator.edit import digest_of_signed
 from edge.fleet.operator.inventory import (
     DeviceView,
     Document,
@@ -14,7 +15,7 @@ from edge.fleet.operator.inventory import (
     document_part,
     document_text,
 )
-from edge.fleet.words import DEVICE_SCOPE
+from edge.fleet.words import DEVICE_SCOPE, group_scope
 
 NOTHING = "–"
 _IN_ORDER = ("online", "disabled")
@@ -130,10 +131,11 @@ def _course(view: DeviceView) -> Iterator[Remark]:
         why = _why_pending(each)
         what = f"{_named(each)}{document_text(each, 'status')}"
         yield Remark(Level.BUSY, f"{what}: {why}" if why else what)
-    ended = None if pending or reported is None else _ended(reported)
-    if ended is not None and held <= max(taken, document_number(reported, "version")):
-        yield ended
-    elif held > taken and view.presence == "online":
+    has_ended = [] if pending or held > taken else list(_ended(view))
+    yield from has_ended
+    if has_ended:
+        return
+    if held > taken and view.presence == "online":
         has_agent = "and has not taken it up" if reported else "and has never reported"
         yield Remark(Level.LOOK, f"{held} not taken", f"it is online, {has_agent}")
     elif held > taken:
@@ -145,21 +147,33 @@ def _course(view: DeviceView) -> Iterator[Remark]:
         )
 
 
-def _ended(reported: Document) -> Remark | None:
-    """Return how the version that was touched last came to nothing; None where it did not."""
-    status, code = document_text(reported, "status"), document_text(reported, "code")
-    if status not in ("rolled_back", "rejected"):
-        return None
-    number = document_number(reported, "version")
-    what = f"{_named(reported)}{number or 'one'}"
-    where = document_text(reported, "path")
-    message = document_text(reported, "message")
-    detail = f"{where}: {message}" if where and not message.startswith(where) else message
-    if status == "rejected" and code == "ok":
-        return Remark(Level.WELL, f"{what} validated", detail)
-    if status == "rejected" and number == document_number(reported, "applied_version"):
-        return Remark(Level.LOOK, f"a second {what} refused", detail)
-    return Remark(Level.ACT, f"{what} {status.replace('_', ' ')}: {code}", detail)
+def _ended(view: DeviceView) -> Iterator[Remark]:
+    """Say what of its own document, and of its groups', came to nothing last."""
+    for scope in (DEVICE_SCOPE, *map(group_scope, view.groups)):
+        said = view.said_of(scope)
+        status, code = document_text(said, "status"), document_text(said, "code")
+        if status not in ("rolled_back", "rejected") or _is_over(view, scope, said):
+            continue
+        number, where, message = (
+            document_number(said, "version"),
+            document_text(said, "path"),
+            document_text(said, "message"),
+        )
+        what = f"{'' if scope == DEVICE_SCOPE else f'{scope} '}{number or 'one'}"
+        detail = f"{where}: {message}" if where and not message.startswith(where) else message
+        if status == "rejected" and code == "ok":
+            yield Remark(Level.WELL, f"{what} validated", detail)
+        elif status == "rejected" and number == document_number(said, "applied_version"):
+            yield Remark(Level.LOOK, f"another {what} refused", detail)
+        else:
+            yield Remark(Level.ACT, f"{what} {status.replace('_', ' ')}: {code}", detail)
+
+
+def _is_over(view: DeviceView, scope: str, said: Document) -> bool:
+    """Whether what was refused is at the broker no more: it holds what the device took in its place."""
+    if document_text(said, "code") != "conflict" or scope != DEVICE_SCOPE or view.desired is None:
+        return False
+    return digest_of_signed(view.desired) == document_text(said, "desired_digest")
 
 
 def _named(document: Document) -> str:

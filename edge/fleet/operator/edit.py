@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -111,6 +112,14 @@ def is_same(one: Document | None, other: Document | None) -> bool:
     if one is None or other is None:
         return one is other
     return one.get("signature") == other.get("signature") and one.get("version") == other.get("version")
+
+
+def digest_of_signed(document: Document) -> str:
+    """Return what a device that took a document reports as `desired_digest`; "" of what nobody could take."""
+    try:
+        return "sha256:" + hashlib.sha256(canonical(document)).hexdigest()
+    except DocumentRefusedError:
+        return ""
 
 
 def signer_of(document: Document) -> str:

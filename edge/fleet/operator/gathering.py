@@ -226,10 +226,9 @@ def _presence(status: Document | None, device: _Device) -> Presence:
 
 
 def _groups(info: Document | None, reported: Document | None) -> tuple[str, ...]:
-    scopes = [scope for scope in document_part(reported, "scopes") if scope.startswith(f"{GROUP}/")]
     told = [] if info is None else info.get("groups")
     named = [name for name in told if isinstance(name, str)] if isinstance(told, list) else []
-    return tuple(sorted({*named, *(scope.removeprefix(f"{GROUP}/") for scope in scopes)}))
+    return tuple(sorted({*named, *document_part(reported, "groups")}))
 
 
 def _below(said: Mapping[str, Document], kind: str) -> Mapping[str, Document]:

@@ -67,13 +67,16 @@ class DeviceView:
         """
         return max(document_number(self.desired, "version"), self.floor("device"))
 
+    def said_of(self, scope: str) -> Document:
+        """Return what the device reports about the documents of one scope, `device` or `group/<group>`."""
+        if scope == "device":
+            return self.reported or {}
+        return document_part(document_part(self.reported, "groups"), scope.removeprefix("group/"))
+
     def floor(self, scope: str) -> int:
         """Return the highest version of a scope that the device says it has accepted, 0 for none."""
-        scopes = document_part(self.reported, "scopes")
-        own = scope == "device"
-        said = document_number(self.reported, "desired_version") if own else 0
-        applied = document_number(self.reported, "applied_version") if own else 0
-        return max(said, applied, document_number(document_part(scopes, scope), "floor"))
+        said = self.said_of(scope)
+        return max(document_number(said, "desired_version"), document_number(said, "applied_version"))
 
 
 def document_number(document: Document | None, name: str) -> int:
