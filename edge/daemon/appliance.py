@@ -181,7 +181,7 @@ class Appliance:
         answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
         rooms.enter_context(Control(config.state.folder, answers=answers))
         doors = self._open_sources(rooms, intake, presence)
-        if self.plane is not None:
+        if self.plane is not None and self._voice is not None:
             running = Running(
                 works=self._works,
                 journal=journal,
@@ -189,6 +189,7 @@ class Appliance:
                 albums=self._albums,
                 status=self._status,
                 models=self._about_models,
+                heed=self._voice.heed,
             )
             self.plane.open(rooms, running, self._threads)
 

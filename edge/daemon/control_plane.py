@@ -19,6 +19,7 @@ from edge.config.fleet import Fleet
 from edge.config.schema import Config
 from edge.daemon.fleet import FleetDevice
 from edge.daemon.fleet_errands import COMMANDS, QUESTIONS, FleetAnswers, FleetErrands
+from edge.daemon.models import Wishes
 from edge.daemon.parts import MEGABYTE, prefix_of, root_prefix_of
 from edge.daemon.planning import Planning, Site
 from edge.daemon.probes import Probes
@@ -33,6 +34,7 @@ from edge.fleet.install import Stager
 from edge.fleet.ledger import Transition
 from edge.fleet.machine import Machine
 from edge.fleet.memory import SqliteMemory
+from edge.fleet.report import wishes_of
 from edge.fleet.signing import KeyRing
 from edge.fleet.words import State
 from edge.kit.journal import Journal
@@ -63,6 +65,7 @@ class Running:
         albums: Of the cameras whose pictures may leave.
         status: Returns what the status file holds.
         models: Returns what it holds about models.
+        heed: Is told what the fleet wants of each bundle.
     """
 
     works: Works
@@ -71,6 +74,7 @@ class Running:
     albums: Mapping[str, Album]
     status: Callable[[], Mapping[str, Any]]
     models: Callable[[], Sequence[Mapping[str, Any]]]
+    heed: Callable[[Wishes], None]
 
 
 class ControlPlane:
@@ -113,6 +117,7 @@ class ControlPlane:
         self._device: FleetDevice | None = None
         self._errands: FleetErrands | None = None
         self._answers: FleetAnswers | None = None
+        self._heed: Callable[[Wishes], None] | None = None
 
     def attach(self, session: MqttSession, presence: Presence, *, inside: Inside, watchdog: Watchdog) -> None:
         """Subscribe with a session that is not open yet."""
@@ -144,6 +149,7 @@ class ControlPlane:
             boot=self._boot,
             is_frozen=self._fleet.frozen,
             beat=watchdog.watch("fleet", limit_s=BEAT_S),
+            heed=lambda progress: self._known(self._heed)(wishes_of(progress)),
         )
 
     def open(self, rooms: ExitStack, running: Running, threads: Threads) -> None:
@@ -184,6 +190,7 @@ class ControlPlane:
             status=running.status,
             models=running.models,
         )
+        self._heed = running.heed
         if self._boot.why:
             presence.raise_alert(ALERT, self._boot.why)
         rooms.enter_context(self._rooms)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
+from edge.fleet.report import BundleWish
 from edge.inference.drift import Drift
 from edge.inference.engine import Engine
 from edge.inference.state import ModelState, row
 from edge.ops.presence import Presence
+
+Wishes = Mapping[str, BundleWish]
+NO_WISH: Final = BundleWish()
 
 
 class ModelVoice:
@@ -27,6 +31,7 @@ class ModelVoice:
         self._engine = engine
         self._drift = drift
         self._presence = presence
+        self._wishes: Wishes = {}
 
     def speak(self) -> None:
         """Tell how each model is, and from now on each change."""
@@ -45,11 +50,25 @@ class ModelVoice:
             if bundle not in before:
                 self.say(bundle)
 
+    def heed(self, wishes: Wishes) -> None:
+        """Tell of each bundle what the fleet wants of it, where that has changed.
+
+        Args:
+            wishes: By bundle.
+        """
+        before, self._wishes = self._wishes, wishes
+        for bundle in self.bundles:
+            if before.get(bundle) != wishes.get(bundle):
+                self.say(bundle)
+
     def say(self, bundle: str) -> None:
         """Tell how one is, or why it is not used."""
         refusal = self._engine.refusals.get(bundle, "")
         if refusal:
-            self._presence.model(bundle, active=None, why=refusal, latency_ms={})
+            wish = self._wishes.get(bundle, NO_WISH)
+            self._presence.model(
+                bundle, active=None, why=refusal, latency_ms={}, desired=wish.desired, staged=wish.staged
+            )
         else:
             self.tell(self._engine.state(bundle))
 
@@ -58,6 +77,7 @@ class ModelVoice:
         self._drift.watch(state.stamp, self._engine.reference(state.name))
         at_work = state.trials[0]
         is_timed = at_work.runs > 0
+        wish = self._wishes.get(state.name, NO_WISH)
         self._presence.model(
             state.name,
             active=state.stamp,
@@ -67,6 +87,8 @@ class ModelVoice:
             measuring=asdict(state.doing) if state.doing else None,
             refused=state.refusal,
             drift=self._drift.about(state.name),
+            desired=wish.desired,
+            staged=wish.staged,
         )
 
     def about(self) -> list[dict[str, Any]]:

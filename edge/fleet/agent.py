@@ -90,6 +90,7 @@ class Agent:
         boot: Boot | None = None,
         is_frozen: bool = False,
         beat: Callable[[], None] = lambda: None,
+        heed: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         """Store what there is to speak about, and subscribe with a session that is not open yet.
 
@@ -110,6 +111,7 @@ class Agent:
             boot: What this process began with; None: as the memory of the state machine says.
             is_frozen: The site takes no commands.
             beat: Is called at each turn.
+            heed: Is told, before each report, how far everything is; returns at once.
         """
         self._session = session
         self._prefix = prefix
@@ -121,6 +123,7 @@ class Agent:
         self._alerts = alerts
         self._clock = clock
         self._beat = beat
+        self._heed = heed
         self._log = Log("fleet")
         self._inbox = Inbox(clock)
         self._errands = Errands(folder, clock)
@@ -311,6 +314,7 @@ class Agent:
             return early_s
         progress = self._machine_of_now().snapshot()
         self._voice.tell_troubles(progress)
+        self._heed(progress)
         document = reported(
             progress,
             self._at_work(),

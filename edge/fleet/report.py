@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field
 
-from edge.fleet.documents import Moment, Part, RolloutRef
+from edge.fleet.documents import BundleWanted, Moment, Part, RolloutRef
 from edge.fleet.ledger import Attempt, Transition
 from edge.fleet.moments import told
 from edge.fleet.progress import Progress, ScopeProgress
 from edge.fleet.signing import digest_of
-from edge.fleet.words import DEVICE_SCOPE, Code
+from edge.fleet.words import DEVICE_SCOPE, Code, State
 
 REPORTED_SCHEMA: Final = "edge.reported/1"
 EVENT_SCHEMA: Final = "edge.event/1"
@@ -76,6 +76,19 @@ class AtWork:
 
     bundles: Mapping[str, BundleAtWork] = field(default_factory=dict)
     drift_paths: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleWish:
+    """What the fleet wants of a bundle.
+
+    Attributes:
+        desired: `version` and `digest` of the package it wants here, None where it wants none.
+        staged: Of the one that lies ready and is not at work yet, or None.
+    """
+
+    desired: Mapping[str, Any] | None = None
+    staged: Mapping[str, Any] | None = None
 
 
 class ReportedBundle(Part):
@@ -222,6 +235,24 @@ def _pending(progress: Progress) -> list[Pending]:
 
 def _status(attempt: Attempt) -> Status:
     return cast(Status, str(attempt.state))
+
+
+def wishes_of(progress: Progress) -> dict[str, BundleWish]:
+    """Return what the fleet wants of each bundle that it speaks of."""
+    at_work = {} if progress.at_work is None else progress.at_work.bundles
+    begun = progress.under_way
+    coming = at_work if begun is None or begun.wanted is None else begun.wanted.bundles
+    is_staged = begun is not None and begun.state in (State.STAGED, State.WAITING, State.APPLYING)
+    wishes = {}
+    for name in {**at_work, **coming}:
+        wanted = coming.get(name)
+        staged = wanted if is_staged and wanted != at_work.get(name) else None
+        wishes[name] = BundleWish(desired=_package(wanted), staged=_package(staged))
+    return wishes
+
+
+def _package(wanted: BundleWanted | None) -> dict[str, str] | None:
+    return None if wanted is None else {"version": wanted.version, "digest": wanted.digest}
 
 
 def event_of(transition: Transition, *, device: str) -> dict[str, Any]:

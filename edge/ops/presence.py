@@ -160,6 +160,8 @@ class Presence:
         why: str = "",
         latency_ms: Mapping[str, float],
         previous: ModelStamp | None = None,
+        desired: Mapping[str, Any] | None = None,
+        staged: Mapping[str, Any] | None = None,
         forms: Sequence[Mapping[str, Any]] = (),
         measuring: Mapping[str, Any] | None = None,
         refused: str = "",
@@ -173,6 +175,8 @@ class Presence:
             why: It was refused.
             latency_ms: `p50` and `p99` of its network on the golden input, or nothing.
             previous: What spoke before the last exchange.
+            desired: The package that the fleet wants here, `version` and `digest`; None where it wants none.
+            staged: The package that lies ready and is not at work yet, or None.
             forms: How each form of the network did on this device, the one at work first.
             measuring: How far measuring is, or None where nothing is measured.
             refused: Why the version that should have taken its place last does not.
@@ -186,6 +190,8 @@ class Presence:
             "active": None if active is None else asdict(active),
             "latency_ms": _rounded(latency_ms),
             "previous": None if previous is None else asdict(previous),
+            "desired": desired,
+            "staged": staged,
             "forms": list(forms),
             "measuring": measuring,
             "refused": refused,

@@ -20,8 +20,10 @@ from edge.fleet.report import (
     TEXT_CHARACTERS_MAX,
     AtWork,
     BundleAtWork,
+    BundleWish,
     Reported,
     reported,
+    wishes_of,
 )
 from edge.fleet.reporter import ALERT, Reporter
 from edge.fleet.voice import FALLEN_BACK, ROLLED_BACK, SIGNATURE, Voice
@@ -183,6 +185,31 @@ def test_what_waits_is_pending_with_what_it_waits_for(clock: FakeClock) -> None:
     ]
     assert "an association is open" in said["pending"][0]["why"]
     assert said["groups"]["boxes"]["status"] == "verified"
+
+
+def bundle(version: str) -> dict[str, Any]:
+    digest = f"sha256:{version[0] * 64}"
+    return {"tiny": {"version": version, "digest": digest, "url": "file:///a", "size_bytes": 1}}
+
+
+def test_of_a_bundle_it_is_told_what_is_wanted_and_what_lies_ready(clock: FakeClock) -> None:
+    life = Life(RamMemory(), clock)
+    one, two = (
+        {"version": version, "digest": bundle(version)["tiny"]["digest"]} for version in ("1.0", "2.0")
+    )
+    life.offer(desired(1, bundles=bundle("1.0")))
+    life.run()
+    assert wishes_of(life.machine.snapshot()) == {"tiny": BundleWish(desired=one)}
+    life.device.faults.unsafe = "a series is in flight"
+    life.offer(desired(2, bundles=bundle("2.0")))
+    life.run(for_s=5)
+    assert wishes_of(life.machine.snapshot()) == {"tiny": BundleWish(desired=two, staged=two)}
+    life.device.faults.unsafe = ""
+    life.run(for_s=5)
+    assert wishes_of(life.machine.snapshot()) == {"tiny": BundleWish(desired=two)}
+    life.offer(desired(3, bundles={}))
+    life.run(for_s=5)
+    assert wishes_of(life.machine.snapshot()) == {}
 
 
 # ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────────
