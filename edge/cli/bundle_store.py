@@ -17,6 +17,7 @@ from rich.text import Text
 
 from edge.bundles.installed import Changing, Installed, Store
 from edge.bundles.package import pack as write_package
+from edge.bundles.seal import hash_of
 from edge.bundles.signature import Trust
 from edge.bundles.store import Bundle, load, read_manifest
 from edge.cli.bundle_site import Site
@@ -42,6 +43,7 @@ def pack(folder: Path, out: Path) -> int:
     bundle = load(folder, Trust(allows_unsigned=True), name=read_manifest(folder)[1].name)
     path = write_package(folder, out)
     typer.echo(f"{path}: {bundle.manifest.name} {bundle.manifest.version}, {path.stat().st_size} bytes")
+    typer.echo(f"sha256:{hash_of(path)}")  # by which a document of the fleet names it
     return 0
 
 

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     RECEIVER = "receiver"
     THEATRE = "theatre"
     BRIDGE = "bridge"
+    ADMINISTRATOR = "administrator"
     BROKER = "broker"
 
 
@@ -170,6 +171,8 @@ def _access(
             return access.of_operator(root, name, sites)
         case Kind.RECEIVER:
             return access.of_receiver(root, name, sites)
+        case Kind.ADMINISTRATOR:
+            return access.of_administrator(root, name)
         case Kind.THEATRE:
             return access.of_theatre(root, name, devices)
         case Kind.BRIDGE:
@@ -189,13 +192,14 @@ def _refuse_others(kind: Kind, given: dict[str, object]) -> None:
     from edge.domain.errors import ConfigurationError
 
     others = (Kind.OPERATOR, Kind.RECEIVER, Kind.BRIDGE)
+    clients = (Kind.DEVICE, *others, Kind.THEATRE, Kind.ADMINISTRATOR)
     meant: dict[str, tuple[Kind, ...]] = {
         "--group": (Kind.DEVICE,),
         "--device": (Kind.THEATRE,),
         "--site": others,
         "--people": (Kind.BROKER,),
-        "--request": (Kind.DEVICE, Kind.THEATRE, *others),
-        "--acl": (Kind.DEVICE, Kind.THEATRE, *others),
+        "--request": clients,
+        "--acl": clients,
     }
     for option, value in given.items():
         if value and kind not in meant[option]:

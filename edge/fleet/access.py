@@ -120,6 +120,22 @@ def of_receiver(root: str, name: str, sites: Sequence[str] = ()) -> Access:
     return Access(check_name(name, "a receiver"), (), tuple(reads), shares)
 
 
+def of_administrator(root: str, name: str) -> Access:
+    """Return what the administrator of a broker may do: everything below the root, and see how the broker is.
+
+    For what nobody else may: to clear what a device that is gone has left there.
+
+    Args:
+        root: What every topic begins with.
+        name: Of the administrator.
+
+    Raises:
+        ConfigurationError: A name cannot be used.
+    """
+    everything = f"{_root(root)}/#"
+    return Access(check_name(name, "an administrator"), (everything,), (everything, "$SYS/#"))
+
+
 def of_theatre(root: str, name: str, devices: Sequence[str]) -> Access:
     """Return what a theatre system or a button may do: say of devices whether a case runs.
 

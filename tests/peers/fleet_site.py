@@ -76,15 +76,21 @@ class FleetSite:
         )
 
     def __enter__(self) -> FleetSite:
-        if not self.is_dynamic:
-            self.admit(EVERYTHING)
-            self.broker.start()
-            return self
-        self.issue(Access(ADMINISTRATOR, (), ()))
-        self.issue(EVERYTHING)
         self.broker.start()
-        self.tell(dynamic_security(EVERYTHING))
+        try:
+            until(self._people_may_come, within_s=10)
+            if self.is_dynamic:
+                self.issue(Access(ADMINISTRATOR, (), ()))
+            self.admit(EVERYTHING)
+        except BaseException:
+            self.broker.stop()
+            raise
         return self
+
+    def _people_may_come(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.broker.port + 1), 1):
+            return True
+        return False
 
     def __exit__(self, *_: object) -> None:
         self.broker.stop()

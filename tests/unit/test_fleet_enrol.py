@@ -313,6 +313,11 @@ def test_a_key_that_was_made_on_the_device_never_leaves_it(tmp_path: Path) -> No
     ]
 
 
+def test_an_administrator_reaches_everything_below_the_root_and_nothing_else(tmp_path: Path) -> None:
+    good("enrol", "root", "--as", "administrator", "--out", tmp_path, "--root", "x/y")
+    assert (tmp_path / "root.acl").read_text() == "user root\ntopic readwrite x/y/#\ntopic read $SYS/#\n"
+
+
 @pytest.mark.parametrize("kind", ["operator", "receiver", "theatre", "bridge"])
 def test_everybody_else_is_enrolled_alike(tmp_path: Path, kind: str) -> None:
     confined = {"theatre": ("--device", NAME)}.get(kind, ("--site", "st-anna"))
