@@ -64,6 +64,7 @@ from edge.sources.dicom import DicomDoor
 SWEEP_S = 60.0
 SIGNALS_SEEN_S = 0.1
 SOMETHING_BROKE = 70
+NEXT_START_S = 600.0  # as long as the unit gives a first start
 
 
 class Appliance:
@@ -113,11 +114,18 @@ class Appliance:
             self._watchdog.ready("receiving")
             self._log.info("ready", site=self._config.site.id, device=self._config.device.id)
             self._await_end()
-            self._watchdog.stopping()
-            why = "the process begins anew" if self.begins_anew else "asked to"
-            self._log.info("stopping", because=self._fatal or why)
+            self._say_why()
         self.begins_anew = self.begins_anew and not (self._fatal or self._is_asked_to_stop)
         return SOMETHING_BROKE if self._fatal else 0
+
+    def _say_why(self) -> None:
+        """Tell systemd and the log why it ends; one that begins anew must not be taken for stopped."""
+        if self.begins_anew and not (self._fatal or self._is_asked_to_stop):
+            self._watchdog.begin_anew(within_s=NEXT_START_S)
+            self._log.info("stopping", because="the process begins anew")
+            return
+        self._watchdog.stopping()
+        self._log.info("stopping", because=self._fatal or "asked to")
 
     def begin_anew(self) -> None:
         """Have the appliance end in order, so that its process can begin anew; from any thread."""

@@ -12,7 +12,6 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from edge.config.schema import Config
 from edge.daemon.appliance import Appliance
@@ -26,9 +25,6 @@ from edge.fleet.install import attempt_of
 from edge.kit.clock import SystemClock
 from edge.kit.log import Log, RecentLines, to_stderr
 from edge.kit.memory import keep_memory_plain
-from edge.ops.watchdog import Watchdog
-
-NEXT_START_S: Final = 600.0  # as long as the unit gives a first start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +79,7 @@ def run(path: Path) -> int:
             start = _instead(start, f"the appliance does not open: {trouble}", clock)
             continue
         if appliance.begins_anew:
-            _put_another_in_our_place(clock)
+            _put_another_in_our_place()
         return code
 
 
@@ -165,8 +161,7 @@ def _switch_bundles(config: Config, chosen: Boot) -> None:
             )
 
 
-def _put_another_in_our_place(clock: Clock) -> None:
+def _put_another_in_our_place() -> None:
     """Begin anew: the same program, the same arguments, the same process number. Never returns."""
-    Watchdog(clock).begin_anew(within_s=NEXT_START_S)
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves

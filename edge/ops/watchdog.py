@@ -91,7 +91,7 @@ class Watchdog:
     def begin_anew(self, *, within_s: float) -> None:
         """Tell systemd that this process begins anew under the same number, and may be silent for so long."""
         silent = f"\nWATCHDOG_USEC={round(within_s * 1e6)}" if USEC in os.environ else ""
-        _notify(f"STATUS=beginning anew{silent}")
+        _notify(f"RELOADING=1\nSTATUS=beginning anew{silent}")
 
     def status(self, status: str) -> None:
         """Tell systemd what `systemctl status` shows."""

@@ -55,6 +55,7 @@ class Container:
             mounts: Folders of this machine by the path they get inside; read-only.
         """
         self.unit = unit
+        self.folder = folder
         self._root = folder / "root"
         self._etc = folder / "etc"
         self._console = folder / "console.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.bundles.signature import make_key
+from edge.fleet.signing import Signer
 from tests.builders.bundles import write_bundle
 from tests.end_to_end.container import CannotBootError, Container, python_inside, unable
+from tests.end_to_end.fleet_office import at_once, now
 from tests.waiting import until
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -31,6 +35,7 @@ identity: {key: {secret: identity-key}}
 mqtt: {host: 127.0.0.1, port: 1883}
 health: {period_s: 1}
 drain_s: 5
+fleet: {keys: [{name: clinic, public_key: "PUBLIC"}]}
 """
 DROP_IN = """\
 [Service]
@@ -41,6 +46,8 @@ WatchdogSec=8
 RestartSec=100ms
 ReadWritePaths=/srv/edge/drop
 """
+
+BROKER = r"listener 1883 127.0.0.1\nallow_anonymous true\nuser root\n"
 
 needs_analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
 
@@ -76,7 +83,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         "systemd/system/edge.service.d/test.conf": DROP_IN.format(python=python, environment=words),
         "sysusers.d/edge.conf": (SYSTEMD / "edge.sysusers.conf").read_text(),
         "tmpfiles.d/edge.conf": (SYSTEMD / "edge.tmpfiles.conf").read_text(),
-        "edge/edge.yaml": CONFIG,
+        "edge/edge.yaml": CONFIG.replace("PUBLIC", make_key(folder / "fleet.key", folder / "fleet.pub")),
         "credstore/edge.identity-key": "0123456789abcdef0123456789abcdef\n",
     }
     container = Container(
@@ -132,6 +139,48 @@ def test_a_daemon_that_stands_still_is_killed_with_its_stacks_written_down_and_c
     assert "Watchdog timeout" in said
     assert "signal SIGABRT" in said
     assert "most recent call first" in said
+
+
+def test_a_daemon_that_the_fleet_has_begin_anew_stays_the_same_to_systemd(
+    running: Container,
+) -> None:
+    key = running.folder / "fleet.key"
+    document = {
+        "schema": "edge.desired/1",
+        "device": "box-1",
+        "version": 1,
+        "base": 0,
+        "issued": now(),
+        "apply": at_once(),
+        "config": {"engine": {"threads": 2}},
+    }
+    signed = json.dumps(Signer("clinic", key).sign(document))
+    before = running.show("NRestarts", "MainPID", "WatchdogTimestamp")
+    running.run(
+        "sh", "-c", f"printf '{BROKER}' > /run/broker.conf; /usr/sbin/mosquitto -d -c /run/broker.conf"
+    )
+    publish = (
+        "mosquitto_pub",
+        "-h",
+        "127.0.0.1",
+        "-V",
+        "mqttv5",
+        "-q",
+        "1",
+        "-r",
+        "-t",
+        "edge/v1/test/box-1/config/desired",
+    )
+    running.run(*publish, "-m", signed)
+    until(
+        lambda: "state=committed" in journal(running),
+        within_s=60,
+        what=f"committed: {journal(running)[-3000:]}",
+    )
+    after = running.show("NRestarts", "MainPID", "ActiveState", "StatusText")
+    assert "the process begins anew" in journal(running)
+    assert (after["NRestarts"], after["MainPID"]) == (before["NRestarts"], before["MainPID"])
+    assert (after["ActiveState"], after["StatusText"]) == ("active", "receiving")
 
 
 def test_a_stop_is_clean(running: Container) -> None:

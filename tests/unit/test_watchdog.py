@@ -77,5 +77,5 @@ def test_a_process_that_begins_anew_may_be_silent_until_it_is_ready(
         monkeypatch.setenv("WATCHDOG_USEC", "30000000")
         Watchdog(clock).begin_anew(within_s=600)
         Watchdog(clock).ready("receiving")
-        assert systemd.recv(100) == b"STATUS=beginning anew\nWATCHDOG_USEC=600000000"
+        assert systemd.recv(100) == b"RELOADING=1\nSTATUS=beginning anew\nWATCHDOG_USEC=600000000"
         assert systemd.recv(100) == b"READY=1\nSTATUS=receiving\nWATCHDOG_USEC=30000000"
