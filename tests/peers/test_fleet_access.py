@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,19 @@ import pytest
 from paho.mqtt.client import topic_matches_sub
 
 from edge.domain.errors import ConfigurationError
-from edge.fleet.access import of_administrator, of_bridge, of_device, of_operator, of_receiver, of_theatre
+from edge.fleet.access import (
+    READ_BY_DEVICE,
+    READ_BY_OPERATOR,
+    READ_BY_RECEIVER,
+    SAID_BY_DEVICE,
+    SAID_BY_OPERATOR,
+    of_administrator,
+    of_bridge,
+    of_device,
+    of_operator,
+    of_receiver,
+    of_theatre,
+)
 from edge.fleet.authority import Authority
 from edge.fleet.certificates import make_request
 from edge.fleet.enrol import replace_file, take_from_acl
@@ -21,6 +34,9 @@ from tests.waiting import until
 SUCCESS, NOBODY, NOT_AUTHORISED = 0x00, 0x10, 0x87
 OURS, THEIRS = f"{ROOT}/st-anna/or-3", f"{ROOT}/st-anna/or-4"
 FENCE = "fence"
+GROUPS = ("group/+/config/desired", "fleet/#")
+PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+TOPICS_PAGE = PAGE.with_name("topics.md")
 CLIENTS = {
     "st-anna/or-3": of_device(ROOT, "st-anna/or-3", ["imaging"]),
     "st-anna/or-4": of_device(ROOT, "st-anna/or-4"),
@@ -88,6 +104,39 @@ def test_everybody_hears_what_they_may_and_nothing_else(site: FleetSite, name: s
         until(lambda: may <= set(client.heard), within_s=5, what=f"{may} of {client.heard}")
         tester.say(FENCE)
     assert {topic for topic in client.heard if not topic.startswith("$SYS/")} == may
+
+
+@pytest.mark.parametrize(
+    ("client", "says", "reads"),
+    [
+        ("device", SAID_BY_DEVICE, (*READ_BY_DEVICE, "group/<its groups>/config/desired")),
+        ("operator", (*SAID_BY_OPERATOR, *GROUPS), (*READ_BY_OPERATOR, *GROUPS)),
+        ("receiver", (), READ_BY_RECEIVER),
+        ("theatre system", ("case",), ()),
+    ],
+)
+def test_the_page_says_what_everybody_may(client: str, says: tuple[str, ...], reads: tuple[str, ...]) -> None:
+    rows = re.findall(rf"^\| {client} \| (.*) \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+    assert [tuple(re.findall(r"`([^`]+)`", cell)) for cell in rows[0]] == [says, reads]
+
+
+def test_every_topic_of_the_contract_is_in_the_list_of_a_device() -> None:
+    """What the page of topics says that a device says or hears is what its access list lets it."""
+    told = re.findall(
+        r"^\| `([^`]+)` \| (yes|no|until cleared|the fleet|a theatre system, a button) \|",
+        TOPICS_PAGE.read_text(),
+        re.MULTILINE,
+    )
+    filled = [(re.sub(r"<[a-z -]+>", "x", topic).removeprefix("x/"), who) for topic, who in told]
+    device = CLIENTS["st-anna/or-3"]
+    said = [topic for topic, who in filled if who in ("yes", "no", "until cleared")]
+    heard = [
+        topic for topic, who in filled if who not in ("yes", "no", "until cleared") and "group" not in topic
+    ]
+    assert len(said) > 10
+    assert len(heard) >= 4
+    assert [topic for topic in said if not matches(device.writes, f"{OURS}/{topic}")] == []
+    assert [topic for topic in heard if not matches(device.reads, f"{OURS}/{topic}")] == []
 
 
 def test_devices_have_just_what_the_contract_gives_them() -> None:
