@@ -106,7 +106,7 @@ def first(path: Path, clock: Clock) -> Start:
 def _instead(start: Start, why: str, clock: Clock) -> Start:
     """Return what comes after a start that came to nothing."""
     alone = _config(start.site, Boot())
-    chosen = boot.failed(folder_of(alone), why, clock=clock)
+    chosen = boot.failed(folder_of(alone), why, after=start.boot, clock=clock)
     return _usable(start.site, alone, chosen, clock)
 
 
@@ -119,7 +119,7 @@ def _usable(site: Site, alone: Config, chosen: Boot, clock: Clock) -> Start:
             _switch_bundles(config, chosen)
         except (ConfigurationError, DocumentRefusedError) as trouble:
             log.error("cannot be begun with", is_trial=chosen.is_trial, because=trouble)
-            chosen = boot.failed(folder_of(alone), str(trouble), clock=clock)
+            chosen = boot.failed(folder_of(alone), str(trouble), after=chosen, clock=clock)
         else:
             return Start(site=site, config=config, boot=chosen)
     if chosen.why:

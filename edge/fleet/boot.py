@@ -18,7 +18,6 @@ from edge.fleet.ledger import RUNGS, Attempt, Ledger, Refusal, Rung, Transition
 from edge.fleet.memory import FILE, DamagedError, Memory, SqliteMemory, mirrored_floors
 from edge.fleet.ports import Wanted
 from edge.fleet.words import State
-from edge.kit.clock import SystemClock
 from edge.kit.files import sync_folder
 from edge.kit.log import Log
 
@@ -40,11 +39,13 @@ class Boot:
         wanted: To lay over the YAML; None: the YAML alone.
         is_trial: It was never proven; where it cannot be used, `failed` says what to take instead.
         why: Why it is not what was proven last; "" where it is. For an alert.
+        rung: Which rung of the ladder it is; of a trial, the one it is tried instead of.
     """
 
     wanted: Wanted | None = None
     is_trial: bool = False
     why: str = ""
+    rung: Rung = "committed"
 
 
 def choose(folder: Path, *, clock: Clock) -> Boot:
@@ -63,16 +64,17 @@ def choose(folder: Path, *, clock: Clock) -> Boot:
                 damage = damage or f"{memory.path}: is lost; begun with the YAML alone"
             boot = choose_from(memory, clock=clock)
     except JournalError as trouble:
-        return Boot(why=f"the memory of the fleet cannot be used: {trouble}; begun with the YAML alone")
+        return _alone(f"the memory of the fleet cannot be used: {trouble}")
     return dataclasses.replace(boot, why=damage) if damage else boot
 
 
-def failed(folder: Path, why: str, *, clock: Clock | None = None) -> Boot:
+def failed(folder: Path, why: str, *, after: Boot, clock: Clock) -> Boot:
     """Say what to take instead of what `choose`, or this, said last.
 
     Args:
         folder: As for `choose`.
         why: What is wrong with it: it cannot be loaded, or the appliance does not open with it.
+        after: What was said; also where nothing can be written down, each rung is tried once.
         clock: Of the machine.
 
     Returns:
@@ -80,11 +82,9 @@ def failed(folder: Path, why: str, *, clock: Clock | None = None) -> Boot:
     """
     try:
         with SqliteMemory(folder) as memory:
-            return failed_from(memory, why, clock=clock or SystemClock())
+            return failed_from(memory, why, after=after, clock=clock)
     except JournalError as trouble:
-        return Boot(
-            why=f"{why}; the memory of the fleet cannot be used: {trouble}; begun with the YAML alone"
-        )
+        return _alone(f"{why}; the memory of the fleet cannot be used: {trouble}")
 
 
 def choose_from(memory: Memory, *, clock: Clock) -> Boot:
@@ -93,7 +93,7 @@ def choose_from(memory: Memory, *, clock: Clock) -> Boot:
     trial = ledger.trial
     if trial is not None and trial.finds == 0 and trial.back is None:
         counted = ledger.swapped(trial, dataclasses.replace(trial, finds=1))
-        return _kept(memory, counted, Boot(wanted=trial.wanted, is_trial=True))
+        return _kept(memory, counted, Boot(wanted=trial.wanted, is_trial=True, rung=ledger.at_work))
     rung = RUNGS[min(ledger.starts // STARTS_MAX, len(RUNGS) - 1)]
     why = "" if rung == "committed" else f"the last {ledger.starts} starts did not come up"
     entries: tuple[Transition, ...] = ()
@@ -104,14 +104,14 @@ def choose_from(memory: Memory, *, clock: Clock) -> Boot:
     return _begun_with(memory, dataclasses.replace(ledger, starts=ledger.starts + 1), rung, why, entries)
 
 
-def failed_from(memory: Memory, why: str, *, clock: Clock) -> Boot:
+def failed_from(memory: Memory, why: str, *, after: Boot, clock: Clock) -> Boot:
     """Do what `failed` does, in a memory that is open."""
     ledger = memory.read()
     trial = ledger.trial
-    if trial is not None:
+    if after.is_trial and trial is not None:
         ledger, entries = gone_back(ledger, trial, trial.back or Refusal("probe", why), clock)
         return _begun_with(memory, ledger, "committed", why, entries)
-    rung = RUNGS[min(RUNGS.index(ledger.at_work) + 1, len(RUNGS) - 1)]
+    rung = RUNGS[min(RUNGS.index(after.rung) + 1, len(RUNGS) - 1)]
     return _begun_with(memory, ledger, rung, why, ())
 
 
@@ -139,8 +139,12 @@ def _begun_with(
     ledger = dataclasses.replace(ledger, at_work=rung)
     standing = ledger.standing()
     told = f"{why}; begun with {_NAMES[rung] if standing else _NAMES['yaml']}" if why else ""
-    boot = Boot(wanted=standing.wanted if standing else None, why=told)
+    boot = Boot(wanted=standing.wanted if standing else None, why=told, rung=rung)
     return _kept(memory, ledger, boot, entries)
+
+
+def _alone(why: str) -> Boot:
+    return Boot(why=f"{why}; begun with {_NAMES['yaml']}", rung="yaml")
 
 
 def _kept(memory: Memory, ledger: Ledger, boot: Boot, entries: tuple[Transition, ...] = ()) -> Boot:

@@ -82,7 +82,7 @@ class Device(RuleBasedStateMachine):
             try:
                 boot = choose_from(self.memory, clock=self.clock)
                 while boot.wanted is not None and "load" in boot.wanted.config.values():
-                    boot = failed_from(self.memory, "cannot be loaded", clock=self.clock)
+                    boot = failed_from(self.memory, "cannot be loaded", after=boot, clock=self.clock)
                 return Life(self.memory, self.clock, boot=boot, groups=GROUPS, faults=self.faults)
             except ProcessEnded:
                 continue

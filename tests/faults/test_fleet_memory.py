@@ -55,7 +55,7 @@ def test_a_start_reads_what_another_process_wrote(folder: Path, clock: FakeClock
     chosen = boot.choose(folder, clock=clock)
     assert chosen.wanted is not None
     assert (chosen.wanted.config, chosen.why) == ({"device": 2}, "")
-    instead = boot.failed(folder, "not today", clock=clock)
+    instead = boot.failed(folder, "not today", after=chosen, clock=clock)
     assert instead.wanted is not None
     assert instead.wanted.config == {"device": 1}
 

@@ -129,8 +129,9 @@ def test_a_trial_that_fails_after_a_crash_is_taken_back_without_another(
 def test_a_trial_that_cannot_be_loaded_goes_back_at_once(memory: CutMemory, clock: FakeClock) -> None:
     with_versions(memory, clock, 1)
     left_in(memory, clock, "applying")
-    assert choose_from(memory, clock=clock).is_trial
-    boot = failed_from(memory, "pipelines.a: no such bundle", clock=clock)
+    trial = choose_from(memory, clock=clock)
+    assert trial.is_trial
+    boot = failed_from(memory, "pipelines.a: no such bundle", after=trial, clock=clock)
     assert (config_of(boot), boot.is_trial) == ({"device": 1}, False)
     life = Life(memory, clock, boot=boot)
     assert life.last() == ("rolled_back", 2, "probe")
@@ -153,13 +154,13 @@ def test_what_goes_back_is_not_tried_again_whenever_the_process_ends(
 
 def test_each_rung_of_the_ladder_is_tried_with_its_reason(memory: CutMemory, clock: FakeClock) -> None:
     with_versions(memory, clock, 2)
-    assert config_of(choose_from(memory, clock=clock)) == {"device": 2}
-    previous = failed_from(memory, "a: gone", clock=clock)
+    chosen = choose_from(memory, clock=clock)
+    previous = failed_from(memory, "a: gone", after=chosen, clock=clock)
     assert (config_of(previous), previous.why) == (
         {"device": 1},
         "a: gone; begun with what was proven before it",
     )
-    alone = failed_from(memory, "b: gone, too", clock=clock)
+    alone = failed_from(memory, "b: gone, too", after=previous, clock=clock)
     assert (config_of(alone), alone.why) == (None, "b: gone, too; begun with the YAML alone")
     life = Life(memory, clock, boot=alone)
     progress = life.machine.snapshot()
@@ -167,12 +168,27 @@ def test_each_rung_of_the_ladder_is_tried_with_its_reason(memory: CutMemory, clo
     assert config_of(choose_from(memory, clock=clock)) == {"device": 2}
 
 
+def test_each_rung_is_tried_once_also_where_nothing_can_be_written_down(
+    memory: CutMemory, clock: FakeClock
+) -> None:
+    with_versions(memory, clock, 2)
+    memory.is_full = True
+    begun = [choose_from(memory, clock=clock)]
+    for _ in range(2):
+        begun.append(failed_from(memory, "gone", after=begun[-1], clock=clock))
+    assert [config_of(boot) for boot in begun] == [{"device": 2}, {"device": 1}, None]
+    life = Life(memory, clock, boot=begun[1])
+    memory.is_full = False
+    life.run()
+    assert life.machine.snapshot().rung == "previous"
+
+
 def test_a_version_that_works_is_taken_where_what_was_proven_cannot_be_used(
     memory: CutMemory, clock: FakeClock
 ) -> None:
     with_versions(memory, clock, 2)
-    choose_from(memory, clock=clock)
-    life = Life(memory, clock, boot=failed_from(memory, "a: gone", clock=clock))
+    chosen = choose_from(memory, clock=clock)
+    life = Life(memory, clock, boot=failed_from(memory, "a: gone", after=chosen, clock=clock))
     life.offer(desired(3))
     life.run()
     progress = life.machine.snapshot()
