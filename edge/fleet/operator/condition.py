@@ -117,9 +117,14 @@ def _version(view: DeviceView) -> str:
         for each in document_list(view.reported, "pending")
         if document_text(each, "scope") == DEVICE_SCOPE
     ]
-    if not coming and held > view.floor(DEVICE_SCOPE):
+    if not coming and held > _touched(view):
         coming = [held]
     return "→".join(str(number) if number else NOTHING for number in (applied, *coming[:1]))
+
+
+def _touched(view: DeviceView) -> int:
+    """Return the highest version that the device has looked at, taken or not."""
+    return max(view.floor(DEVICE_SCOPE), document_number(view.reported, "version"))
 
 
 def _course(view: DeviceView) -> Iterator[Remark]:
@@ -131,7 +136,7 @@ def _course(view: DeviceView) -> Iterator[Remark]:
         why = _why_pending(each)
         what = f"{_named(each)}{document_text(each, 'status')}"
         yield Remark(Level.BUSY, f"{what}: {why}" if why else what)
-    has_ended = [] if pending or held > taken else list(_ended(view))
+    has_ended = [] if pending or held > _touched(view) else list(_ended(view))
     yield from has_ended
     if has_ended:
         return

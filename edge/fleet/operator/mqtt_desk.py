@@ -368,4 +368,4 @@ REFUSALS: Final[Mapping[int, str]] = {
 
 
 def _written(document: Document) -> bytes:
-    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
