@@ -83,7 +83,7 @@ def begin(where: Place, asked: Asked) -> int:
     console = Console(highlight=False)
     file = _read(asked.file)
     terms = _terms(asked)
-    rings = [parse_ring(text) for text in (("all=100%",) if asked.is_trial else asked.rings)]
+    rings = [parse_ring(text) for text in asked.rings]
     with _desk(where) as (desk, store):
         now_ms = desk.now_ns() // 1_000_000
         made = plan(

@@ -186,7 +186,9 @@ class World:
             held = self.desired.get(name)
             known = max(document_number(held, "version"), self.devices()[name].version)
             is_other = held is not None and held["version"] == document["version"] and held != document
-            if known > document["version"] or is_other:
+            is_ours = held is not None and held.get("rollout") == document["rollout"]
+            is_between = document["base"] < known < document["version"] and not is_ours
+            if known > document["version"] or is_other or is_between:
                 refused[name] = f"by now there is version {known}"
                 continue
             self.desired[name] = json.loads(json.dumps(document))

@@ -238,7 +238,10 @@ def test_who_is_pulled_off_its_line_in_the_middle_is_waited_for(scene: Scene) ->
         assert runner.run(silent).counts() == {Step.OK: COUNT}
 
 
-def test_a_broker_that_begins_anew_and_has_forgotten_everything_costs_nothing(scene: Scene) -> None:
+def test_a_broker_that_begins_anew_and_has_forgotten_everything_costs_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.fleet.operator.rollout.AGAIN_MS", 500)
     with scene.fleet(), scene.desk() as (desk, store):
         runner = scene.begun(desk, store, rings=("canary=1", "100%"), soak_s=1.0)
         until(lambda: after_a_turn(runner).rollout.counts()[Step.SOAKING], within_s=20, what="a canary")
@@ -247,7 +250,11 @@ def test_a_broker_that_begins_anew_and_has_forgotten_everything_costs_nothing(sc
         until(lambda: after_a_turn(runner).trouble, within_s=20, what="nobody can be reached")
         scene.mosquitto.start()
         assert runner.run(silent).counts() == {Step.OK: COUNT}
-        until(lambda: configs(desk) == [BROUGHT] * COUNT, within_s=20, what="all is there again")
+        until(
+            lambda: (after_a_turn(runner), configs(desk))[1] == [BROUGHT] * COUNT,
+            within_s=20,
+            what="all is there again",
+        )
 
 
 def test_two_roll_outs_at_once_lose_nothing_and_say_who_was_first(scene: Scene) -> None:

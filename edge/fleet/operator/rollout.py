@@ -22,7 +22,7 @@ from edge.fleet.operator.rollout_content import (
 )
 from edge.fleet.operator.rollout_return import returning
 from edge.fleet.operator.rollout_state import Back, Content, Member, Phase, Rollout, Step
-from edge.fleet.operator.rollout_watch import UNTAKEN, Rooms, observed, standing_errors
+from edge.fleet.operator.rollout_watch import UNTAKEN, Rooms, observed, somebody_else, standing_errors
 
 Views = Mapping[str, DeviceView]
 Layers = Mapping[str, Mapping[str, Any]]
@@ -61,13 +61,25 @@ def unpublished(rollout: Rollout, views: Views, tried_ms: Mapping[Try, int], *, 
         tried_ms: When this process published each version of each device last.
         now_ms: UTC.
     """
-    return [
+    names = [
         name
         for name, member in rollout.members.items()
         if _wants_document(member)
-        and document_number(_desired(views, name), "version") < member.newest
+        and name in views  # who was taken out of the fleet gets nothing any more
+        and document_number(views[name].desired, "version") < member.newest
         and now_ms - tried_ms.get((name, member.newest), -AGAIN_MS) >= AGAIN_MS
     ]
+    rooms = Rooms(rollout, views) if names else None
+    return [name for name in names if rooms is None or not _must_wait(rollout, name, views, rooms)]
+
+
+def _must_wait(rollout: Rollout, name: str, views: Views, rooms: Rooms) -> bool:
+    """Whether somebody else has written for the device, or changes its room, since it was written down."""
+    member, view = rollout.members[name], views.get(name)
+    if view is not None and somebody_else(rollout, member, view):
+        return True
+    is_change = member.step is Step.SENT if member.back is Back.NOTHING else member.is_changed
+    return is_change and not rollout.terms.is_trial and rooms.foreign(name) != ""
 
 
 def frozen_until_ms(rollout: Rollout, *, now_ms: int) -> int | None:
@@ -88,11 +100,6 @@ def _wants_document(member: Member) -> bool:
     if member.back is not Back.NOTHING:
         return member.back in (Back.SENT, Back.DONE)
     return member.step in (Step.SENT, Step.SOAKING, Step.OK)
-
-
-def _desired(views: Views, name: str) -> Mapping[str, Any] | None:
-    view = views.get(name)
-    return None if view is None else view.desired
 
 
 # ── what became of each ───────────────────────────────────────────────────────────────────────────────────

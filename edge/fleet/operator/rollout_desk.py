@@ -16,6 +16,7 @@ from edge.fleet.operator.gathering import read
 from edge.fleet.operator.history import History
 from edge.fleet.operator.inventory import DeviceView, document_number
 from edge.fleet.operator.mqtt_desk import MqttDesk
+from edge.fleet.operator.rollout_content import rollout_of
 from edge.fleet.signing import KeyRing, Signer
 
 Document = Mapping[str, Any]
@@ -211,9 +212,11 @@ def _why_not(view: DeviceView | None, signed: Document) -> str:
     """Return why a document cannot be left at the broker, "" where it can, or is there."""
     if view is None:
         return ""
-    version = document_number(signed, "version")
+    version, base = document_number(signed, "version"), document_number(signed, "base")
+    is_ours = rollout_of(signed) in (rollout_of(view.desired), rollout_of(view.reported))
     is_other = document_number(view.desired, "version") == version and not is_same(view.desired, signed)
-    if view.version > version or is_other:
+    is_between = base < view.version < version and not is_ours
+    if view.version > version or is_other or is_between:
         return f"by now there is version {view.version} of somebody else"
     return ""
 

@@ -157,6 +157,9 @@ def parse_ring(text: str) -> Ring:
     return Ring(name, int(number), 0.0)
 
 
+EVERYBODY: Final = Ring("all", None, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A roll-out that has not begun, and who is not part of it.
@@ -190,7 +193,7 @@ def plan(
         rollout_id: Names it.
         by: Who begins it.
         file: What it brings, and to whom.
-        rings: The first one first; each counts those before it.
+        rings: The first one first; each counts those before it. A trial has none: it asks everybody at once.
         terms: Under which conditions; its rings are replaced by those that hold anybody.
         views: The fleet.
         now_ms: UTC.
@@ -203,7 +206,7 @@ def plan(
     left_out = {name: why for name in meant if (why := _why_not(views[name], change))}
     takers = [name for name in meant if name not in left_out]
     takers.sort(key=lambda name: _turn(rollout_id, views[name], file.select.first))
-    names, places = _places(rings, len(takers))
+    names, places = _places([EVERYBODY] if terms.is_trial else rings, len(takers))
     left_out |= dict.fromkeys(takers[len(places) :], "lies beyond the last ring")
     if not places:
         told = "; ".join(f"{name} {why}" for name, why in list(left_out.items())[:3])

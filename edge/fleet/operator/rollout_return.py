@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edge.fleet.operator.inventory import DeviceView
+from edge.fleet.operator.inventory import DeviceView, document_number
 from edge.fleet.operator.rollout_report import State, said
 from edge.fleet.operator.rollout_state import Back, Member, Phase, Rollout, Step
 from edge.fleet.operator.rollout_watch import Rooms, somebody_else, taken_up_again
@@ -59,7 +59,7 @@ def _given_back(rollout: Rollout, name: str, view: DeviceView | None, rooms: Roo
         member,
         back=Back.SENT,
         back_version=max(view.version, member.version) + 1,
-        back_base=max(view.version, member.version),
+        back_base=view.version,
         back_ms=now_ms,
         is_changed=is_changed or (member.step is Step.SENT and view.presence == "online"),
     )
@@ -67,11 +67,11 @@ def _given_back(rollout: Rollout, name: str, view: DeviceView | None, rooms: Roo
 
 def _answered(rollout: Rollout, member: Member, view: DeviceView | None, *, now_ms: int) -> Member:
     """Return a member to which its previous content was given, as its device says it is."""
-    if member.back is not Back.SENT or view is None:
+    if member.back is not Back.SENT:
         return member
-    if why := somebody_else(rollout, member, view):
+    if view is not None and (why := somebody_else(rollout, member, view)):
         return replace(member, back=Back.LEFT, why=why)
-    fate = said(view.reported, member.back_version)
+    fate = said(None if view is None else view.reported, member.back_version)
     if fate.state is State.COMMITTED:
         return replace(member, back=Back.DONE)
     if fate.state in (State.SUPERSEDED, State.PASSED) or fate.code in ("conflict", "superseded"):
@@ -91,9 +91,16 @@ def _over(rollout: Rollout, views: Views) -> Rollout:
     """Return it as over once nobody is owed anything; for who is away the broker keeps it."""
     open_ones = [name for name, member in rollout.members.items() if _is_owed(member)]
     sent = [name for name, member in rollout.members.items() if member.back is Back.SENT]
-    away = [name for name in sent if (view := views.get(name)) is None or view.presence != "online"]
+    away = [name for name in sent if _is_kept_for(views.get(name), rollout.members[name])]
     if open_ones or len(away) < len(sent):
         return rollout
     why = f"{len(away)} are away; the broker keeps their previous content for them" if away else ""
     phase = Phase.DONE if rollout.terms.is_trial else Phase.ABORTED
     return replace(rollout, phase=phase, why=why)
+
+
+def _is_kept_for(view: DeviceView | None, member: Member) -> bool:
+    """Whether a device is away, and the broker holds for it what it is to go back to."""
+    if view is None or view.presence == "online":
+        return False
+    return document_number(view.desired, "version") == member.back_version

@@ -170,7 +170,8 @@ class Runner:
 
     def _is_over(self) -> bool:
         if self.rollout.phase.is_end:
-            return not self.trouble
+            missing = unpublished(self.rollout, self._desk.devices(), {}, now_ms=self._now_ms())
+            return not self.trouble and not missing
         counts = self.rollout.counts()
         return self.rollout.phase is Phase.HELD and not (counts[Step.SENT] or counts[Step.SOAKING])
 

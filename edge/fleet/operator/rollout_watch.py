@@ -65,15 +65,15 @@ def standing_errors(view: DeviceView) -> tuple[str, ...]:
 
 
 def somebody_else(rollout: Rollout, member: Member, view: DeviceView) -> str:
-    """Return what somebody else has written for a device after us, "" where nobody has."""
+    """Return what somebody else has written for a device since we read what it had, "" where nobody has."""
     at_broker = document_number(view.desired, "version")
-    if at_broker >= member.newest and rollout_of(view.desired) != rollout.id:
-        is_made_from_ours = document_number(view.desired, "base") >= member.newest
-        return f"somebody {'has made' if is_made_from_ours else 'else wrote'} version {at_broker}" + (
-            f" from version {member.newest}" if is_made_from_ours else ""
-        )
+    if at_broker > member.base and rollout_of(view.desired) != rollout.id:
+        if document_number(view.desired, "base") >= member.newest:
+            return f"somebody has made version {at_broker} from version {member.newest}"
+        return f"somebody else wrote version {at_broker}"
     taken = document_number(view.reported, "desired_version")
-    is_ours = taken <= member.newest or rollout_of(view.reported) == rollout.id
+    is_ours = taken <= member.base or taken in (member.version, member.back_version)
+    is_ours = is_ours or rollout_of(view.reported) == rollout.id
     return "" if is_ours else f"somebody else wrote version {taken}"
 
 
