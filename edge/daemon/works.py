@@ -1,6 +1,6 @@
 """The parts of a running appliance that may become others while it runs, and the order in which they do.
 
-    events of what is concerned end ─▶ between two series: models, then who looks with them ─▶ it begins
+    between two series: events of what is concerned end ─▶ models, then who looks with them ─▶ it begins
 
 Doors, journal and outbox are never touched: what comes in meanwhile waits, and what is not concerned goes on.
 """
@@ -132,17 +132,18 @@ class Works:
         brought.release()
 
     def _exchange(self, after: Config, models: Sequence[Made], anew: Collection[str], former: Former) -> None:
+        """Do it: first what may take a series' time, so that no camera is left alone for that long."""
         is_of_studies = _of_studies(self.config) != _of_studies(after) or any(
             one.name in anew for one in after.pipelines if not isinstance(one, LivePipeline)
         )
-        self._live.pause(after, anew=anew)
+        beginning = {getattr(one, "bundle", "") for one in after.pipelines if one.name in anew}
+        self._put([made for made in models if _name(made) not in beginning], former)
         with self.studies.between_series() if is_of_studies else nullcontext():
-            for made in models:
-                name = made.active.bundle.manifest.name
-                former.models[name] = self.engine.exchange(made)
+            self._live.pause(after, anew=anew)
+            self._put([made for made in models if _name(made) in beginning], former)
             if is_of_studies:
                 self.studies.put(after)
-        self._live.resume(after)
+            self._live.resume(after)
         unused = set(bundles_of(self.config)) - set(bundles_of(after))
         self.config = after
         for name in sorted(unused):
@@ -158,6 +159,14 @@ class Works:
             take_up(after)
         exchanged = ",".join(sorted(former.models)) or "no model"
         self._log.info("at work", pipelines=len(after.pipelines), anew=",".join(anew), exchanged=exchanged)
+
+    def _put(self, models: Sequence[Made], former: Former) -> None:
+        for made in models:
+            former.models[_name(made)] = self.engine.exchange(made)
+
+
+def _name(made: Made) -> str:
+    return made.active.bundle.manifest.name
 
 
 def _of_studies(config: Config) -> tuple[Sequence[Pipeline], Sequence[FolderLikeSource]]:
