@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.domain.errors import DocumentRefusedError
+from edge.fleet.words import CODES
 from edge.kit.log import Log
 from edge.kit.stage import contain
 
@@ -101,7 +102,8 @@ def outcome_of(work: Work) -> Outcome:
 
     why = contain(step)
     if why:
-        return Outcome(state="failed", code=codes[0] if codes else "failed", message=why)
+        code = codes[0] if codes and codes[0] in CODES else "failed"
+        return Outcome(state="failed", code=code, message=why)
     try:
         size_bytes = len(json.dumps(results[0], allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError) as trouble:

@@ -21,7 +21,7 @@ from edge.fleet.moments import told
 from edge.fleet.report import shown
 from edge.fleet.signing import KeyRing
 from edge.fleet.timing import moment_ns
-from edge.fleet.words import PROBES, ProbeName
+from edge.fleet.words import PROBES, Code, ProbeName
 from edge.kit.log import Log
 
 COMMAND_SCHEMA: Final = "edge.cmd/1"
@@ -35,18 +35,7 @@ BY_DEVICE_WRITTEN: Final = b'"by": "device"'  # as `json.dumps` writes it, near 
 BEGINNING_BYTES: Final = 256
 BEGAN_ANEW: Final = "the device began anew while it was at it"
 
-CommandCode = Literal[
-    "ok",
-    "schema",
-    "bad_signature",
-    "expired",
-    "clock",
-    "local_lock",
-    "unsupported",
-    "busy",
-    "failed",
-    "interrupted",
-]
+CommandCode = Code | Literal["clock", "busy", "failed", "interrupted"]
 Executor = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Say = Callable[[str, Mapping[str, Any], bool], None]
 
