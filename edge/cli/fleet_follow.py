@@ -130,7 +130,7 @@ class _Follower:
         if fate.state is State.NOTHING and view.presence != "online":
             presence = condition(view, now_ns=self._desk.now_ns()).presence.text
             number = document_number(self._writing.document, "version")
-            return printable(f"{name}: is {presence}; it takes version {number} up when it comes back")
+            return printable(f"{name}: {presence}; it takes version {number} up when it comes back")
         if fate.state is State.NOTHING:
             return printable(f"{name}: has not taken it up yet")
         return printable(f"{name}: {fate.told}")
