@@ -252,6 +252,36 @@ def test_a_stolen_device_is_kept_out_and_mute(tmp_path: Path) -> None:
     assert "certificate verify failed" in site.broker.log
 
 
+def test_an_administrator_clears_what_a_device_that_is_gone_has_left(tmp_path: Path) -> None:
+    """As the runbook has it typed."""
+    with FleetSite(tmp_path) as site:
+        site.admit(CLIENTS["st-anna/or-3"], CLIENTS["root"])
+        with site.client("st-anna/or-3") as device:
+            for below in ("status", "info", "config/reported"):
+                device.say(f"{OURS}/{below}", retain=True)
+        files = site.files_of("root")
+        named = (("--cafile", "ca.crt"), ("--cert", "root.crt"), ("--key", "root.key"))
+        ours = [word for option, file in named for word in (option, str(files / file))]
+        typed = [
+            "mosquitto_sub",
+            "-h",
+            "localhost",
+            "-p",
+            str(site.broker.port + 1),
+            *ours,
+            "-V",
+            "5",
+            "-q",
+            "1",
+        ]
+        clearing = [*typed, "-W", "1", "--remove-retained", "-t", f"{OURS}/#"]
+        subprocess.run(clearing, check=False, capture_output=True, timeout=20)
+        with site.client("tester", f"{OURS}/#") as later:
+            later.say(f"{OURS}/status")
+            until(lambda: later.heard, within_s=5)
+        assert later.heard == [f"{OURS}/status"]
+
+
 def test_with_dynamic_security_a_client_must_be_deleted_to_be_gone(tmp_path: Path) -> None:
     """One that is disabled comes back with its certificate to a mosquitto 2.0.11, and goes on."""
     with FleetSite(tmp_path, is_dynamic=True) as site:
