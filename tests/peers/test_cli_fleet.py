@@ -251,24 +251,33 @@ def test_watch_tells_each_thing_once_and_no_stale_will(
             "code": "probe",
             "message": "engine",
         }
-        waits = iter(range(4))
 
-        def happens(desk: MqttDesk, _: float) -> bool:
-            if next(waits, None) is None:
-                raise KeyboardInterrupt
+        def happens(desk: MqttDesk) -> None:
             device.say(f"{NAME}/config/event", event, retain=False)
             device.say(f"{NAME}/status", {"state": "offline", "session": 4})
             device.say(f"{NAME}/alert/error/old", {"severity": "error", "text": "known"})
             device.say(f"{NAME}/alert/error/new", {"severity": "error", "text": "look"})
             desk.catch_up()
-            return True
 
         monkeypatch.setattr(fleet_watch, "TICK_S", 0.01)
-        monkeypatch.setattr(MqttDesk, "wait", happens)
+        monkeypatch.setattr(MqttDesk, "wait", in_turns(happens, turns=4))
         seen = fleet("watch", "site/*").stdout
     assert seen.count("version 4 rolled back: probe: engine") == 4
     assert seen.count("alert new: look") == 1
     assert ("offline" in seen, "alert old" in seen) == (False, False)
+
+
+def in_turns(happens: Callable[[MqttDesk], None], *, turns: int) -> Callable[[MqttDesk, float], bool]:
+    """Let something happen whenever the desk waits; then somebody types Ctrl-C."""
+    left = [happens] * turns
+
+    def wait(desk: MqttDesk, _: float) -> bool:
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()(desk)
+        return True
+
+    return wait
 
 
 def test_settings_that_cannot_be_used_are_told_with_all_that_is_wrong(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -136,29 +136,24 @@ class History:
         """
         assert self._signer is not None, "whoever has no key changes nothing"
         number = version or document_number(document, "version")
-        try:
-            self._do("BEGIN IMMEDIATE")
+        with self._writing():
             seq, previous = self._end()
-            entry = {
-                "schema": HISTORY_SCHEMA,
-                "seq": seq + 1,
-                "previous": previous,
-                "at": told(self._clock.utc_ns()),
-                "by": self._by,
-                "what": what,
-                "name": name,
-                "version": number,
-                "note": note,
-                "document": None if document is None else dict(document),
-            }
-            signed = self._signed(entry)
+            signed = self._signed(
+                {
+                    "schema": HISTORY_SCHEMA,
+                    "seq": seq + 1,
+                    "previous": previous,
+                    "at": told(self._clock.utc_ns()),
+                    "by": self._by,
+                    "what": what,
+                    "name": name,
+                    "version": number,
+                    "note": note,
+                    "document": None if document is None else dict(document),
+                }
+            )
             row = (seq + 1, name, number, digest_of(signed), json.dumps(signed, ensure_ascii=False))
             self._do("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", row)
-            self._do("COMMIT")
-        except BaseException:
-            with suppress(JournalError):
-                self._do("ROLLBACK")
-            raise
         return entry_of(signed)
 
     def entries(self, name: str | None = None) -> Iterator[Entry]:
@@ -186,6 +181,20 @@ class History:
             if document is not None and document not in found:
                 found.append(document)
         return found
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Keep other tools from writing; what is done within becomes durable as a whole, or not at all."""
+        self._do("BEGIN IMMEDIATE")
+        is_done = False
+        try:
+            yield
+            self._do("COMMIT")
+            is_done = True
+        finally:
+            if not is_done:
+                with suppress(JournalError):
+                    self._do("ROLLBACK")
 
     def _signed(self, entry: dict[str, Any]) -> dict[str, Any]:
         assert self._signer is not None, "asked before"

@@ -95,7 +95,8 @@ class MqttDesk:
             DeliveryError: There is no broker, or it does not let us in.
             ConfigurationError: A certificate or a key cannot be used.
         """
-        try:
+        with ExitStack() as opening:
+            opening.callback(lambda: self._open.close())
             self._connect()
             if not self._gather(SOON_S) and not self._whole.is_barred:
                 self._open.close()
@@ -104,9 +105,7 @@ class MqttDesk:
             if not self._gather(QUIET_S):
                 barred = BARRED.format(topic=self._whole.topic)
                 self.trouble = self.trouble or (barred if self._whole.is_barred else NOT_WHOLE)
-        except BaseException:
-            self._open.close()
-            raise
+            opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
