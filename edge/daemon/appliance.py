@@ -63,6 +63,7 @@ from edge.sources.dicom import DicomDoor
 
 SWEEP_S = 60.0
 SIGNALS_SEEN_S = 0.1
+PERIOD_SEEN_S = 1.0
 SOMETHING_BROKE = 70
 NEXT_START_S = 600.0  # as long as the unit gives a first start
 
@@ -338,7 +339,14 @@ class Appliance:
             for write_down in list(self._write_down):
                 write_down()
             status.write()
-            self._stopping.wait(self._now.health.period_s)
+            self._pause()
+
+    def _pause(self) -> None:
+        """Wait for the period, which may become another meanwhile."""
+        began_ns = self._clock.monotonic_ns()
+        while (left_s := self._now.health.period_s - (self._clock.monotonic_ns() - began_ns) / 1e9) > 0:
+            if self._stopping.wait(min(left_s, PERIOD_SEEN_S)):
+                return
 
     def _sweep(self, journal: Journal) -> None:
         try:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
 from edge.daemon.control_plane import ALERT as FLEET_START
+from edge.domain.errors import DeliveryError
 from edge.domain.health import StageHealth
 from edge.findings.envelope import wrap
 from edge.findings.json_schema import schema
@@ -228,6 +230,25 @@ def test_health_comes_each_period_and_expires(broker: Mosquitto, tmp_path: Path)
     assert first.properties["MessageExpiryInterval"] == 1, "three periods of 0.2 s, at least a second"
     assert second.document["stages"][0]["set_aside"] == 1
     assert second.document["latency_ms"] == {"p50": 1.2}
+
+
+def test_what_a_device_says_of_itself_may_change_while_it_runs(broker: Mosquitto, tmp_path: Path) -> None:
+    with device(broker.port, tmp_path, counting()) as (session, presence):
+        assert session.wait_connected(10)
+        presence.model("tiny", active=None, why="refused", latency_ms={})
+        presence.introduce({**INFO, "room": "theatre 3"})
+        presence.prove_line(timeout_s=10)
+        assert (retained(broker.port, "info") or {})["room"] == "theatre 3"
+        assert retained(broker.port, "model/tiny/state")
+        presence.forget_model("tiny")
+        presence.prove_line(timeout_s=10)
+        assert retained(broker.port, "model/tiny/state") is None
+        with Listener(broker.port, f"{PREFIX}/health") as listener:
+            presence.tell_health_every(0.05)
+            listener.wait_for(3)
+        broker.stop()
+        with pytest.raises(DeliveryError):
+            presence.prove_line(timeout_s=0.5)
 
 
 def test_a_contested_client_id_is_an_alert(broker: Mosquitto, tmp_path: Path) -> None:
