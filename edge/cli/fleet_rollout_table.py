@@ -166,15 +166,27 @@ def _rings(rollout: Rollout) -> Table:
     table.add_column("devices", justify="right")
     for step in Step:
         table.add_column(HEADINGS[step], justify="right")
-    table.add_column("")
+    is_going_back = rollout.phase in (Phase.RETURNING, Phase.ABORTED)
+    table.add_column("given back" if is_going_back else "", justify="right" if is_going_back else "left")
     for number, name in enumerate(rollout.terms.rings):
         counts = rollout.counts(number)
         cells = [
             Text(str(counts[step] or "·"), style=STYLES[step] if counts[step] else "dim") for step in Step
         ]
         mark = "▸ " if number == rollout.ring and not rollout.phase.is_end else "  "
-        table.add_row(Text(mark + printable(name)), str(counts.total()), *cells, _bar(counts))
+        table.add_row(
+            Text(mark + printable(name)),
+            str(counts.total()),
+            *cells,
+            _back(rollout, number) if is_going_back else _bar(counts),
+        )
     return table
+
+
+def _back(rollout: Rollout, ring: int) -> Text:
+    """Return how many of a ring have what they had before, of those that got something else."""
+    owed = [each for each in rollout.members.values() if each.ring == ring and each.version]
+    return Text(f"{sum(each.back is Back.DONE for each in owed)} of {len(owed)}")
 
 
 def _bar(counts: Counter[Step]) -> Text:
@@ -194,27 +206,27 @@ def _rows(rollout: Rollout, views: Views) -> list[RenderableType]:
     for name, member in told[:ROWS_MAX]:
         view = views.get(name)
         presence = view.presence if view is not None else "unknown"
-        code = f"{member.code}: " if member.code and member.code not in ("ok", "") else ""
+        code = f"{member.code}: " if member.code not in ("", "ok") and member.code not in member.why else ""
         table.add_row(
             Text(printable(name)),
             Text(_where(member), style=STYLES[member.step]),
             str(member.newest or ""),
             presence,
-            Text(printable(code + member.why.removeprefix(code))),
+            Text(printable(code + member.why)),
         )
     more = [Text(f"and {len(told) - ROWS_MAX} more")] if len(told) > ROWS_MAX else []
     return [table, *more] if told else []
 
 
-_RANKS: Final = (Step.FAILED, Step.LEFT, Step.MISSED, Step.SENT, Step.SOAKING)
+_RANKS: Final = (Step.FAILED, Step.LEFT, Step.MISSED, Step.SENT, Step.DUE, Step.SOAKING)
 
 
 def _rank(member: Member) -> int:
+    """Return a number that is the lower the more a person wants to see a device; the highest: not at all."""
     if member.back in (Back.STUCK, Back.SENT):
         return 0
-    if member.step is Step.DUE and member.why:
-        return len(_RANKS) - 1
-    return _RANKS.index(member.step) if member.step in _RANKS else len(_RANKS)
+    is_plain = member.step not in _RANKS or (member.step is Step.DUE and not member.why)
+    return len(_RANKS) if is_plain else _RANKS.index(member.step)
 
 
 def _where(member: Member) -> str:
@@ -230,15 +242,22 @@ def _conditions(rollout: Rollout) -> str:
     stop = f"{terms.stop_share:.0%} of the open rings" if terms.stop_share else f"{terms.stop_errors}"
     told = [
         f"{len(rollout.members)} devices",
-        f"forward at {terms.success_share:.1%} well for {terms.soak_s:g} s".replace(".0%", "%"),
+        f"forward at {terms.success_share:.1%} well for {_span(terms.soak_s)}".replace(".0%", "%"),
         f"held at {stop} failed",
-        f"{terms.deadline_s / 3600:g} h for each",
+        f"{_span(terms.deadline_s)} for each",
         "with approval between rings" if terms.needs_approval else "",
         f"frozen {', '.join(terms.freeze)} ({terms.zone})" if terms.freeze else "",
     ]
     if terms.is_trial:
         told = [told[0], "a dry run: each says whether it could take it, and it is taken back"]
     return ", ".join(part for part in told if part)
+
+
+def _span(seconds: float) -> str:
+    for unit, unit_s in (("h", 3600), ("min", 60)):
+        if seconds >= unit_s and seconds % unit_s == 0:
+            return f"{seconds / unit_s:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def _moment(utc_ms: int) -> str:

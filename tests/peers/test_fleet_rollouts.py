@@ -318,6 +318,9 @@ def test_killed_in_the_middle_it_is_resumed_on_another_machine(scene: Scene) -> 
             assert "canary" in shown.communicate(timeout=30)[0]
         assert shown.returncode == 3
         desk.publish_rollout(f"{rollout_id}.h", None)  # what a person would wait for
+        with scene.command("pause", rollout_id, state="elsewhere") as paused:
+            assert "pause by anna; nobody runs it" in paused.communicate(timeout=30)[0]
+        assert paused.returncode == 0
         with scene.command("resume", rollout_id, state="elsewhere") as resumed:
             said = resumed.communicate(timeout=60)[0]
         assert (resumed.returncode, re.findall(r"done; .*", said)[-1:]) == (

@@ -58,6 +58,7 @@ def _given_back(rollout: Rollout, name: str, view: DeviceView | None, rooms: Roo
     return replace(
         member,
         back=Back.SENT,
+        why=member.why if member.step is Step.FAILED else "",
         back_version=max(view.version, member.version) + 1,
         back_base=view.version,
         back_ms=now_ms,

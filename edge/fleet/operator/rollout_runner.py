@@ -26,6 +26,7 @@ ORDER_SCHEMA: Final = "edge.rollout-order/1"
 BEAT_MS: Final = 5_000
 ALIVE_S: Final = 12.0  # who holds a roll-out says so at least once within that
 TURN_S: Final = 0.5
+BATCH_MAX: Final = 250  # documents in one turn: some seconds, within which nobody hears that we live
 
 
 class Runner:
@@ -164,7 +165,7 @@ class Runner:
 
     def _publish(self) -> None:
         now_ms = self._now_ms()
-        names = unpublished(self.rollout, self._desk.devices(), self._tried_ms, now_ms=now_ms)
+        names = unpublished(self.rollout, self._desk.devices(), self._tried_ms, now_ms=now_ms)[:BATCH_MAX]
         self._desk.repeat({name: document(self.rollout, name) for name in names})
         self._tried_ms |= {(name, self.rollout.members[name].newest): now_ms for name in names}
 

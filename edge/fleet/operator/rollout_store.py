@@ -35,6 +35,7 @@ _TABLE: Final = """
 _HEAD: Final = TypeAdapter(Rollout)
 _MEMBERS: Final = TypeAdapter(dict[str, Member])
 _CONTENT: Final = TypeAdapter(Content)
+_USUAL: Final = asdict(Member(ring=-1))
 
 
 class RolloutStore:
@@ -216,10 +217,14 @@ def _groups(rollout: Rollout) -> Iterator[dict[str, Member]]:
 
 def _told(member: Member) -> dict[str, Any]:
     """Return a member in plain values, without what is as it was in the beginning."""
-    fresh = asdict(Member(ring=-1))
-    told = {key: value for key, value in asdict(member).items() if value != fresh[key]}
-    plain: dict[str, Any] = json.loads(json.dumps(told))
-    return plain
+    values = ((name, getattr(member, name), usual) for name, usual in _USUAL.items())
+    return {name: _plain(value) for name, value, usual in values if value != usual}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, str) else value  # a word of ours is a text
 
 
 def _number(piece: Document | None) -> int:
