@@ -21,7 +21,7 @@ from edge.domain import ports
 from edge.domain.ports import Alerts, Clock
 from edge.findings.identity import KeyedHash, load_or_create_key
 from edge.findings.mqtt_json import SCHEMA
-from edge.fleet.commands import COMMAND_SCHEMA
+from edge.fleet.command_forms import COMMAND_SCHEMA
 from edge.fleet.documents import DESIRED_SCHEMA, GROUP_SCHEMA
 from edge.fleet.questions import ANSWER_SCHEMA
 from edge.fleet.report import EVENT_SCHEMA, REPORTED_SCHEMA

@@ -18,7 +18,8 @@ from edge.domain.ports import Alerts, Clock
 from edge.fleet.boot import Boot
 from edge.fleet.case import TOPIC as CASE
 from edge.fleet.case import Case
-from edge.fleet.commands import Commands, Executor, is_said_by_device
+from edge.fleet.command_forms import is_said_by_device
+from edge.fleet.commands import Commands, Executor
 from edge.fleet.errands import Errands
 from edge.fleet.inbox import Inbox, Letter
 from edge.fleet.ledger import Transition

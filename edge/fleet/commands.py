@@ -7,122 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from edge.domain.errors import DocumentRefusedError
 from edge.domain.ports import Clock
 from edge.fleet.bench import Bench
-from edge.fleet.documents import BundleWanted, Moment, Name, Part, Signature
+from edge.fleet.command_forms import (
+    BY_DEVICE,
+    COMMAND_SCHEMA,
+    LIFE_S,
+    Command,
+    args_of,
+    is_said_by_device,
+    refusal,
+)
 from edge.fleet.errands import Errand, Errands
 from edge.fleet.guard import read_document
 from edge.fleet.moments import told
 from edge.fleet.report import shown
 from edge.fleet.signing import KeyRing
 from edge.fleet.timing import moment_ns
-from edge.fleet.words import PROBES, Code, ProbeName
 from edge.kit.log import Log
 
-COMMAND_SCHEMA: Final = "edge.cmd/1"
-LIFE_S: Final = 24 * 3600
 SKEW_S: Final = 600
+TOLD_S: Final = 3600  # so long at least the broker keeps how a command ended
 WAITING_MAX: Final = 64
 FAILURE: Final = 0x80  # from this reason code on the broker has not taken it
 TOO_LARGE: Final = 0x95
-BY_DEVICE: Final = "device"
-BY_DEVICE_WRITTEN: Final = b'"by": "device"'  # as `json.dumps` writes it, near the beginning
-BEGINNING_BYTES: Final = 256
 BEGAN_ANEW: Final = "the device began anew while it was at it"
 
-CommandCode = Code | Literal["clock", "busy", "failed", "interrupted"]
 Executor = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-Say = Callable[[str, Mapping[str, Any], bool], None]
-
-
-class FetchArgs(Part):
-    """Fetch and verify a package, so that a later document finds it on the device."""
-
-    name: Name = Field(description="Of the bundle.")
-    bundle: BundleWanted = Field(description="By reference, as in a document.")
-
-
-class RestartPipelineArgs(Part):
-    """Close a pipeline and open it again."""
-
-    pipeline: Name = Field(description="Its name.")
-
-
-class SnapshotArgs(Part):
-    """Show what a camera sees, where its gate lets that out."""
-
-    source: Name = Field(description="The camera.")
-
-
-class SelftestArgs(Part):
-    """Try whether the device works."""
-
-    probe: tuple[ProbeName, ...] = Field(
-        default=PROBES, min_length=1, description="What to try.", strict=False
-    )
-
-
-class RetrySetAsideArgs(Part):
-    """Try again what was set aside."""
-
-    queue: Literal["intake", "outbox"] = Field(description="Of the journal.")
-
-
-class CollectLogsArgs(Part):
-    """Tell the newest lines of the log."""
-
-    lines: int = Field(default=500, ge=1, le=2000, description="How many, at most.")
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Those that weigh less are left out."
-    )
-
-
-ARGS: Final[Mapping[str, type[Part]]] = {
-    "fetch": FetchArgs,
-    "restart-pipeline": RestartPipelineArgs,
-    "snapshot": SnapshotArgs,
-    "selftest": SelftestArgs,
-    "retry-set-aside": RetrySetAsideArgs,
-    "collect-logs": CollectLogsArgs,
-}
-
-
-class Command(Part):
-    """What a requester writes to `cmd/<type>/<id>`."""
-
-    schema_: Literal["edge.cmd/1"] = Field(alias="schema", description="Names this form.")
-    state: Literal["init"] = Field(description="The device writes the others.")
-    site: Name | None = Field(
-        default=None, description="For which site it was signed; another refuses it. Left out: for any."
-    )
-    device: Name = Field(description="For whom it is; another device refuses it.")
-    cmd: str = Field(
-        pattern=r"^[a-z][a-z-]{0,31}/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-        description="`<type>/<id>`, the end of its topic: it cannot be repeated under another one.",
-    )
-    issued: Moment = Field(description="When it was signed.")
-    expires: Moment = Field(description="It is not begun after; at most 24 h after `issued`.")
-    args: dict[str, Any] = Field(default_factory=dict, description="As its type wants them.")
-    signature: Signature = Field(description="Over all the rest.")
-
-
-def args_of(kind: str, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a command with what was left out.
-
-    Raises:
-        DocumentRefusedError: There is no such type, or they are not what it wants.
-    """
-    if kind not in ARGS:
-        raise DocumentRefusedError("unsupported", f"cmd: no type {kind!r}; wanted one of {', '.join(ARGS)}")
-    try:
-        return ARGS[kind].model_validate(dict(args)).model_dump(mode="json")
-    except ValidationError as error:
-        raise refusal(error, under="args.") from error
+Say = Callable[[str, Mapping[str, Any], bool, int], None]
 
 
 class Commands:
@@ -151,7 +68,7 @@ class Commands:
             device: Our id.
             executors: By type; each is given its arguments and returns a result that JSON can hold.
             is_frozen: The site takes no commands.
-            say: Publishes a document as the state of `<type>/<id>`, retained or not.
+            say: Publishes a document as the state of `<type>/<id>`: retained or not, for so many seconds.
             wake: Is called, from the executing thread, when a command has ended.
             clock: Of the machine.
         """
@@ -198,7 +115,7 @@ class Commands:
         if is_said_by_device(payload):
             return
         if known is not None:
-            self._say(cmd, known.document, True)
+            self._tell(known)
         if known is not None or cmd in self._waiting:
             return
         try:
@@ -221,7 +138,7 @@ class Commands:
         """
         known = self._errands.known(cmd)
         if known is not None:
-            self._say(cmd, known.document, True)
+            self._tell(known)
             return
         self._refuse(
             cmd, DocumentRefusedError("busy", "cmd: too many at once; ask again later, by another id")
@@ -245,7 +162,7 @@ class Commands:
     def say_again(self) -> None:
         """Tell what ended and was not told, or is being executed; at each connection."""
         for errand in [*self._errands.untold(), *self._errands.interrupted()]:
-            self._say(errand.cmd, errand.document, True)
+            self._tell(errand)
 
     def answered(self, cmd: str, code: int | None) -> None:
         """Take note of what the broker said to a state that was published."""
@@ -319,7 +236,7 @@ class Commands:
         document = self._document(cmd, "executing", "ok", "", None)
         errand = Errand(cmd=cmd, state="executing", expires_ns=expires_ns, document=document)
         self._errands.take_up(errand, issued_ns=moment_ns(command.issued))
-        self._say(cmd, document, True)
+        self._tell(errand)
         self._under_way, self._is_cleared = errand, False
         kind = cmd.partition("/")[0]
         self._log.info("command", cmd=cmd)
@@ -333,7 +250,7 @@ class Commands:
         try:
             self._errands.settle(ended)
         finally:  # also what is not remembered is told
-            self._say(errand.cmd, document, not self._is_cleared)
+            self._tell(ended, is_retained=not self._is_cleared)
         self._log.info("command ended", cmd=errand.cmd, state=state, because=message)
 
     def _clear(self, cmd: str) -> None:
@@ -345,7 +262,12 @@ class Commands:
 
     def _refuse(self, cmd: str, refused: DocumentRefusedError) -> None:
         self._log.warning("command refused", cmd=cmd, code=refused.code, because=refused)
-        self._say(cmd, self._document(cmd, "failed", refused.code, str(refused), None), True)
+        self._say(cmd, self._document(cmd, "failed", refused.code, str(refused), None), True, TOLD_S)
+
+    def _tell(self, errand: Errand, *, is_retained: bool = True) -> None:
+        """Say what became of a command; its answer does not stay at the broker beyond its time."""
+        left_s = (errand.expires_ns - self._clock.utc_ns()) // 10**9
+        self._say(errand.cmd, errand.document, is_retained, max(TOLD_S, min(left_s, LIFE_S)))
 
     def _document(
         self, cmd: str, state: str, code: str, message: str, result: Mapping[str, Any] | None
@@ -363,18 +285,6 @@ class Commands:
         }
 
 
-def is_said_by_device(payload: bytes) -> bool:
-    """Return whether a state of a command is one that a device wrote; costs next to nothing."""
-    return BY_DEVICE_WRITTEN in payload[:BEGINNING_BYTES]
-
-
 def _expired(command: Command, now_ns: int) -> DocumentRefusedError:
     text = f"expires: {command.expires}, and it is {told(now_ns)}"
     return DocumentRefusedError("expired", text, path="expires")
-
-
-def refusal(error: ValidationError, *, under: str = "") -> DocumentRefusedError:
-    """Return what pydantic says first, as a refusal with its path."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = under + ".".join(str(step) for step in first["loc"])
-    return DocumentRefusedError("schema", f"{path}: {first['msg']}", path=path)

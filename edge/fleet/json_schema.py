@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from edge.fleet.commands import COMMAND_SCHEMA, Command, CommandCode
+from edge.fleet.command_forms import COMMAND_SCHEMA, Command, CommandCode
 from edge.fleet.documents import DESIRED_SCHEMA, GROUP_SCHEMA, Desired, GroupLayer, Moment, Name, Part
 from edge.fleet.report import REPORTED_SCHEMA, Reported, Text
 

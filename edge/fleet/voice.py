@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from edge.domain.ports import Alerts, Clock
-from edge.fleet.commands import COMMAND_SCHEMA
+from edge.fleet.command_forms import COMMAND_SCHEMA
 from edge.fleet.ledger import Transition
 from edge.fleet.progress import Progress
 from edge.fleet.report import EVENT_SCHEMA, event_of
@@ -19,7 +19,6 @@ from edge.kit.mqtt import Message, MqttSession
 SIGNATURE_S: Final = 3600.0
 EVENTS_MAX: Final = 256
 ANSWERS_MAX: Final = 1024
-COMMAND_EXPIRES_S: Final = 7 * 86400  # what no requester clears does not stay at the broker for ever
 
 SIGNATURE: Final = "fleet-signature"
 ROLLED_BACK: Final = "fleet-rolled-back"
@@ -86,7 +85,7 @@ class Voice:
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def say_command(self, cmd: str, document: Mapping[str, Any], is_retained: bool) -> None:
+    def say_command(self, cmd: str, document: Mapping[str, Any], is_retained: bool, expiry_s: int) -> None:
         """Say what became of `<type>/<id>`."""
         then = partial(self._command_answered, cmd)
         self._post(
@@ -95,7 +94,7 @@ class Voice:
             document,
             is_retained=is_retained,
             then=then,
-            expiry_s=COMMAND_EXPIRES_S,
+            expiry_s=expiry_s,
         )
 
     def take_answer(self) -> tuple[str, int | None] | None:

@@ -73,7 +73,7 @@ def test_a_command_and_everything_the_device_says_of_it_fulfil_it(tmp_path: Path
             device=fleet.DEVICE,
             executors={"restart-pipeline": dict},
             is_frozen=False,
-            say=lambda _cmd, document, _is_kept: said.append(json.loads(json.dumps(document))),
+            say=lambda _cmd, document, _is_kept, _for_s: said.append(json.loads(json.dumps(document))),
             wake=lambda: None,
             clock=clock,
         ) as commands,

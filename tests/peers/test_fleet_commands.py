@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edge.domain.errors import DocumentRefusedError
 from edge.fleet.collected import collecting
 from edge.fleet.commands import BEGAN_ANEW
@@ -108,6 +110,7 @@ def test_a_command_goes_from_init_to_executing_to_successful_and_is_cleared_by_i
     assert doing.asked == [{"pipeline": "brain-mr"}]
     (last,) = office.on("cmd/restart-pipeline/1")[-2:-1]
     assert last.user["schema"] == "edge.cmd/1"
+    assert last.properties["MessageExpiryInterval"] == pytest.approx(3600, abs=5)
     with Office(broker.port) as late:
         late.publish("edge/fence", b"", retain=False)
         assert late.states("restart-pipeline/1") == []

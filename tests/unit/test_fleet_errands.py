@@ -15,7 +15,7 @@ import pytest
 from edge.daemon.control_plane import stager_of
 from edge.daemon.fleet_errands import COMMANDS, FleetAnswers, FleetErrands
 from edge.domain.errors import DocumentRefusedError, PixelsHeldBackError
-from edge.fleet.commands import ARGS
+from edge.fleet.command_forms import ARGS
 from edge.kit.journal import Entry
 from edge.pipelines.snapshots import Album
 from tests.builders.bundles import write_bundle

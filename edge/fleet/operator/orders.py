@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.domain.errors import DeliveryError, DocumentRefusedError
-from edge.fleet.commands import BY_DEVICE, COMMAND_SCHEMA, LIFE_S, args_of
+from edge.fleet.command_forms import BY_DEVICE, COMMAND_SCHEMA, LIFE_S, args_of
 from edge.fleet.moments import told
 from edge.fleet.operator.gathering import read
 from edge.fleet.operator.inventory import Document, document_text
