@@ -96,6 +96,7 @@ class FakeFleetDevice:
         self.config: Mapping[str, Any] = {} if at_work is None else at_work.config
         self.calls: list[str] = []
         self.proven: list[str] = []
+        self.staged: list[Plan] = []
         self._busy: FakeJob | None = None
 
     def plan(self, wanted: Wanted) -> Plan:
@@ -109,6 +110,7 @@ class FakeFleetDevice:
 
     def stage(self, plan: Plan) -> FakeJob:
         self._called("stage")
+        self.staged.append(plan)
         return self._job("stage", lambda: self._fail("stage", plan.wanted))
 
     def unsafe(self) -> str:
@@ -116,6 +118,7 @@ class FakeFleetDevice:
 
     def apply(self, plan: Plan) -> FakeJob:
         self._called("apply")
+        self._let_go(plan)
         return self._turn("apply", plan, plan.wanted.config)
 
     def probe(self, plan: Plan, names: Sequence[ProbeName]) -> FakeJob:
@@ -138,6 +141,10 @@ class FakeFleetDevice:
 
     def discard(self, plan: Plan) -> None:
         self._called("discard")
+        self._let_go(plan)
+
+    def _let_go(self, plan: Plan) -> None:
+        self.staged = [staged for staged in self.staged if staged is not plan]
 
     def _turn(self, what: str, plan: Plan, config: Mapping[str, Any]) -> FakeJob:
         """Bring one configuration to work, or another back."""
