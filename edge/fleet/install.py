@@ -9,73 +9,33 @@ Staging changes nothing that is in use. What was staged once is not fetched agai
 
 from __future__ import annotations
 
-import json
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from edge.bundles.history import active_in
 from edge.bundles.installed import Store
 from edge.bundles.signature import Trust
 from edge.bundles.store import Bundle, load
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError, StorageFullError
-from edge.fleet.cancel import Cancel
 from edge.fleet.documents import BundleWanted
 from edge.fleet.fetch import Fetcher
+from edge.fleet.packages import Packages
 from edge.fleet.places import TlsMaker
 from edge.fleet.ports import Wanted
+from edge.fleet.staging import StagingJob
 from edge.fleet.switch import Switch, store_opened
-from edge.kit.files import free_bytes, write_durably
+from edge.kit.files import free_bytes
 from edge.kit.log import Log
 
 JOBS_MAX: Final = 2  # what is being staged, and what a command fetches ahead
-PACKAGES_MAX: Final = 256
-RECORD_BYTES_MAX: Final = 1 << 20
 INSTALL_S: Final = 1800.0  # so long somebody else may hold the store: a large network is being measured
 
 Admit = Callable[[Bundle], None]
-
-
-class StagingJob:
-    """Staging under way, in a thread of its own; a `ports.Job`."""
-
-    def __init__(self) -> None:
-        self.cancelled = Cancel()
-        self._said: Mapping[str, Any] = {"doing": "waiting", "done": 0, "of": 0}
-        self._future: Future[None] = Future()
-
-    def done(self) -> bool:
-        """Return whether it is over, well or not."""
-        return self._future.done()
-
-    def result(self) -> None:
-        """Return when it went well; only asked when it is done.
-
-        Raises:
-            DocumentRefusedError: It did not; with code, path and reason.
-        """
-        assert self._future.done(), "asked too early"
-        self._future.result()
-
-    def progress(self) -> Mapping[str, Any]:
-        """Return how far it is: `{"doing": …, "done": …, "of": …}`, the last two in bytes."""
-        return self._said
-
-    def cancel(self) -> None:
-        """Ask it to end soon; never waits."""
-        self.cancelled.ask()
-
-    def say(self, doing: str, done_bytes: int = 0, of_bytes: int = 0) -> None:
-        """Tell how far it is."""
-        self._said = {"doing": doing, "done": done_bytes, "of": of_bytes}
-
-    def begin(self, worker: ThreadPoolExecutor, work: Callable[[StagingJob], None]) -> None:
-        """Do the work in another thread."""
-        self._future = worker.submit(work, self)
 
 
 class Stager:
@@ -113,7 +73,7 @@ class Stager:
             folder / "packages", mirror=mirror, reserve_bytes=reserve_bytes, tls=tls
         )
         self._switch = Switch(store, folder / "switch.json")
-        self._record = folder / "packages.json"
+        self._packages = Packages(folder / "packages.json")
         self._worker = ThreadPoolExecutor(JOBS_MAX, thread_name_prefix="fleet-staging")
         self._jobs: list[StagingJob] = []
         self._ahead: StagingJob | None = None
@@ -151,9 +111,9 @@ class Stager:
 
     def folder_of(self, name: str, wanted: BundleWanted) -> Path | None:
         """Return the folder in the store that came out of a package; None while it was not staged."""
-        known = self._packages().get(wanted.digest.removeprefix("sha256:"), {})
-        folder = self._store.root / name / known.get("folder", "")
-        return folder if known.get("name") == name and folder.is_dir() else None
+        known = self._packages.folder_of(name, wanted)
+        folder = self._store.root / name / (known or "")
+        return folder if known and folder.is_dir() else None
 
     def bundle(self, name: str, wanted: BundleWanted) -> Bundle:
         """Return a bundle that was staged, verified anew.
@@ -205,13 +165,7 @@ class Stager:
 
     def package_in_use(self, name: str) -> str:
         """Return `sha256:…` of the package that the version in use came from; "" where nobody knows."""
-        active = active_in(self._store.root / name)
-        found = (
-            digest
-            for digest, known in self._packages().items()
-            if known.get("name") == name and known.get("folder") == active
-        )
-        return next((f"sha256:{digest}" for digest in found), "")
+        return self._packages.digest_of(name, active_in(self._store.root / name))
 
     # ── within the thread of a job ────────────────────────────────────────────────────────────────────────
 
@@ -280,7 +234,7 @@ class Stager:
                     if seen != (name, wanted.version):
                         what = f"holds {' '.join(seen)}, the document says {name} {wanted.version}"
                         raise BundleRejectedError(f"{package}: {what}")
-                    self._remember(wanted, name, changing.add(bundle))
+                    self._packages.remember(wanted, name, changing.add(bundle).name)
         except BundleRejectedError as refusal:  # the package is gone in a moment: say what it was
             said = str(refusal).replace(str(package), f"{name} {wanted.version}")
             raise BundleRejectedError(said) from refusal
@@ -292,26 +246,6 @@ class Stager:
         if room_bytes < wanted.size_bytes:
             what = f"{max(room_bytes, 0)} bytes are free above the reserve, wanted {wanted.size_bytes}"
             raise StorageFullError(f"{self._store.root}: {what}")
-
-    def _packages(self) -> dict[str, dict[str, str]]:
-        """Return what was taken in: name and folder by digest; of a file that is damaged, nothing."""
-        try:
-            read = json.loads(self._record.read_bytes()[:RECORD_BYTES_MAX])
-        except (OSError, ValueError, RecursionError):
-            return {}
-        rows = read.items() if isinstance(read, dict) else ()
-        return {digest: known for digest, known in rows if _is_row(known)}
-
-    def _remember(self, wanted: BundleWanted, name: str, folder: Path) -> None:
-        digest = wanted.digest.removeprefix("sha256:")
-        rows = {one: known for one, known in self._packages().items() if one != digest}
-        rows[digest] = {"name": name, "folder": folder.name}
-        newest: Sequence[tuple[str, dict[str, str]]] = list(rows.items())[-PACKAGES_MAX:]
-        try:
-            self._record.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self._record, json.dumps(dict(newest)).encode())
-        except OSError as error:
-            raise StorageFullError(f"{self._record}: cannot be written: {error.strerror}") from error
 
 
 def attempt_of(wanted: Wanted) -> str:
@@ -329,9 +263,3 @@ def _told(path: str) -> Iterator[None]:
         raise DocumentRefusedError("admission", str(refusal), path=path) from refusal
     except StorageFullError as full:
         raise DocumentRefusedError("download", str(full), path=path) from full
-
-
-def _is_row(known: object) -> bool:
-    return isinstance(known, dict) and all(
-        isinstance(known.get(key), str) and known[key] == Path(known[key]).name for key in ("name", "folder")
-    )

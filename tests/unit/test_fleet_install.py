@@ -20,8 +20,9 @@ from edge.domain.errors import BundleRejectedError, DocumentRefusedError
 from edge.fleet import install as staging
 from edge.fleet import switch as switching
 from edge.fleet.documents import BundleWanted
-from edge.fleet.install import Stager, StagingJob, attempt_of
+from edge.fleet.install import Stager, attempt_of
 from edge.fleet.ports import Wanted
+from edge.fleet.staging import StagingJob
 from edge.kit.files import write_durably
 from tests.builders.bundles import golden, network, write_bundle
 from tests.waiting import until
