@@ -19,7 +19,7 @@ from typing import Final, Self
 
 from edge.bundles.history import active_in
 from edge.bundles.installed import Store
-from edge.bundles.signature import Trust
+from edge.bundles.signature import ANYBODY, Trust
 from edge.bundles.store import Bundle, load
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError, StorageFullError
 from edge.fleet.documents import BundleWanted
@@ -177,6 +177,7 @@ class Stager:
         return job
 
     def _stage(self, job: StagingJob, bundles: Mapping[str, BundleWanted]) -> None:
+        self._fetcher.sweep([wanted.digest for wanted in bundles.values()])
         for name, wanted in bundles.items():
             with _told(f"bundles.{name}"):
                 if not self._is_whole(job, name, wanted):
@@ -186,13 +187,12 @@ class Stager:
             if self._admit is not None and not self.is_in_use(name, wanted):
                 with _told(f"bundles.{name}"):
                     self._admit(self.bundle(name, wanted))
-        self._fetcher.sweep([wanted.digest for wanted in bundles.values()])
 
     def _fetch_ahead(self, job: StagingJob, bundles: Mapping[str, BundleWanted]) -> None:
+        self._fetcher.sweep([wanted.digest for wanted in bundles.values()])
         for name, wanted in bundles.items():
             if not self._is_whole(job, name, wanted):
                 self._fetched(job, name, wanted)
-        self._fetcher.sweep([wanted.digest for wanted in bundles.values()])
 
     def _fetched(self, job: StagingJob, name: str, wanted: BundleWanted) -> Path:
         doing = f"fetching {name} {wanted.version}"
@@ -211,11 +211,14 @@ class Stager:
         if folder is None:
             return False
         try:
-            load(folder, Trust(allows_unsigned=True), name=name)
-        except BundleRejectedError as damage:
-            self._log.warning("is fetched anew", bundle=name, because=damage)
-            return False
-        self.bundle(name, wanted)
+            self.bundle(name, wanted)
+        except DocumentRefusedError:  # nobody is believed, or it is damaged
+            try:
+                load(folder, ANYBODY, name=name)
+            except BundleRejectedError as damage:
+                self._log.warning("is fetched anew", bundle=name, because=damage)
+                return False
+            raise
         return True
 
     def _take_in(self, job: StagingJob, name: str, wanted: BundleWanted, package: Path) -> None:
@@ -226,8 +229,8 @@ class Stager:
             StorageFullError: There is no room.
         """
         job.say(f"unpacking {name} {wanted.version}")
-        try:
-            with store_opened(self._store, job.cancelled, within_s=INSTALL_S) as changing:
+        with store_opened(self._store, job.cancelled, within_s=INSTALL_S) as changing:
+            try:
                 self._check_room(wanted)
                 with changing.unpacked(package, self._trust) as bundle:
                     seen = (bundle.manifest.name, bundle.manifest.version)
@@ -235,11 +238,11 @@ class Stager:
                         what = f"holds {' '.join(seen)}, the document says {name} {wanted.version}"
                         raise BundleRejectedError(f"{package}: {what}")
                     self._packages.remember(wanted, name, changing.add(bundle).name)
-        except BundleRejectedError as refusal:  # the package is gone in a moment: say what it was
-            said = str(refusal).replace(str(package), f"{name} {wanted.version}")
-            raise BundleRejectedError(said) from refusal
-        finally:
-            self._fetcher.remove(wanted)
+            except BundleRejectedError as refusal:  # the package is gone in a moment: say what it was
+                said = str(refusal).replace(str(package), f"{name} {wanted.version}")
+                raise BundleRejectedError(said) from refusal
+            finally:
+                self._fetcher.remove(wanted)
 
     def _check_room(self, wanted: BundleWanted) -> None:
         room_bytes = free_bytes(self._store.root) - self._reserve_bytes

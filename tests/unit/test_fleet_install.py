@@ -231,7 +231,8 @@ def test_a_job_says_how_far_it_is_and_can_be_cancelled(site: Site, tmp_path: Pat
         assert not job.done()
         job.cancel()
         assert refusal(job)[0] == "admission"
-    wait(site.stager.job({"tiny": meant}))
+    Path(meant.url.removeprefix("file://")).unlink()
+    wait(site.stager.job({"tiny": meant}))  # what was fetched is still here
 
 
 def test_only_one_fetch_ahead_at_a_time(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
