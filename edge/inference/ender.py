@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 NEVER_S = float("inf")
@@ -32,9 +30,8 @@ class Ender:
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
-    @contextmanager
-    def ending(self, run: Endable, *, after_s: float) -> Iterator[None]:
-        """Set `run.terminate` if the `with` lasts longer than `after_s`."""
+    def begin(self, run: Endable, *, after_s: float) -> None:
+        """Set `run.terminate` if `end` is not called within `after_s`."""
         with self._lock:
             self._run, self._ends_s = run, time.monotonic() + after_s
             if self._thread is None:
@@ -42,11 +39,11 @@ class Ender:
                 self._thread.start()
             elif self._ends_s < self._wakes_s:
                 self._changed.notify()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._run = None
+
+    def end(self) -> None:
+        """The run is done."""
+        with self._lock:
+            self._run = None
 
     def close(self) -> None:
         """Stop; no run is going on."""

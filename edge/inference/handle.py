@@ -75,19 +75,26 @@ class Handle(Generic[Kind]):
         Raises:
             InferenceError: There is none; the message says why.
         """
+        active = self._take()
+        try:
+            yield active
+        finally:
+            self._give_back(active)
+
+    def _take(self) -> Active[Kind]:
         with self._lock:
             active = self._active
             if active is None:
                 raise InferenceError(self._refusal)
             self._users[active] = self._users.get(active, 0) + 1
-        try:
-            yield active
-        finally:
-            with self._lock:
-                self._users[active] -= 1
-                if not self._users[active]:
-                    del self._users[active]
-                    self._changed.notify_all()
+        return active
+
+    def _give_back(self, active: Active[Kind]) -> None:
+        with self._lock:
+            self._users[active] -= 1
+            if not self._users[active]:
+                del self._users[active]
+                self._changed.notify_all()
 
     @property
     def active(self) -> Active[Kind]:
@@ -164,8 +171,11 @@ class PictureHandle(Handle[AnyPictureModel]):
             DeadlineExceededError: It took longer than `deadline_s`.
             InferenceError: The runtime failed, or there is no model.
         """
-        with self.held() as active:
+        active = self._take()  # as `held`, without what a generator costs right after a network
+        try:
             return active.model.look(picture, deadline_s=deadline_s)
+        finally:
+            self._give_back(active)
 
 
 class SpectraHandle(Handle[AnySpectraModel]):

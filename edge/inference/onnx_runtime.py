@@ -105,17 +105,19 @@ class OnnxRuntimeSession:
         deadline.check(self._name)
         self._run.terminate = False  # it may have been set just as the last run was done
         try:
-            with self._ender.ending(self._run, after_s=deadline.remaining_s()):
-                if self._device is not None:
-                    values = self._device.run(given, self._run)
-                else:  # a binding took 0.06 ms of 2 more, and the answers are the caller's own without it
-                    values = self._session.run(self._answers, {self._wiring.given: given}, self._run)
+            self._ender.begin(self._run, after_s=deadline.remaining_s())
+            if self._device is not None:
+                values = self._device.run(given, self._run)
+            else:  # a binding took 0.06 ms of 2 more, and the answers are the caller's own without it
+                values = self._session.run(self._answers, {self._wiring.given: given}, self._run)
         except TROUBLE as error:
             if self._run.terminate:
                 raise deadline.exceeded(self._name) from error
             takes = self._session.get_inputs()[0].shape
             said = f"ONNX Runtime: {_first_line(error)}"
             raise failed(self._name, given, wiring=self._wiring, takes=takes, because=said) from error
+        finally:
+            self._ender.end()
         return dict(zip(self._answers, values, strict=True))
 
     def close(self) -> None:

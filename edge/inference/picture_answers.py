@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import exp, isfinite, tanh
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,18 @@ def reading_of(manifest: PictureManifest) -> Reading:
     output, name = manifest.output, manifest.output.name
     names = tuple(one.name for one in output.classes)
     return lambda outputs, _: Scores(names=names, values=scores(outputs[name], output))
+
+
+def with_account(
+    answer: PictureAnswer, *, latency_ms: Mapping[str, float], statistics: Mapping[str, float]
+) -> PictureAnswer:
+    """Complete an answer that was made just now, and that nobody else has, by what it cost and rests on.
+
+    `dataclasses.replace` would make it once more, and check it once more: 25 us, right after a network.
+    """
+    object.__setattr__(answer, "latency_ms", MappingProxyType(latency_ms))
+    object.__setattr__(answer, "statistics", MappingProxyType(statistics))
+    return answer
 
 
 def as_array(answered: PictureAnswer) -> NDArray[Any]:

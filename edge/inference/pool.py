@@ -35,17 +35,29 @@ class Pool(Generic[Seat]):
         Raises:
             DeadlineExceededError: None became free in time.
         """
+        seat = self.take(deadline)
+        try:
+            yield seat
+        finally:
+            self.give_back(seat)
+
+    def take(self, deadline: Deadline) -> Seat:
+        """Have a seat until it is given back.
+
+        Raises:
+            DeadlineExceededError: None became free in time.
+        """
         deadline.check(self._name)
         with self._lock:
             if not self._free and not self._freed.wait_for(lambda: self._free, deadline.remaining_s()):
                 raise deadline.exceeded(f"{self._name}: waiting for its turn")
-            seat = self._free.pop()  # the last one used is still warm
-        try:
-            yield seat
-        finally:
-            with self._lock:
-                self._free.append(seat)
-                self._freed.notify_all()
+            return self._free.pop()  # the last one used is still warm
+
+    def give_back(self, seat: Seat) -> None:
+        """Let others have it."""
+        with self._lock:
+            self._free.append(seat)
+            self._freed.notify_all()
 
     def drain(self) -> list[Seat]:
         """Return all seats, after whoever uses them; nobody gets one any more."""

@@ -22,28 +22,31 @@ def ender() -> Ender:
 
 def test_a_run_that_lasts_too_long_is_told_to_end(ender: Ender) -> None:
     run = Run()
-    with ender.ending(run, after_s=0.02):
-        until(lambda: run.terminate, within_s=5)
+    ender.begin(run, after_s=0.02)
+    until(lambda: run.terminate, within_s=5)
+    ender.end()
     ender.close()
 
 
 def test_a_run_that_was_done_in_time_is_left_alone_and_so_is_the_next(ender: Ender) -> None:
     quick, patient = Run(), Run()
-    with ender.ending(quick, after_s=0.02):
-        pass
-    with ender.ending(patient, after_s=60):
-        time.sleep(0.05)  # longer than the first was given
+    ender.begin(quick, after_s=0.02)
+    ender.end()
+    ender.begin(patient, after_s=60)
+    time.sleep(0.05)  # longer than the first was given
+    ender.end()
     assert not quick.terminate
     assert not patient.terminate
     ender.close()
 
 
 def test_a_short_time_after_a_long_one_is_not_overslept(ender: Ender) -> None:
-    with ender.ending(Run(), after_s=60):
-        pass
+    ender.begin(Run(), after_s=60)
+    ender.end()
     run = Run()
-    with ender.ending(run, after_s=0.02):
-        until(lambda: run.terminate, within_s=5)
+    ender.begin(run, after_s=0.02)
+    until(lambda: run.terminate, within_s=5)
+    ender.end()
     ender.close()
 
 
@@ -51,7 +54,8 @@ def test_an_ender_that_was_never_needed_has_no_thread_and_one_that_is_closed_has
     before = set(threading.enumerate())
     Ender().close()
     used = Ender()
-    with used.ending(Run(), after_s=60):
-        assert [thread.name for thread in set(threading.enumerate()) - before] == ["engine-deadline"]
+    used.begin(Run(), after_s=60)
+    assert [thread.name for thread in set(threading.enumerate()) - before] == ["engine-deadline"]
+    used.end()
     used.close()
     assert set(threading.enumerate()) - before == set()
