@@ -175,12 +175,14 @@ class Client:
 
     Attributes:
         heard: Topic of each message that came.
+        questions: Of each that wants an answer: where to, and what it is known by.
         refused: Filters that the broker refused.
     """
 
     def __init__(self, session: MqttSession) -> None:
         self.session = session
         self.heard: list[str] = []
+        self.questions: list[tuple[str, bytes]] = []
         self.refused: set[str] = set()
         self.has_subscribed = False
         self._lock = threading.Lock()
@@ -188,6 +190,8 @@ class Client:
     def hear(self, message: Message) -> None:
         with self._lock:
             self.heard.append(message.topic)
+            if message.response_topic:
+                self.questions.append((message.response_topic, message.correlation_data))
 
     def note_refused(self, refused: Mapping[str, str]) -> None:
         self.refused = set(refused)
@@ -196,6 +200,11 @@ class Client:
     def say(self, topic: str, *, retain: bool = False, payload: bytes = b"{}") -> int:
         """Publish; returns the broker's word."""
         return self.session.publish(Message(topic=topic, payload=payload, retain=retain), timeout_s=5)
+
+    def ask(self, topic: str, response_topic: str) -> int:
+        """Publish something that wants an answer."""
+        asked = Message(topic=topic, payload=b"{}", response_topic=response_topic, correlation_data=b"7")
+        return self.session.publish(asked, timeout_s=5)
 
 
 def cannot_connect(session: MqttSession) -> str:

@@ -338,6 +338,10 @@ def _check_both_ways(centre: FleetSite, there: FleetSite) -> None:
                 alice.say(topic, retain="rpc" not in topic)
         until(lambda: len(device.heard) >= len(inward), within_s=10, what=f"{device.heard}")
         assert sorted(device.heard) == sorted(inward)
+        with centre.client("alice") as alice:
+            alice.ask(f"{OURS}/rpc/status", f"{OURS}/reply/alice/1")
+        until(lambda: device.questions, within_s=5, what="where the answer goes comes over the bridge")
+        assert device.questions == [(f"{OURS}/reply/alice/1", b"7")]
         with there.client("panel") as panel, centre.client("tester", *outward, f"{OURS}/case") as tester:
             panel.say(f"{OURS}/case", retain=True)
             until(lambda: f"{OURS}/cmd/selftest/1" in tester.heard, within_s=5)  # as it was left here
