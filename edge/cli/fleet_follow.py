@@ -21,6 +21,7 @@ NOTHING: Final = 1
 NOT_YET: Final = 3
 CONFLICT: Final = 4
 TICK_S: Final = 0.5
+MANY: Final = 8  # devices of a group: so many are told one by one
 
 _STYLES: Final[Mapping[State, str]] = {
     State.COMMITTED: "green",
@@ -55,7 +56,8 @@ def follow(console: Console, desk: MqttDesk, writing: Writing, standing: Standin
             standing = follower.tell_standing(writing.look())
             fates = writing.fates()
             follower.tell(fates)
-            if standing is Standing.FOLLOWED or follower.is_over(fates) or desk.now_ns() >= until_ns:
+            is_theirs = standing in (Standing.FOLLOWED, Standing.SECOND)
+            if is_theirs or follower.is_over(fates) or desk.now_ns() >= until_ns:
                 break
             desk.wait(TICK_S)
     except KeyboardInterrupt:
@@ -90,12 +92,14 @@ class _Follower:
         return standing
 
     def tell(self, fates: Mapping[str, Fate]) -> None:
-        """Say what is new about each device."""
+        """Say what is new about each device; of many, how many there are, and who needs a person."""
+        is_many = len(fates) > MANY
+        if is_many:
+            self._tell_once("", self._counted(fates), "dim")
         for name, fate in fates.items():
-            text = self._line(name, fate)
-            if self._told.get(name) != text:
-                self._told[name] = text
-                self._console.print(Text(text, style=_STYLES.get(fate.state, "")), soft_wrap=True)
+            if is_many and (fate.state not in _ENDS or fate.state is State.COMMITTED or _is_validated(fate)):
+                continue
+            self._tell_once(name, self._line(name, fate), _STYLES.get(fate.state, ""))
 
     def is_over(self, fates: Mapping[str, Fate]) -> bool:
         """Whether every device that is there is done with it."""
@@ -104,17 +108,13 @@ class _Follower:
 
     def conclude(self, fates: Mapping[str, Fate], standing: Standing) -> int:
         """Write down what became of it, and say it in one word."""
-        counts = Counter(fate.state for fate in fates.values())
-        note = (
-            ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no device takes it"
-        )
-        if len(fates) == 1:
-            note = next(iter(fates.values())).told
+        note = self._line(*next(iter(fates.items()))) if len(fates) == 1 else self._counted(fates)
         self._writing.conclude(note)
         if len(fates) != 1:
-            self._console.print(printable(note), markup=False)
-        if any(fate.code == "conflict" for fate in fates.values()):
+            self._tell_once("", note, "dim")
+        if standing is Standing.SECOND or any(fate.code == "conflict" for fate in fates.values()):
             return CONFLICT
+        counts = Counter(fate.state for fate in fates.values())
         good = counts[State.COMMITTED] + sum(_is_validated(fate) for fate in fates.values())
         if good and good == len(fates):
             return DONE
@@ -122,6 +122,16 @@ class _Follower:
         if any(not _is_validated(fate) for fate in bad) or standing is Standing.FOLLOWED:
             return NOTHING
         return NOT_YET
+
+    def _counted(self, fates: Mapping[str, Fate]) -> str:
+        counts = Counter(fate.state for fate in fates.values())
+        words = (f"{count} {_WORDS.get(state, state)}" for state, count in sorted(counts.items()))
+        return ", ".join(words) or "nobody is there to take it"
+
+    def _tell_once(self, name: str, text: str, style: str) -> None:
+        if self._told.get(name) != text:
+            self._told[name] = text
+            self._console.print(Text(printable(text), style=style), soft_wrap=True)
 
     def _line(self, name: str, fate: Fate) -> str:
         view = self._desk.devices()[name]

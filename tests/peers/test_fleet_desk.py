@@ -52,7 +52,7 @@ def test_a_broker_that_leaves_something_out_is_told(tmp_path: Path) -> None:
             assert len(at.desk.devices()) < 80
             assert at.desk.trouble == NOT_WHOLE
         broker.stop()
-        broker.configure(f"{OPEN}\nmax_queued_messages 0")
+        broker.configure(f"{OPEN}\nmax_queued_messages 1000000")
         broker.start()
         with seat(broker.port, tmp_path / "jane") as at:
             assert (len(at.desk.devices()), at.desk.trouble) == (40, "")

@@ -18,7 +18,7 @@ SOON_S: Final = 0.2  # within which a broker tells the next of what it keeps, mo
 QUIET_S: Final = 1.0  # within which it does, at the latest
 NOT_WHOLE: Final = (
     "the broker left out some of what it keeps: its queue for one client is too short "
-    "(mosquitto: max_queued_messages 0)"
+    "(mosquitto: max_queued_messages 1000000)"
 )
 BARRED: Final = "nobody knows whether this is all that the broker keeps: it does not let us write {topic}"
 

@@ -116,8 +116,9 @@ class Writing:
     def fates(self) -> Mapping[str, Fate]:
         """Return what became of it at each device that it concerns, by name."""
         assert self.document is not None, "published before"
-        self._hear_events(_number(self.document))
-        return {key: self._fate(key, view, self.document) for key, view in self.concerned().items()}
+        number, digest = _number(self.document), digest_of_signed(self.document)
+        self._hear_events(number)
+        return {key: self._fate(key, view, number, digest) for key, view in self.concerned().items()}
 
     def concerned(self) -> Mapping[str, DeviceView]:
         """Return the devices that take this document, by name."""
@@ -196,11 +197,12 @@ class Writing:
                 key = "/".join(message.topic.split("/")[-4:-2])
                 self._told[key] = Fate(State(status), status, code, document_text(event, "message"))
 
-    def _fate(self, key: str, view: DeviceView, ours: Document) -> Fate:
-        number, part = _number(ours), view.said_of(self._scope)
-        digest = document_text(part, "desired_digest")
-        is_taken = document_number(part, "desired_version") == number and digest == digest_of_signed(ours)
-        if document_number(part, "desired_version") == number and digest and not is_taken:
+    def _fate(self, key: str, view: DeviceView, number: int, digest: str) -> Fate:
+        part = view.said_of(self._scope)
+        is_accepted = document_number(part, "desired_version") == number
+        taken = document_text(part, "desired_digest")
+        is_taken = is_accepted and taken == digest
+        if is_accepted and taken and not is_taken:
             return Fate(
                 State.REJECTED, "rejected", "conflict", "it took somebody else's document of that version"
             )
