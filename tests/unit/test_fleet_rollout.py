@@ -481,3 +481,16 @@ def test_two_thousand_devices_in_rooms_of_four_get_a_version_for_one_of_each_roo
     rollout = decided(world, begun(world, rings=("100%",)))
     assert rollout.counts()[Step.SENT] == 500
     assert decide(rollout, world.devices(), {}, now_ms=world.now_ms) is rollout
+
+
+def test_who_took_it_and_is_away_goes_back_last_in_its_room_and_is_not_forgotten() -> None:
+    world = World(*boxes(3, rooms=1))
+    over = run(world, begun(world, rings=("100%",), soak_s=0.0))
+    world.boxes["anna/or-0"].presence = "offline"
+    aborted = run(world, told(world, over, "abort"))
+    assert aborted.why == "1 are away; the broker keeps their previous content for them"
+    assert [box.config for box in world.boxes.values()] == [BROUGHT, {}, {}]
+    world.boxes["anna/or-0"].presence = "online"
+    for _ in range(10):
+        world.step()
+    assert world.boxes["anna/or-0"].config == {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from edge.fleet.operator.inventory import DeviceView, document_number
+from edge.fleet.operator.rollout_content import room_of
 from edge.fleet.operator.rollout_report import State, said
 from edge.fleet.operator.rollout_state import Back, Member, Phase, Rollout, Step
 from edge.fleet.operator.rollout_watch import Rooms, somebody_else, taken_up_again
@@ -17,8 +18,8 @@ def returning(rollout: Rollout, views: Views, *, now_ms: int) -> Rollout:
     """Return how far the way back is.
 
     Who has not changed yet, or has gone back by itself, is written to at once, also where it is away: what it
-    did not take must not be there when it comes back. Who may have changed waits for its room, and for
-    being there, for as long as a device may take.
+    did not take must not be there when it comes back. Who may have changed waits for its room. Who is away
+    comes last in its room, since nobody else of it may change until it has come back.
     """
     members = {
         name: _answered(rollout, member, views.get(name), now_ms=now_ms)
@@ -26,21 +27,30 @@ def returning(rollout: Rollout, views: Views, *, now_ms: int) -> Rollout:
     }
     rollout = replace(rollout, members=members)
     rooms = Rooms(rollout, views)
+    taken = _rooms_with_somebody_there(rollout, views)
     members = dict(members)
     at_any_moment_first = sorted(rollout.members.items(), key=lambda item: item[1].step is not Step.SENT)
     for name, member in at_any_moment_first:
         if _is_owed(member):
-            members[name] = _given_back(rollout, name, views.get(name), rooms, now_ms=now_ms)
+            members[name] = _given_back(rollout, name, views.get(name), rooms, taken, now_ms=now_ms)
             if members[name].back is Back.SENT and members[name].is_changed:
                 rooms.occupy(name)
     return _over(replace(rollout, members=members), views)
+
+
+def _rooms_with_somebody_there(rollout: Rollout, views: Views) -> Set[str]:
+    """Return the rooms with a device that is there and has yet to be written to."""
+    owed = [views[name] for name, member in rollout.members.items() if _is_owed(member) and name in views]
+    return {room_of(view) for view in owed if view.presence == "online"} - {""}
 
 
 def _is_owed(member: Member) -> bool:
     return member.version > 0 and member.back is Back.NOTHING
 
 
-def _given_back(rollout: Rollout, name: str, view: DeviceView | None, rooms: Rooms, *, now_ms: int) -> Member:
+def _given_back(
+    rollout: Rollout, name: str, view: DeviceView | None, rooms: Rooms, taken: Set[str], *, now_ms: int
+) -> Member:
     """Return a member with the version that takes it back written down, or why it has to wait."""
     member = taken_up_again(rollout, rollout.members[name], view)
     if member.step is Step.LEFT:
@@ -53,8 +63,8 @@ def _given_back(rollout: Rollout, name: str, view: DeviceView | None, rooms: Roo
     if is_changed and not rollout.terms.is_trial:
         if mate := rooms.ours(name) or rooms.foreign(name):
             return replace(member, why=f"{mate} of the same room comes first")
-        if view.presence != "online" and now_ms < rollout.opened_ms + _allowed_ms(rollout):
-            return replace(member, why="is away")
+        if view.presence != "online" and room_of(view) in taken:
+            return replace(member, why="is away; the others of its room come first")
     return replace(
         member,
         back=Back.SENT,
