@@ -9,7 +9,7 @@ from typing import Final
 from edge.domain.ports import Clock
 from edge.fleet.documents import Apply, Document
 from edge.fleet.guard import read_document
-from edge.fleet.ledger import Attempt, Ledger, Refusal, Transition
+from edge.fleet.ledger import Attempt, Ledger, Refusal, Rung, Transition
 from edge.fleet.memory import Memory
 from edge.fleet.ports import Wanted
 from edge.fleet.reception import parse
@@ -25,7 +25,7 @@ class Book:
     """One ledger, its memory, and whoever is told; used by one thread, read by any.
 
     Attributes:
-        ledger: As it is on the medium.
+        ledger: As it is on the medium, but for what this process began with.
     """
 
     def __init__(self, memory: Memory, *, device_id: str, clock: Clock, told: Told) -> None:
@@ -37,13 +37,17 @@ class Book:
         self._log = Log("fleet")
         self._read: dict[tuple[str, bytes], Document] = {}
 
-    def open(self) -> None:
+    def open(self, at_work: Rung | None) -> None:
         """Read what is on the medium.
+
+        Args:
+            at_work: What this process began with, whether or not that could be written down; None: as it says.
 
         Raises:
             JournalError: It cannot be read.
         """
-        self.ledger = self._memory.read()
+        ledger = self._memory.read()
+        self.ledger = dataclasses.replace(ledger, at_work=at_work or ledger.at_work)
 
     def write(self, ledger: Ledger, entries: Sequence[Transition] = ()) -> None:
         """Make a ledger true, then tell what led to it.

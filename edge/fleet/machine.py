@@ -203,7 +203,7 @@ class Machine:
     # ── after a start ─────────────────────────────────────────────────────────────────────────────────────
 
     def _recover(self) -> float:
-        self._book.open()
+        self._book.open(self._boot.rung if self._boot is not None else None)
         recovery = Recovery(self._book, scopes=self._scopes, frozen=self._frozen, boot=self._boot)
         ledger, entries, untold = recovery.run()
         self._book.write(ledger, entries)

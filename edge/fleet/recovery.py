@@ -41,7 +41,6 @@ class Recovery:
         untold = self._ledger.untold
         self._ledger = dataclasses.replace(
             self._ledger,
-            at_work=self._boot.rung if self._boot is not None else self._ledger.at_work,
             starts=0,
             untold=(),
             offers=tuple(offer for offer in self._ledger.offers if offer.scope in self._scopes),

@@ -200,7 +200,7 @@ class Device(RuleBasedStateMachine):
 
     @invariant()
     def what_is_at_work_was_proven(self) -> None:
-        ledger = self.memory.read()
+        ledger = self.life.machine._book.ledger
         standing = ledger.standing()
         assert standing is None or standing.wanted.digest in self.proven
         if ledger.trial is None:

@@ -178,9 +178,10 @@ def test_each_rung_is_tried_once_also_where_nothing_can_be_written_down(
         begun.append(failed_from(memory, "gone", after=begun[-1], clock=clock))
     assert [config_of(boot) for boot in begun] == [{"device": 2}, {"device": 1}, None]
     life = Life(memory, clock, boot=begun[1])
+    assert life.machine.snapshot().rung == "previous"
     memory.is_full = False
     life.run()
-    assert life.machine.snapshot().rung == "previous"
+    assert memory.read().at_work == "previous"
 
 
 def test_a_version_that_works_is_taken_where_what_was_proven_cannot_be_used(
