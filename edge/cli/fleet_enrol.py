@@ -40,14 +40,16 @@ class Kind(StrEnum):
 
 def authority(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Its own.", show_default=False)],
-    name: Annotated[str, typer.Option(help="How certificates call it.")] = "edge authority",
+    name: Annotated[
+        str | None, typer.Option(help="How certificates call it; default: as its folder.")
+    ] = None,
 ) -> None:
     """Make an authority for a site that has none: it signs certificates, and takes them back.
 
     Two are wanted: one for devices, one for people and all others. Keep them off devices and brokers.
     """
     made = _authority(folder)
-    made.make(name)
+    made.make(name or f"edge {folder.resolve().name}")
     typer.echo(f"written: {folder}/ca.key (keep it secret and safe), ca.crt, crl.pem", err=True)
 
 

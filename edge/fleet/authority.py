@@ -210,6 +210,9 @@ class Authority:
         rows = {f"{number:040x}": at.isoformat() for number, at in revoked.items()}
         builder = x509.CertificateRevocationListBuilder().issuer_name(certificate.subject)
         builder = builder.last_update(self._now() - LATE).next_update(certificate.not_valid_after_utc)
+        builder = builder.add_extension(x509.CRLNumber(int(self._now().timestamp())), critical=False)
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+        builder = builder.add_extension(identifier, critical=False)  # two authorities may be called alike
         for number, at in revoked.items():
             one = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(at).build()
             builder = builder.add_revoked_certificate(one)

@@ -26,8 +26,9 @@ from edge.fleet.access import (
 )
 from edge.fleet.authority import Authority
 from edge.fleet.certificates import make_request
-from edge.fleet.enrol import replace_file, take_from_acl
+from edge.fleet.enrol import add_to_acl, enrol, replace_file, take_from_acl
 from edge.fleet.mosquitto import bridge_settings, dynamic_security_without
+from edge.kit.mqtt import MqttSession
 from tests.peers.fleet_site import ROOT, FleetSite, cannot_connect, now
 from tests.waiting import until
 
@@ -250,6 +251,40 @@ def test_a_stolen_device_is_kept_out_and_mute(tmp_path: Path) -> None:
         with site.client("st-anna/or-4") as client:
             assert client.say(f"{THEIRS}/status") != NOT_AUTHORISED
     assert "certificate verify failed" in site.broker.log
+
+
+def test_an_authority_may_take_the_place_of_another_while_devices_go_on(tmp_path: Path) -> None:
+    """As the runbook says: both are believed for a time, each with its list of those taken back."""
+    old, new = of_device(ROOT, "st-anna/or-3"), of_device(ROOT, "st-anna/or-4")
+    with FleetSite(tmp_path) as site:
+        site.admit(old)
+        second = Authority(tmp_path / "devices-2", now=now)
+        second.make("devices")  # called like the first
+        enrol(new, folder=site.files_of(new.name), authority=second)
+        add_to_acl(site.broker.folder / "acl", new)
+        both = ((site.devices, second), (second,))
+        for authorities in both:
+            for what, file in (("ca.crt", "devices-ca.crt"), ("crl.pem", "devices-crl.pem")):
+                joined = b"".join((one.folder / what).read_bytes() for one in authorities)
+                (site.broker.folder / file).write_bytes(joined)
+            believed = site.files_of(new.name) / "ca.crt"
+            believed.write_bytes(
+                second.certificate_file.read_bytes() + site.devices.certificate_file.read_bytes()
+            )
+            site.read_again()
+            with site.client(new.name) as device:
+                assert device.say(f"{THEIRS}/status") != NOT_AUTHORISED
+            as_it_should = {2: _comes_in, 1: cannot_connect}[len(authorities)]
+            assert as_it_should(site.session(old.name))
+        second.revoke(new.name)
+        (site.broker.folder / "devices-crl.pem").write_bytes(second.revoked_file.read_bytes())
+        site.read_again()
+        assert cannot_connect(site.session(new.name))
+
+
+def _comes_in(session: MqttSession) -> bool:
+    with session:
+        return session.wait_connected(5)
 
 
 def test_an_administrator_clears_what_a_device_that_is_gone_has_left(tmp_path: Path) -> None:
