@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -9,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage, MQTTv5, topic_matches_sub
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.domain.errors import ConfigurationError
+from edge.kit.bell import Bell
 from edge.kit.log import Log
 
 CONNECT_S = 5.0
@@ -172,6 +174,7 @@ class Line:
         self._asked: dict[int | None, str] = {}
         self._log = Log("mqtt")
         self._answers: list[tuple[int, int]] = []
+        self._bell = Bell()
         self._client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=terms.client_id,
@@ -224,31 +227,58 @@ class Line:
         Returns:
             (number, reason code) of each message that was answered.
         """
-        error = self._client.loop(wait_s)
+        error = self._look(wait_s)
         if error and not self.ended:
             self.ended = error.name
         answers, self._answers = self._answers, []
         return answers
 
+    def _look(self, wait_s: float) -> MQTTErrorCode:
+        """Read, write and keep alive, after waiting for a reason to.
+
+        With poll: paho's own `loop` asks select, which knows no descriptor above 1023, and a daemon with many
+        associations and files would be without its broker.
+        """
+        line = self._client.socket()
+        if not isinstance(line, socket.socket):
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        has_rest = isinstance(line, ssl.SSLSocket) and line.pending() > 0
+        poll = select.poll()
+        poll.register(line, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+        poll.register(self._bell, select.POLLIN)
+        found = dict(poll.poll(0 if has_rest else wait_s * 1000))
+        if self._bell.fileno() in found:
+            self._bell.be_quiet()
+        error = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if has_rest or found.get(line.fileno(), 0) & ~select.POLLOUT:
+            error = self._client.loop_read()
+        if not error and self._client.want_write():
+            error = self._client.loop_write()
+        return error or self._client.loop_misc()
+
     def send(self, message: Message) -> int:
         """Queue a message for the socket; returns the number its answer will carry."""
-        return self._client.publish(
+        number = self._client.publish(
             message.topic,
             message.payload,
             qos=message.qos,
             retain=message.retain,
             properties=_properties(message, PacketTypes.PUBLISH),
         ).mid
+        self._bell.ring()
+        return number
 
     def say_goodbye(self) -> None:
         """Disconnect properly: the broker forgets the will."""
         self._client.disconnect()
+        self._bell.ring()
 
     def close(self) -> None:
         """Give back the socket, and let go of whoever listens, so that nothing is left to collect."""
         open_socket = self._client.socket()
         if open_socket is not None:
             open_socket.close()
+        self._bell.close()
         self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
         self._client.on_subscribe = self._client.on_message = None
 
@@ -364,5 +394,5 @@ def _heard(topic: str, raw: MQTTMessage) -> Message:
 def _leave_writing_to_the_loop(_client: Client, _data: object, _socket: object) -> None:
     """Stop paho from writing in the thread that publishes; its being set is what does it.
 
-    Two threads in paho's writer would interleave their packets. The loop is woken by paho's own socket pair.
+    Two threads in paho's writer would interleave their packets. The loop is woken by our bell.
     """
