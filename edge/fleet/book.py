@@ -41,7 +41,7 @@ class Book:
         """Read what is on the medium.
 
         Args:
-            at_work: What this process began with, whether or not that could be written down; None: as it says.
+            at_work: What this process began with, even if that could not be written down; None: as it says.
 
         Raises:
             JournalError: It cannot be read.
