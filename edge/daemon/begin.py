@@ -92,9 +92,10 @@ def first(path: Path, clock: Clock) -> Start:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as trouble:
-        raise ConfigurationError(f"{path}: {trouble.strerror}") from trouble
+        raise ConfigurationError(f"{path} cannot be used: {trouble.strerror}") from trouble
     except UnicodeDecodeError as trouble:
-        raise ConfigurationError(f"{path}: not text: byte {trouble.start} is not UTF-8") from trouble
+        what = f"not text: byte {trouble.start} is not UTF-8"
+        raise ConfigurationError(f"{path} cannot be used: {what}") from trouble
     site = Site(path, text)
     alone = _config(site, Boot())
     if alone.fleet is None:
