@@ -119,13 +119,13 @@ def enrol(
             people=_authority(_wanted(people, "--people")),
             days=days,
         )
-        _tell(made)
+        _tell(made, days=days)
         typer.echo(f"start it with: mosquitto -c {shlex.quote(str(out / 'mosquitto.conf'))}", err=True)
         return
     access = _access(kind, root, name, groups=group or [], sites=site or [], devices=device or [])
     signing = None if ca is None else _authority(ca)
     asked = None if request is None else _request(request)
-    _tell(enrol_client(access, folder=out, authority=signing, request=asked, days=days))
+    _tell(enrol_client(access, folder=out, authority=signing, request=asked, days=days), days=days)
     if acl is not None:
         add_to_acl(acl, access)
         typer.echo(f"{acl}: brought up to date; mosquitto reads it again on SIGHUP", err=True)
@@ -231,9 +231,12 @@ def _request(file: Path) -> bytes:
         raise ConfigurationError(f"{file}: {error.strerror}; wanted a request for a certificate") from error
 
 
-def _tell(made: Enrolled) -> None:
-    """Say what was written, and what is still missing."""
+def _tell(made: Enrolled, *, days: int) -> None:
+    """Say what was written, until when it counts, and what is still missing."""
     typer.echo(f"{made.name}: written: {', '.join(str(file) for file in made.files)}", err=True)
+    if made.is_signed:
+        until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+        typer.echo(f"{made.name}: believed until {until:%Y-%m-%d}; enrol again before", err=True)
     for file in made.files:
         if file.suffix == ".csr" and not made.is_signed:
             typer.echo(f"have {file} signed, and put the certificate beside it as {file.stem}.crt", err=True)
