@@ -12,10 +12,10 @@ import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 from edge.domain.errors import FormatError, JournalError
 from edge.fleet.ledger import Ledger, Transition
@@ -102,7 +102,7 @@ class SqliteMemory:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._facts: dict[str, bytes] = {}
-        self._mirrored: Mapping[str, Any] | None = None
+        self._mirrored: object = None
 
     def __enter__(self) -> Self:
         """Open, and read once, so that damage shows here.
@@ -128,6 +128,7 @@ class SqliteMemory:
             self._close()
             kind = DamagedError if _is_damage(trouble) else JournalError
             raise kind(f"{self.path}: {trouble}; wanted the memory of the fleet") from trouble
+        self._mirrored = _tree_in(self._floors_path)
         self._mirror(ledger)
         return self
 
@@ -210,7 +211,7 @@ class SqliteMemory:
     def _mirror(self, ledger: Ledger) -> None:
         """Write the floors beside the file; without them a crash costs nothing, damage as well would."""
         tree = floors_tree(ledger.floors)
-        if tree == self._mirrored or (not tree and self._mirrored is None):
+        if tree == (self._mirrored or {}):
             return
         try:
             write_durably(self._floors_path, json.dumps(tree, indent=1).encode())
@@ -241,6 +242,14 @@ def mirrored_floors(folder: Path) -> Ledger:
         return Ledger()
     opened = {scope: replace(floor, is_open=True) for scope, floor in floors.items()}
     return Ledger(floors=opened)
+
+
+def _tree_in(path: Path) -> object:
+    """Return what JSON a file holds, None where it holds none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _change(
