@@ -30,6 +30,7 @@ from edge.fleet.operator.rollout_store import RolloutStore, known_ids, rollout_o
 ALL, NOT_ALL, GOES_ON, CONFLICT = 0, 1, 3, 4
 FILE_BYTES_MAX: Final = 1 << 20
 HEARD_S: Final = 15.0
+TRIAL_S: Final = 600.0  # nobody waits longer for the answers to a dry run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +256,8 @@ def _terms(asked: Asked) -> Terms:
     given: Mapping[str, Any] = {
         name: getattr(asked, name) for name in Terms.__slots__ if hasattr(asked, name)
     }
-    return Terms(**{**given, "rings": ("all",), "zone": zone})
+    deadline_s = min(asked.deadline_s, TRIAL_S) if asked.is_trial else asked.deadline_s
+    return Terms(**{**given, "rings": ("all",), "zone": zone, "deadline_s": deadline_s})
 
 
 def _is_wanted(asked: Asked) -> bool:

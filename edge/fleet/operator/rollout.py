@@ -208,7 +208,7 @@ def _sent(rollout: Rollout, views: Views, *, now_ms: int) -> Rollout:
         if under_way >= rollout.terms.at_once_max:
             members[name] = replace(member, why="others come first")
         elif view is None or view.presence != "online":
-            members[name] = _waiting(rollout, member, "is away", now_ms=now_ms)
+            members[name] = _away(rollout, member, now_ms=now_ms)
         elif not rollout.terms.is_trial and (mate := rooms.ours(name)):
             members[name] = replace(member, why=f"{mate} of the same room comes first")
         elif not rollout.terms.is_trial and (mate := rooms.foreign(name)):
@@ -219,6 +219,13 @@ def _sent(rollout: Rollout, views: Views, *, now_ms: int) -> Rollout:
             under_way += 1
             rooms.occupy(name)
     return replace(rollout, members=members, contents=contents)
+
+
+def _away(rollout: Rollout, member: Member, *, now_ms: int) -> Member:
+    """Return a member whose turn has come and who is not there; a trial does not wait for anybody."""
+    if rollout.terms.is_trial:
+        return replace(member, step=Step.MISSED, why="is away, and was not asked")
+    return _waiting(rollout, member, "is away", now_ms=now_ms)
 
 
 def _waiting(rollout: Rollout, member: Member, why: str, *, now_ms: int) -> Member:

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 from pydantic import TypeAdapter, ValidationError
 
 from edge.domain.errors import FormatError, JournalError
+from edge.fleet.operator.rollout_content import digest_of_content
 from edge.fleet.operator.rollout_state import Content, Member, Rollout
 
 Document = Mapping[str, Any]
@@ -198,7 +199,10 @@ def _piece(pieces: Mapping[str, Document], name: str) -> Document:
 
 def _content(pieces: Mapping[str, Document], rollout_id: str, digest: str) -> Content:
     piece = _piece(pieces, f"{rollout_id}.c{digest.removeprefix('sha256:')[:32]}")
-    return _CONTENT.validate_python({"config": piece["config"], "bundles": piece["bundles"]})
+    content = _CONTENT.validate_python({"config": piece["config"], "bundles": piece["bundles"]})
+    if digest_of_content(content) != digest:
+        raise FormatError(f"{piece.get('name')}: is not the content that it says it is")
+    return content
 
 
 def _head(rollout: Rollout) -> dict[str, Any]:
