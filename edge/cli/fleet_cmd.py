@@ -22,9 +22,10 @@ from edge.cli.rows import printable
 from edge.config.document import parse
 from edge.domain.errors import ConfigurationError
 from edge.fleet.operator.history import History
-from edge.fleet.operator.inventory import Document, document_text
+from edge.fleet.operator.inventory import Document, document_number, document_text
 from edge.fleet.operator.mqtt_desk import MqttDesk
 from edge.fleet.operator.orders import ENDS, Order, Ticket, ask, ticket
+from edge.fleet.words import DEVICE_SCOPE
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -91,13 +92,19 @@ def run_question(where: Place, given: str, method: str, *, as_json: bool) -> int
     number = ticket(method)
     with opened(where, more=number.filters) as desk:
         answer = ask(desk, one_of(desk, given), number, timeout_s=ANSWER_S)
-    config = answer.get("config")
-    if as_json or method != "config" or not isinstance(config, Mapping):
+    config, transitions = answer.get("config"), answer.get("transitions")
+    if not as_json and isinstance(config, Mapping):
+        screen().print(_options(config))
+    elif not as_json and isinstance(transitions, list):
+        screen().print(_transitions(transitions))
+    else:
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=None if as_json else 1))
-        return DONE
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("option", "value", "from", "a change needs"):
-        table.add_column(heading, overflow="fold")
+    return DONE
+
+
+def _options(config: Mapping[str, Any]) -> Table:
+    """Return each value with where it comes from; what the fleet has said stands out."""
+    table = _table("option", "value", "from", "a change needs")
     for path, each in config.items():
         part = each if isinstance(each, Mapping) else {}
         origin, restart = document_text(part, "origin"), document_text(part, "restart")
@@ -108,8 +115,30 @@ def run_question(where: Place, given: str, method: str, *, as_json: bool) -> int
             Text(printable(origin), style=style or "dim"),
             Text(printable(restart), style="dim"),
         )
-    screen().print(table)
-    return DONE
+    return table
+
+
+def _transitions(transitions: Sequence[Any]) -> Table:
+    """Return what versions went through, oldest first."""
+    table = _table("when (UTC)", "version", "status", "")
+    for each in transitions:
+        part = each if isinstance(each, Mapping) else {}
+        when = document_text(part, "at")[:19].replace("T", " ")
+        scope, number = document_text(part, "scope"), document_number(part, "version")
+        code, message = document_text(part, "code"), document_text(part, "message")
+        why = ": ".join(text for text in ("" if code == "ok" else code, message) if text)
+        what = str(number) if scope == DEVICE_SCOPE else f"{scope} {number}"
+        style = "bold red" if why and code != "ok" else ""
+        cells = (when, what, document_text(part, "status").replace("_", " "), why)
+        table.add_row(*(Text(printable(cell), style=style) for cell in cells))
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
 
 
 def _args(asked: Asked) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def _deviations(wanted: Mapping[str, Any], at_work: Mapping[str, Any]) -> list[t
             continue  # taken away, and not there
         if part is None or not _is_equal(works, value):
             origin = document_text(part, "origin") if isinstance(part, Mapping) else ""
-            seen = f"{shown(works)} ({origin or 'the device'})" if part is not None else "not there"
+            seen = f"{shown(works)} ({origin or 'the device'})" if part is not None else "nothing"
             lines.append(("yellow", f"~ {printable(path)}: wanted {shown(value)}, at work {printable(seen)}"))
     return lines
 

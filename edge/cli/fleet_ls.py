@@ -19,6 +19,7 @@ from rich.text import Text
 from edge.cli.fleet_desk import Place, opened
 from edge.cli.fleet_names import chosen
 from edge.cli.rows import printable
+from edge.domain.errors import ConfigurationError
 from edge.fleet.operator.condition import Condition, Level, condition
 from edge.fleet.operator.inventory import DeviceView, document_part, document_text
 from edge.fleet.operator.mqtt_desk import MqttDesk
@@ -64,6 +65,8 @@ def run(where: Place, patterns: Sequence[str], *, only_trouble: bool, is_watched
         if is_watched:
             watch(console, desk, patterns, only_trouble=only_trouble)
             return 0
+        if patterns and not chosen(desk.devices(), patterns):
+            raise ConfigurationError(f"{', '.join(patterns)}: no device is called so")
         shown = rows(desk, patterns, only_trouble=only_trouble)
         if as_json:
             for row in shown:

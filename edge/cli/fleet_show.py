@@ -16,7 +16,7 @@ from edge.cli.fleet_ls import MARKS, bundles, said, screen, tell_trouble
 from edge.cli.fleet_names import one_of
 from edge.cli.rows import printable
 from edge.domain.errors import ConfigurationError
-from edge.fleet.operator.condition import Condition, Level, Remark, condition, lasting
+from edge.fleet.operator.condition import NOTHING, Condition, Level, Remark, condition, lasting
 from edge.fleet.operator.edit import is_group, signer_of
 from edge.fleet.operator.inventory import (
     DeviceView,
@@ -64,7 +64,7 @@ def _print(console: Console, desk: MqttDesk, view: DeviceView, how: Condition) -
     grid.add_column(overflow="fold")
     sections = (
         _identity(view, how, now_ns),
-        _configuration(desk, view, how),
+        _configuration(desk, view, how, now_ns),
         _bundles(view),
         _sources(view),
         _alerts(view, now_ns),
@@ -88,11 +88,11 @@ def _identity(view: DeviceView, how: Condition, now_ns: int) -> Iterator[tuple[s
     parts += [str(value) for value in hardware.values() if value]
     if parts:
         yield "software", _plain(", ".join(parts))
-    if view.groups:
-        yield "groups", _plain(", ".join(view.groups))
 
 
-def _configuration(desk: MqttDesk, view: DeviceView, how: Condition) -> Iterator[tuple[str, Text]]:
+def _configuration(
+    desk: MqttDesk, view: DeviceView, how: Condition, now_ns: int
+) -> Iterator[tuple[str, Text]]:
     reported = view.reported
     yield "", Text()
     yield "version", _plain(how.version)
@@ -105,20 +105,22 @@ def _configuration(desk: MqttDesk, view: DeviceView, how: Condition) -> Iterator
         of = f", of roll-out {rollout}" if rollout else ""
         yield "at broker", _plain(f"{document_number(desired, 'version')} of {issued} by the key {key}{of}")
     if reported is None:
+        yield (
+            "",
+            _plain("it has never reported: it takes part in no fleet, or may not publish config/reported"),
+        )
         return
     previous, since = document_number(reported, "previous_version"), document_text(reported, "since")
     if previous:
         yield "before", _plain(f"{previous}")
     if since:
-        yield "since", _plain(since)
+        yield "since", _plain(f"{since}{_age(reported, now_ns, 'since')}")
     for group in view.groups:
         held = document_number(desk.groups().get(f"{view.site}/group/{group}"), "version")
         taken = document_number(view.said_of(f"group/{group}"), "applied_version")
         level = Level.WELL if held in (0, taken) else Level.BUSY
-        yield (
-            f"group {group}",
-            said(f"{taken or '–'}" if level is Level.WELL else f"{taken or '–'} → {held}", level),
-        )
+        what = f"version {taken or NOTHING}" + (f"→{held}" if level else "")
+        yield "group", _plain(f"{group} ") + said(what, level)
     for each in document_list(reported, "pending")[1:]:
         yield "queued", _plain(f"{document_text(each, 'scope')} {document_number(each, 'version')}")
 
@@ -186,9 +188,9 @@ def _plain(text: str) -> Text:
     return Text("\n".join(printable(line) for line in text.split("\n")))
 
 
-def _age(document: Mapping[str, Any], now_ns: int) -> str:
+def _age(document: Mapping[str, Any], now_ns: int, name: str = "at") -> str:
     try:
-        age_s = (now_ns - moment_ns(document_text(document, "at"))) / 1e9
+        age_s = (now_ns - moment_ns(document_text(document, name))) / 1e9
     except ValueError:
         return ""
     return f", {lasting(age_s)} ago"

@@ -64,7 +64,7 @@ def test_ls_shows_who_needs_a_person_and_says_so_to_programs(
             ("anna/or-1", "well", 3),
             ("anna/or-2", "act", None),
         ]
-    assert fleet("ls", "nobody").stdout.endswith("no device\n")
+    assert "nobody: no device is called so" in str(fleet("ls", "nobody").exception)
 
 
 def test_the_live_table_has_a_line_for_each_device_and_counts_the_rest(
