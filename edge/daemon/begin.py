@@ -8,15 +8,18 @@ alert. A process that has to begin anew stops in order and puts another in its o
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from edge.config.schema import Config
 from edge.daemon.appliance import Appliance
 from edge.daemon.control_plane import ControlPlane, folder_of, stager_of
 from edge.daemon.planning import Site
+from edge.daemon.tenancy import tenancy
 from edge.domain.errors import ConfigurationError, DocumentRefusedError, EdgeError
 from edge.domain.ports import Clock
 from edge.fleet import boot
@@ -55,8 +58,18 @@ def run(path: Path) -> int:
         EdgeError: It cannot start: a port is taken, the journal is in use, a secret is missing.
     """
     keep_memory_plain()
-    clock, recent = SystemClock(), RecentLines()
-    start = first(path, clock)
+    site = site_of(path)
+    with tenancy(_config(site, Boot()).state.folder):  # before anything is decided, or counted
+        code, begins_anew = _lived(site, SystemClock())
+        if begins_anew:
+            _put_another_in_our_place()
+    return code
+
+
+def _lived(site: Site, clock: Clock) -> tuple[int, bool]:
+    """Run appliances until one has opened and ended; return its status, and whether to begin anew."""
+    recent = RecentLines()
+    start = first(site, clock)
     while True:
         to_stderr(level=start.config.log_level, recent=recent)
         appliance = Appliance(start.config, clock, recent=recent)
@@ -72,22 +85,18 @@ def run(path: Path) -> int:
                 clock=clock,
             )
         try:
-            code = appliance.run()
+            return appliance.run(), appliance.begins_anew
         except EdgeError as trouble:
             if appliance.was_open or start.boot.wanted is None:
                 raise
             start = _instead(start, f"the appliance does not open: {trouble}", clock)
-            continue
-        if appliance.begins_anew:
-            _put_another_in_our_place()
-        return code
 
 
-def first(path: Path, clock: Clock) -> Start:
-    """Return what this process begins with.
+def site_of(path: Path) -> Site:
+    """Return the device's own file.
 
     Raises:
-        ConfigurationError: The device's own file cannot be used.
+        ConfigurationError: It cannot be read.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -96,7 +105,15 @@ def first(path: Path, clock: Clock) -> Start:
     except UnicodeDecodeError as trouble:
         what = f"not text: byte {trouble.start} is not UTF-8"
         raise ConfigurationError(f"{path} cannot be used: {what}") from trouble
-    site = Site(path, text)
+    return Site(path, text)
+
+
+def first(site: Site, clock: Clock) -> Start:
+    """Return what this process begins with.
+
+    Raises:
+        ConfigurationError: The device's own file cannot be used.
+    """
     alone = _config(site, Boot())
     if alone.fleet is None:
         return Start(site=site, config=alone, boot=Boot())
@@ -117,18 +134,26 @@ def _usable(site: Site, alone: Config, chosen: Boot, clock: Clock) -> Start:
     while chosen.wanted is not None:
         try:
             config = _config(site, chosen)
-            _switch_bundles(config, chosen)
+            if chosen.is_trial:
+                _switch_bundles(config, chosen)
         except (ConfigurationError, DocumentRefusedError) as trouble:
             log.error("cannot be begun with", is_trial=chosen.is_trial, because=trouble)
             chosen = boot.failed(folder_of(alone), str(trouble), after=chosen, clock=clock)
         else:
-            return Start(site=site, config=config, boot=chosen)
-    if chosen.why:
-        try:
-            _switch_bundles(alone, chosen)
-        except DocumentRefusedError as trouble:  # then with those that are there
-            log.error("bundles of the fleet stay in use", because=trouble)
-    return Start(site=site, config=alone, boot=chosen)
+            boot_of_it = chosen if chosen.is_trial else _with_its_bundles(config, chosen)
+            return Start(site=site, config=config, boot=boot_of_it)
+    return Start(site=site, config=alone, boot=_with_its_bundles(alone, chosen) if chosen.why else chosen)
+
+
+def _with_its_bundles(config: Config, chosen: Boot) -> Boot:
+    """Switch bundles for what was proven, or the file; where that cannot be, those that are there will do."""
+    try:
+        _switch_bundles(config, chosen)
+    except DocumentRefusedError as trouble:
+        Log("begin").error("the bundles in use stay in use", because=trouble)
+        told = f"the bundles in use stay in use: {trouble}"
+        return dataclasses.replace(chosen, why=f"{chosen.why}; {told}" if chosen.why else told)
+    return chosen
 
 
 def _config(site: Site, chosen: Boot) -> Config:
@@ -162,7 +187,7 @@ def _switch_bundles(config: Config, chosen: Boot) -> None:
             )
 
 
-def _put_another_in_our_place() -> None:
+def _put_another_in_our_place() -> NoReturn:
     """Begin anew: the same program, the same arguments, the same process number. Never returns."""
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves

@@ -55,15 +55,15 @@ def choose(folder: Path, *, clock: Clock) -> Boot:
         folder: Of the state of the fleet, as for `SqliteMemory`.
         clock: Of the machine.
     """
-    if not (folder / FILE).exists() and not mirrored_floors(folder).floors:
-        return Boot()
-    damage = _set_aside_if_damaged(folder, clock)
     try:
+        if not (folder / FILE).exists() and not mirrored_floors(folder).floors:
+            return Boot()
+        damage = _set_aside_if_damaged(folder, clock)
         with SqliteMemory(folder) as memory:
             if memory.was_lost:
                 damage = damage or f"{memory.path}: is lost; begun with the YAML alone"
             boot = choose_from(memory, clock=clock)
-    except JournalError as trouble:
+    except (JournalError, OSError) as trouble:
         return _alone(f"the memory of the fleet cannot be used: {trouble}")
     return dataclasses.replace(boot, why=damage) if damage else boot
 

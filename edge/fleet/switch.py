@@ -83,20 +83,14 @@ class Switch:
         if missing:
             what = f"{missing[0]}: {wanted[missing[0]]} is not in {self._store.root} any more"
             raise DocumentRefusedError("admission", what, path=f"bundles.{missing[0]}")
-        if last.attempt == attempt and not last.is_undone:
-            record = last
-        else:
-            held = {name: folder for name, folder in last.former.items() if name not in wanted}
-            goal = {**held, **wanted}
-            now = {name: active_in(self._store.root / name) for name in goal}
-            record = Record(
-                attempt=attempt,
-                goal=goal,
-                before=now,
-                former={name: last.former.get(name, now[name]) for name in wanted},
-                former_before=last.former,
-            )
-        self._do(record)
+        try:
+            record = self._record(wanted, attempt, last)
+            is_so = all(self._active(name) == folder for name, folder in record.goal.items())
+        except OSError as trouble:
+            what = f"{self._store.root}: cannot be read: {trouble.strerror}"
+            raise DocumentRefusedError("admission", what, path="bundles") from trouble
+        if not (last.is_done and is_so and record.former == last.former):  # else nothing needs to be written
+            self._do(record)
 
     def back(self, attempt: str) -> None:
         """Bring back what was in use before a switch, if it was the last one; may be repeated.
@@ -117,6 +111,23 @@ class Switch:
         last = self._read()
         if not last.is_done:
             self._do(last)
+
+    def _record(self, wanted: Mapping[str, str], attempt: str, last: Record) -> Record:
+        if last.attempt == attempt and not last.is_undone:
+            return last
+        held = {name: folder for name, folder in last.former.items() if name not in wanted}
+        goal = {**held, **wanted}
+        now = {name: self._active(name) for name in goal}
+        return Record(
+            attempt=attempt,
+            goal=goal,
+            before=now,
+            former={name: last.former.get(name, now[name]) for name in wanted},
+            former_before=last.former,
+        )
+
+    def _active(self, name: str) -> str | None:
+        return active_in(self._store.root / name)
 
     def _do(self, record: Record) -> None:
         folders = record.before if record.is_undone else record.goal
@@ -144,15 +155,22 @@ class Switch:
             changing.activate(place / folder, keep=(record.former[name] or folder,))
 
     def _is_there(self, name: str, folder: str) -> bool:
-        return folder == Path(folder).name and (self._store.root / name / folder / MANIFEST).is_file()
+        with contextlib.suppress(OSError):
+            return folder == Path(folder).name and (self._store.root / name / folder / MANIFEST).is_file()
+        return False
 
     def _read(self) -> Record:
         """Return the record; of one that is damaged, none: nothing is undone on its word."""
-        with contextlib.suppress(OSError, ValidationError):
+        try:
             return Record.model_validate_json(self._file.read_bytes()[:RECORD_BYTES_MAX])
-        if self._file.exists():
-            self._log.error("cannot be read, what was in use before is not known", file=self._file)
-        return Record()
+        except FileNotFoundError:
+            return Record()
+        except (OSError, ValidationError) as trouble:
+            why = trouble.strerror if isinstance(trouble, OSError) else "it is no record of ours"
+            self._log.error(
+                "cannot be read, what was in use before is not known", file=self._file, because=why
+            )
+            return Record()
 
     def _write(self, record: Record) -> None:
         try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,10 @@ import yaml
 
 from edge.config.schema import Config
 from edge.daemon import begin
-from edge.domain.errors import ConfigurationError
+from edge.daemon.tenancy import tenancy
+from edge.domain.errors import ConfigurationError, JournalError
 from edge.domain.ports import Clock
+from edge.fleet import switch
 from edge.fleet.ledger import Attempt, Ledger, Standing
 from edge.fleet.memory import SqliteMemory
 from edge.fleet.words import State
@@ -63,7 +68,7 @@ def trial(config: dict[str, Any], **bundles: Any) -> Attempt:
 
 def begun(path: Path, clock: Clock) -> tuple[float, bool, str]:
     """The deadline of the pipeline, whether it is a trial, and why it is not what was proven last."""
-    start = begin.first(path, clock)
+    start = begin.first(begin.site_of(path), clock)
     pipeline: Any = start.config.pipelines[0]
     return pipeline.deadline_s, start.boot.is_trial, start.boot.why
 
@@ -107,6 +112,77 @@ def test_what_was_proven_and_cannot_be_read_any_more_gives_way_to_what_was_befor
     seconds, _, why = begun(path, clock)
     assert seconds == 300.0
     assert "the YAML alone" in why
+
+
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on nothing can be written down."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse_rows(*_: object) -> None:
+        raise JournalError("fleet.db: database or disk is full")
+
+    monkeypatch.setattr(SqliteMemory, "write", refuse_rows)
+    monkeypatch.setattr(switch, "write_durably", refuse)
+
+
+@pytest.mark.parametrize("finds", [0, 1])
+def test_a_trial_on_a_full_disk_gives_way_to_what_was_proven(
+    path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, finds: int
+) -> None:
+    found = dataclasses.replace(trial(deadline(30)), finds=finds)
+    remember(path, Ledger(committed=standing(deadline(20)), attempts=(found,)))
+    full(monkeypatch)
+    seconds, is_trial, why = begun(path, clock)
+    assert (seconds, is_trial) == (20.0, False)
+    assert why
+
+
+def test_what_was_proven_is_begun_with_also_where_its_bundles_cannot_be_brought_into_use(
+    path: Path, clock: FakeClock
+) -> None:
+    found = dataclasses.replace(trial(deadline(30)), finds=1)
+    remember(path, Ledger(committed=standing(deadline(20), tiny=GONE), attempts=(found,)))
+    seconds, is_trial, why = begun(path, clock)
+    assert (seconds, is_trial) == (20.0, False)
+    assert "the bundles in use stay in use" in why
+
+
+def test_a_fleet_folder_that_nobody_may_read_keeps_no_device_from_starting(
+    path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(path, Ledger(committed=standing(deadline(20))))
+    lstat, stat, opened = Path.lstat, Path.stat, io.open
+    monkeypatch.setattr(Path, "stat", _closed(stat))
+    monkeypatch.setattr(Path, "lstat", _closed(lstat))
+    monkeypatch.setattr(io, "open", _closed(opened))
+    seconds, _, why = begun(path, clock)
+    assert seconds == 300.0
+    assert "Permission denied" in why
+
+
+def _closed(call: Callable[..., Any]) -> Callable[..., Any]:
+    def ask(place: object, *arguments: Any, **options: Any) -> Any:
+        forbidden = Path(str(place)).parent.name == "fleet"
+        found = {True: _denied, False: call}[forbidden]
+        return found(place, *arguments, **options)
+
+    return ask
+
+
+def _denied(place: object, *_: Any, **__: Any) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+
+def test_a_second_process_is_told_at_once_and_has_touched_nothing(path: Path) -> None:
+    found = dataclasses.replace(trial(deadline(30)), state=State.PROBING)
+    before = Ledger(committed=standing(deadline(20)), attempts=(found,))
+    remember(path, before)
+    with tenancy(path.parent / "state"), pytest.raises(JournalError, match="another process uses it"):
+        begin.run(path)
+    assert remembered(path) == before
+    assert not (path.parent / "state" / "fleet" / "switch.json").exists()
 
 
 class FakeAppliance:
