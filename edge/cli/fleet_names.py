@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, TypeVar
 
 from edge.domain.errors import ConfigurationError
+from edge.fleet.access import GROUP, check_name, split
 from edge.fleet.operator.mqtt_desk import MqttDesk
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}/(group/)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LISTED: Final = 8
 _View = TypeVar("_View")
 
@@ -35,9 +34,9 @@ def one_of(desk: MqttDesk, given: str, *, is_new: bool = False) -> str:
         return ending[0]
     if len(ending) > 1:
         raise ConfigurationError(f"{given}: there are {_listed(ending)}; wanted one of them")
-    if is_new and _NAME.fullmatch(given):
-        return given
-    hint = ", or --new where it is yet to come" if _NAME.fullmatch(given) else ""
+    if is_new:
+        return _checked(given)
+    hint = ", or --new where it is yet to come" if given.count("/") in (1, 2) else ""
     raise ConfigurationError(f"{given}: nobody of that name is known{_close(given, known)}{hint}")
 
 
@@ -51,6 +50,21 @@ def chosen(views: Mapping[str, _View], patterns: Sequence[str]) -> dict[str, _Vi
 def matches(name: str, pattern: str) -> bool:
     """Whether a name is meant: `st-anna/*`, `or-3`, `*/or-*`."""
     return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)
+
+
+def _checked(name: str) -> str:
+    """Return the name of a device or a group that nobody has heard of.
+
+    Raises:
+        ConfigurationError: None can be called so.
+    """
+    site, _, below = name.partition("/")
+    if below.startswith(f"{GROUP}/"):
+        check_name(below.removeprefix(f"{GROUP}/"), "a group")
+        split(f"{site}/device")
+    else:
+        split(name)
+    return name
 
 
 def _named_groups(desk: MqttDesk) -> set[str]:

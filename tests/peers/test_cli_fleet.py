@@ -147,6 +147,8 @@ def test_set_refuses_what_no_device_could_take_and_says_all_of_it(
         assert word in wrong.stdout
     unknown = fleet("set", "or-9", "log_level=INFO")
     assert "nobody of that name is known" in str(unknown.exception)
+    for name in ("fleet/or-9", "site/group", "site/group/a+", "or 9"):
+        assert isinstance(fleet("set", name, "log_level=INFO", "--new").exception, ConfigurationError), name
     away = fleet("set", "site/or-9", "log_level=INFO", "--new", "--wait-s", "0")
     assert (away.exit_code, "takes version 1 up when it comes back" in away.stdout) == (3, True)
 

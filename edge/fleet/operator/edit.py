@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.domain.errors import DocumentRefusedError
+from edge.fleet.access import NAME
 from edge.fleet.documents import DESIRED_SCHEMA, DOCUMENT_BYTES_MAX, GROUP_SCHEMA
 from edge.fleet.layers import parse_desired, parse_layer
 from edge.fleet.moments import told
@@ -123,9 +124,10 @@ def digest_of_signed(document: Document) -> str:
 
 
 def signer_of(document: Document) -> str:
-    """Return the name of the key a document says it is signed with, "" where it says none."""
+    """Return the name of the key a document says it is signed with, "" where it says none that is a name."""
     signature = document.get("signature")
-    return document_text(signature, "key") if isinstance(signature, Mapping) else ""
+    key = document_text(signature, "key") if isinstance(signature, Mapping) else ""
+    return key if NAME.fullmatch(key) else ""
 
 
 def _check(document: Document, now_ns: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from edge.fleet.access import NAME
 from edge.fleet.operator.inventory import (
     DeviceView,
     Document,
@@ -110,7 +111,10 @@ class Gathering:
         Returns:
             Whom it was about: `<site>/<device>`, `<site>/group/<group>` or `rollout/<id>`; "" for nobody.
         """
-        match message.topic.removeprefix(f"{self._root}/").split("/"):
+        steps = message.topic.removeprefix(f"{self._root}/").split("/")
+        if not all(NAME.fullmatch(step) for step in steps[:3]):
+            return ""  # nobody of ours is called so
+        match steps:
             case ["fleet", "rollout", name]:
                 return self._take_shared(self._rollouts, f"rollout/{name}", message)
             case [site, "group", name, "config", "desired"]:
