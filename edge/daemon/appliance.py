@@ -183,7 +183,7 @@ class Appliance:
             clock=clock,
         )
         live = LiveHalf(around)
-        rooms.callback(live.stop)
+        rooms.callback(self._stop_live, live)
         live.resume(config)
         exchange = exchange_of(config, engine, presence)
         self._works = self._at_work(engine, studies, live, presence, exchange)
@@ -277,6 +277,12 @@ class Appliance:
             ],
             signed=exchange.tell_signatures,
         )
+
+    def _stop_live(self, live: LiveHalf) -> None:
+        if self._works is None:  # it never came up
+            live.stop()
+        else:
+            self._works.close()
 
     def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> list[DicomDoor]:
         """Open every source of studies, last of all; return the doors among them."""

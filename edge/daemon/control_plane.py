@@ -172,6 +172,7 @@ class ControlPlane:
             places=places,
             trust=trust,
             begin_anew=self._begin_anew,
+            is_trial=self._boot.is_trial,
         )
         rooms.callback(device.close, within_s=SETTLE_S)
         self._errands = FleetErrands(
@@ -181,6 +182,7 @@ class ControlPlane:
             probes=probes,
             albums=running.albums,
             presence=presence,
+            busy=device.busy,
         )
         self._answers = FleetAnswers(
             device=device,

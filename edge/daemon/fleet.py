@@ -85,6 +85,7 @@ class FleetDevice:
         places: Where bundles lie.
         trust: Whom the site believes about them.
         begin_anew: Has the process end in order and begin anew; returns at once.
+        is_trial: The process began with a version that is being tried.
     """
 
     def __init__(
@@ -100,8 +101,10 @@ class FleetDevice:
         places: Sequence[Path],
         trust: Trust,
         begin_anew: Callable[[], None],
+        is_trial: bool = False,
     ) -> None:
         self.wanted = wanted
+        self._is_trying = is_trial
         self._works = works
         self._planning = planning
         self._stager = stager
@@ -154,7 +157,7 @@ class FleetDevice:
 
     def apply(self, plan: Plan) -> Work:
         """Bring it to work; where the process must begin anew, it ends before the job does."""
-        self._trial = _Trial(attempt=attempt_of(plan.wanted), before=self.wanted)
+        self._trial, self._is_trying = _Trial(attempt=attempt_of(plan.wanted), before=self.wanted), True
         return self._begun("applying", partial(self._apply, plan, self._trial))
 
     def probe(self, plan: Plan, names: Sequence[ProbeName]) -> Work:
@@ -185,8 +188,12 @@ class FleetDevice:
         """Let go of what was kept in case somebody wanted it back: the version has come to its end."""
         if self._trial is not None and self._trial.former is not None:
             self._trial.former.release()
-        self._trial = None
+        self._trial, self._is_trying = None, False
         self._close_staged()
+
+    def busy(self) -> str:
+        """Return why no command may change what is at work now, "" where it may."""
+        return self._case.under_way() or ("a version is being tried" if self._is_trying else "")
 
     def admit(self, bundle: Bundle) -> None:
         """Let a bundle prove itself on this device while everything goes on; it is kept until it is used.

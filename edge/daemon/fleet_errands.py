@@ -44,6 +44,7 @@ class FleetErrands:
         probes: Try whether it works.
         albums: Of the cameras whose pictures may leave.
         presence: Clears what is over.
+        busy: Returns why nothing may be changed now, "" where it may.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class FleetErrands:
         probes: Probes,
         albums: Mapping[str, Album],
         presence: Presence,
+        busy: Callable[[], str],
     ) -> None:
         self._works = works
         self._journal = journal
@@ -62,6 +64,7 @@ class FleetErrands:
         self._probes = probes
         self._albums = albums
         self._presence = presence
+        self._busy = busy
 
     def execute(self, kind: str, args: Args) -> Said:
         """Execute a command of one of `COMMANDS`, and return its result.
@@ -95,16 +98,14 @@ class FleetErrands:
         """End a pipeline in order, and let it begin anew; all others go on.
 
         Raises:
-            DocumentRefusedError: There is none of that name.
+            DocumentRefusedError: There is none of that name; or a case runs, or a version is being tried.
+            EdgeError: It does not begin any more.
         """
         name = str(args["pipeline"])
-        config = self._works.config
-        if name not in [one.name for one in config.pipelines]:
-            known = ", ".join(one.name for one in config.pipelines)
-            raise DocumentRefusedError(
-                "schema", f"args.pipeline: no {name!r}; wanted one of {known}", path="args.pipeline"
-            )
-        self._works.change(config, anew={name})
+        why = self._busy()
+        if why:
+            raise DocumentRefusedError("busy", f"{why}; ask again when that is over, by another id")
+        self._works.restart(name)
         return {"pipeline": name}
 
     def snapshot(self, args: Args) -> Said:

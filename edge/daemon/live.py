@@ -71,9 +71,10 @@ class LiveHalf:
 
     def stop(self) -> None:
         """End all at the stop of the appliance: all are told before one is waited for."""
-        for place in self._places.values():
+        places = list(self._places.values())  # a change that was left behind may still hold some
+        for place in places:
             place.ask_to_stop()
-        for place in self._places.values():
+        for place in places:
             place.stop()
 
 

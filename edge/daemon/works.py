@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Final
 
 from edge.config.pipelines import LivePipeline, Pipeline
 from edge.config.schema import Config
@@ -19,10 +20,13 @@ from edge.daemon.live import LiveHalf
 from edge.daemon.models import ModelVoice
 from edge.daemon.parts import bundles_of
 from edge.daemon.studies import StudyHalf
+from edge.domain.errors import ConfigurationError, DocumentRefusedError
 from edge.inference.engine import Engine
 from edge.inference.making import Made
 from edge.kit.log import Log
 
+ARGUMENT: Final = "args.pipeline"  # of the command
+CLOSE_S: Final = 5.0  # so long a stop waits for a change that is under way
 UNUSED = "no pipeline looks with it"
 
 
@@ -81,6 +85,7 @@ class Works:
         self._signed = signed
         self._log = Log("works")
         self._changing = threading.Lock()
+        self._is_closed = False
 
     def former(self) -> Former:
         """Return what is at work now, to be filled by a change."""
@@ -106,11 +111,37 @@ class Works:
         Raises:
             EdgeError: It does not work; `undo` brings back what did.
         """
-        kept = former or self.former()
         with self._changing:
+            kept = former or self.former()
             self._exchange(after, models, anew, kept)
         if former is None:
             kept.release()
+
+    def restart(self, name: str) -> None:
+        """End a pipeline in order and let it begin anew, as it is configured at that moment.
+
+        Raises:
+            DocumentRefusedError: schema: there is none of that name.
+            EdgeError: It does not begin any more.
+        """
+        with self._changing:
+            known = [one.name for one in self.config.pipelines]
+            if name not in known:
+                what = f"{ARGUMENT}: no {name!r}; wanted one of {', '.join(known)}"
+                raise DocumentRefusedError("schema", what, path=ARGUMENT)
+            self._exchange(self.config, (), {name}, self.former())
+
+    def close(self) -> None:
+        """End all that looks live, at the stop of the appliance; nothing is changed any more."""
+        self._is_closed = True
+        is_ours = self._changing.acquire(timeout=CLOSE_S)
+        try:
+            if not is_ours:
+                self._log.warning("a change is left behind", after_s=CLOSE_S)
+            self._live.stop()
+        finally:
+            if is_ours:
+                self._changing.release()
 
     def undo(self, former: Former, *, anew: Collection[str] = ()) -> None:
         """Bring back what was at work before a change, whole or half; what the change had brought is closed.
@@ -118,10 +149,10 @@ class Works:
         Raises:
             EdgeError: It does not work any more.
         """
-        brought = self.former()
         back = [made for made in former.models.values() if made is not None]
         gone = {name for name, made in former.models.items() if made is None}
         with self._changing:
+            brought = self.former()
             self._exchange(former.config, back, anew, brought)
             for name in gone:
                 why = former.refusals.get(name, f"{name}: {UNUSED}")
@@ -132,17 +163,25 @@ class Works:
         brought.release()
 
     def _exchange(self, after: Config, models: Sequence[Made], anew: Collection[str], former: Former) -> None:
-        """Do it: first what may take a series' time, so that no camera is left alone for that long."""
+        """Do it: first what may take a series' time, so that no camera is left alone for that long.
+
+        Raises:
+            ConfigurationError: The appliance has ended.
+            EdgeError: It does not work.
+        """
+        self._check_open()
         is_of_studies = _of_studies(self.config) != _of_studies(after) or any(
             one.name in anew for one in after.pipelines if not isinstance(one, LivePipeline)
         )
         beginning = {getattr(one, "bundle", "") for one in after.pipelines if one.name in anew}
         self._put([made for made in models if _name(made) not in beginning], former)
         with self.studies.between_series() if is_of_studies else nullcontext():
+            self._check_open()
             self._live.pause(after, anew=anew)
             self._put([made for made in models if _name(made) in beginning], former)
             if is_of_studies:
                 self.studies.put(after)
+            self._check_open()
             self._live.resume(after)
         unused = set(bundles_of(self.config)) - set(bundles_of(after))
         self.config = after
@@ -159,6 +198,10 @@ class Works:
             take_up(after)
         exchanged = ",".join(sorted(former.models)) or "no model"
         self._log.info("at work", pipelines=len(after.pipelines), anew=",".join(anew), exchanged=exchanged)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ConfigurationError("the appliance is stopping; nothing is changed any more")
 
     def _put(self, models: Sequence[Made], former: Former) -> None:
         for made in models:

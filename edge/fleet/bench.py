@@ -102,7 +102,7 @@ def outcome_of(work: Work) -> Outcome:
 
     why = contain(step)
     if why:
-        code = codes[0] if codes and codes[0] in CODES else "failed"
+        code = codes[0] if codes and codes[0] in (*CODES, "busy") else "failed"
         return Outcome(state="failed", code=code, message=why)
     try:
         size_bytes = len(json.dumps(results[0], allow_nan=False, ensure_ascii=False).encode())

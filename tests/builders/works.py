@@ -54,6 +54,7 @@ class Workshop:
     presence: Presence
     journal: Journal
     books: Books
+    case: Case
     told: list[Config]
     begun_anew: list[str]
 
@@ -142,7 +143,7 @@ def workshop(folder: Path, **more: Any) -> Iterator[Workshop]:
                 clock=clock,
             )
         )
-        rooms.callback(live.stop)
+        rooms.callback(lambda: works.close())
         live.resume(config)
         told: list[Config] = []
         works = Works(
@@ -158,13 +159,14 @@ def workshop(folder: Path, **more: Any) -> Iterator[Workshop]:
         probes = Probes(doors=(), engine=engine, presence=presence, folder=folder_of(config))
         begun_anew: list[str] = []
         stager = rooms.enter_context(stager_of(config, admit=lambda bundle: device.admit(bundle)))
+        case = Case(folder, quiet_min=0, inside=dict, alerts=presence, clock=clock)
         device = FleetDevice(
             None,
             works=works,
             planning=planning,
             stager=stager,
             probes=probes,
-            case=Case(folder, quiet_min=0, inside=dict, alerts=presence, clock=clock),
+            case=case,
             doors=(),
             places=config.bundles.places(config.state.folder),
             trust=config.bundles.believed(),
@@ -180,6 +182,7 @@ def workshop(folder: Path, **more: Any) -> Iterator[Workshop]:
             presence=presence,
             journal=journal,
             books=books,
+            case=case,
             told=told,
             begun_anew=begun_anew,
         )

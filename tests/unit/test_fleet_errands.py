@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -12,9 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.config.pipelines import ImagingPipeline
+from edge.config.schema import Config
 from edge.daemon.control_plane import stager_of
 from edge.daemon.fleet_errands import COMMANDS, FleetAnswers, FleetErrands
-from edge.domain.errors import DocumentRefusedError, PixelsHeldBackError
+from edge.domain.errors import ConfigurationError, DocumentRefusedError, PixelsHeldBackError
 from edge.fleet.command_forms import ARGS
 from edge.kit.journal import Entry
 from edge.pipelines.snapshots import Album
@@ -50,6 +53,7 @@ def errands(place: Workshop) -> Iterator[FleetErrands]:
             probes=place.probes,
             albums={"or": cast(Album, OpenAlbum())},
             presence=place.presence,
+            busy=place.device.busy,
         )
 
 
@@ -84,6 +88,55 @@ def test_a_pipeline_begins_anew_and_one_that_is_not_there_does_not(errands: Flee
     assert errands.execute("restart-pipeline", {"pipeline": "heads"}) == {"pipeline": "heads"}
     with pytest.raises(DocumentRefusedError, match="wanted one of heads"):
         errands.execute("restart-pipeline", {"pipeline": "tails"})
+
+
+def test_a_pipeline_that_begins_anew_while_it_is_changed_begins_as_it_was_changed(
+    place: Workshop, errands: FleetErrands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    put = place.works.studies.put
+
+    def slowly(config: Config) -> None:
+        inside.set()
+        assert go_on.wait(10)
+        put(config)
+
+    monkeypatch.setattr(place.works.studies, "put", slowly)
+    after = place.planning.after(wish({"pipelines": {"heads": {"deadline_s": 9.0}}}))
+    changing = threading.Thread(target=place.works.change, args=(after,), name="changing")
+    changing.start()
+    assert inside.wait(10)
+    asked = ("restart-pipeline", {"pipeline": "heads"})
+    restarting = threading.Thread(target=errands.execute, args=asked, name="restarting")
+    restarting.start()
+    go_on.set()
+    changing.join(10)
+    restarting.join(10)
+    pipeline = place.works.config.pipelines[0]
+    assert isinstance(pipeline, ImagingPipeline)
+    assert pipeline.deadline_s == 9.0
+
+
+def test_no_pipeline_begins_anew_while_a_case_runs_or_a_version_is_tried(
+    place: Workshop, errands: FleetErrands
+) -> None:
+    place.case.hear(b"open")
+    with pytest.raises(DocumentRefusedError, match="a case is open") as refused:
+        errands.execute("restart-pipeline", {"pipeline": "heads"})
+    assert refused.value.code == "busy"
+    place.case.hear(b"closed")
+    job = place.device.apply(place.device.plan(wish({"drain_s": 7.0})))
+    assert job.wait(10)
+    with pytest.raises(DocumentRefusedError, match="a version is being tried"):
+        errands.execute("restart-pipeline", {"pipeline": "heads"})
+    place.device.settled()
+    assert errands.execute("restart-pipeline", {"pipeline": "heads"}) == {"pipeline": "heads"}
+
+
+def test_an_appliance_that_stops_changes_nothing_any_more(place: Workshop, errands: FleetErrands) -> None:
+    place.works.close()
+    with pytest.raises(ConfigurationError, match="is stopping"):
+        place.works.restart("heads")
 
 
 def test_what_does_not_work_fails_the_test_of_oneself(errands: FleetErrands) -> None:
