@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge.domain.errors import DocumentRefusedError
+from edge.domain.errors import DocumentRefusedError, JournalError
 from edge.domain.ports import Clock
 from edge.fleet.book import Book
 from edge.fleet.careful import CarefulDevice
@@ -217,7 +217,7 @@ class Course:
 
     def _apply(self, attempt: Attempt, live: _Live) -> float:
         if live.is_booted:  # the process began with it
-            return self._enter(attempt, live, State.PROBING)
+            return self._enter_probing(attempt, live)
         if live.job is None:
             live.job = self._device.apply(live.plan)
         if not live.job.done():
@@ -230,7 +230,19 @@ class Course:
             live.job.result()
         except DocumentRefusedError as refusal:
             return self._decide_back(attempt, live, _refusal(refusal))
-        return self._enter(attempt, live, State.PROBING)
+        return self._enter_probing(attempt, live)
+
+    def _enter_probing(self, attempt: Attempt, live: _Live) -> float:
+        """Have what is applied be tried; what cannot be written down stays at work unproven for its time."""
+        try:
+            return self._enter(attempt, live, State.PROBING)
+        except JournalError as trouble:
+            if not self._is_over(attempt, live):
+                raise
+            why = Refusal(
+                "timeout", f"not written down within {_limit(attempt)} that it is applied: {trouble}"
+            )
+            return self._decide_back(attempt, live, why)
 
     def _probe(self, attempt: Attempt, live: _Live) -> float:
         apply = self._book.apply_of(attempt)
@@ -272,14 +284,12 @@ class Course:
         """
         why = live.back or attempt.back
         assert why is not None, "asked only on the way back"
-        took_s = (self._clock.monotonic_ns() - live.since_ns) / S_NS
         what = f"what was at work before {attempt.scope} version {attempt.version} is not back"
-        assert took_s < BACK_S, f"{what} within {BACK_S:g} s, after: {why.message}"
-        if live.restoring is None:
-            if live.job is not None and not live.job.done():
-                return self._poll_s(live)
+        if live.restoring is None and (live.job is None or live.job.done()):
             live.restoring = self._restore(live)
-        if not live.restoring.done():
+        if live.restoring is None or not live.restoring.done():
+            took_s = (self._clock.monotonic_ns() - live.since_ns) / S_NS
+            assert took_s < BACK_S, f"{what} within {BACK_S:g} s, after: {why.message}"
             return self._poll_s(live)
         trouble = _trouble_of(live.restoring)
         assert not trouble, f"{what}: {trouble}"

@@ -9,10 +9,10 @@ import pytest
 
 from edge.fleet.course import BACK_S
 from edge.fleet.memory import RamMemory
-from edge.fleet.words import State
+from edge.fleet.words import Restart, State
 from tests.builders.fleet import Life, desired, document, faulty, moment, signed
 from tests.fakes.clock import FakeClock
-from tests.fakes.fleet_device import FOR_EVER, Faults
+from tests.fakes.fleet_device import FOR_EVER, Faults, ProcessEnded
 from tests.fakes.fleet_memory import CutMemory
 
 COURSE = ["received", "verified", "planned", "staged", "waiting", "applying", "probing", "committed"]
@@ -545,6 +545,47 @@ def test_a_full_disk_keeps_no_device_from_going_back(clock: FakeClock) -> None:
     life.run(for_s=10)
     ends = [(entry.version, entry.state.value) for entry in life.told if entry.state.is_end]
     assert ends == [(2, "rolled_back"), (3, "committed")]
+
+
+def test_a_full_disk_ends_no_process_in_which_everything_is_back(clock: FakeClock) -> None:
+    memory = CutMemory()
+    life = committed(Life(memory, clock))
+    life.offer(faulty(2, "probe"))
+    life.run_to("probing")
+    memory.is_full = True
+    life.run(for_s=3600)
+    assert life.device.config == {"device": 1}
+    memory.is_full = False
+    life.run(for_s=10)
+    assert life.last() == ("rolled_back", 2, "probe")
+
+
+@pytest.mark.parametrize("needs", ["hot", "process"])
+def test_a_full_disk_leaves_nothing_at_work_that_cannot_be_proven(clock: FakeClock, needs: Restart) -> None:
+    memory = CutMemory()
+    life = committed(Life(memory, clock))
+    life.device.faults.restart = needs
+    life.offer(desired(2))
+    life.run_to("applying")
+    memory.is_full = needs == "hot"
+    life = begun_anew(life)
+    memory.is_full = True
+    life.run(for_s=299)
+    assert life.device.config == {"device": 2}
+    life.run(for_s=20)
+    assert life.device.config == {"device": 1}
+    memory.is_full = False
+    life.run(for_s=10)
+    assert life.last() == ("rolled_back", 2, "timeout")
+
+
+def begun_anew(life: Life) -> Life:
+    """The device as it is then where what it is about to apply needs a new process."""
+    try:
+        life.machine.step()
+    except ProcessEnded:
+        life = Life(life.memory, life.clock)
+    return life
 
 
 # ── the past ──────────────────────────────────────────────────────────────────────────────────────────────
