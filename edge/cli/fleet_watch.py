@@ -62,6 +62,9 @@ def run(where: Place, patterns: Sequence[str], *, as_json: bool) -> int:
                 desk.wait(TICK_S)
                 for message in listening.take():
                     _print(console, message, told, patterns, where.settings.root, as_json=as_json)
+                if listening.lost:
+                    lost, listening.lost = listening.lost, 0
+                    err.print(f"{lost} messages came faster than they could be told", style="yellow")
                 if desk.is_connected != is_connected:
                     is_connected = desk.is_connected
                     state = "connected again" if is_connected else "no connection to the broker"

@@ -74,3 +74,6 @@ def test_an_operator_sees_all_that_is_theirs_and_writes_it(tmp_path: Path, is_dy
             bob.publish("bert/or-1", draft)
             with pytest.raises(RefusedError, match="not authorised"):
                 bob.publish("anna/or-1", draft)
+        with desk(site, "bob", signer) as bob:  # who forgot that he is confined
+            assert list(bob.devices()) == {False: ["bert/or-1"], True: []}[is_dynamic]
+            assert bob.trouble.startswith({False: "", True: "the broker does not tell: "}[is_dynamic])

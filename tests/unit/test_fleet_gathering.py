@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge.fleet.operator import gathering as gathering_module
+from edge.fleet.operator import mqtt_desk
 from edge.fleet.operator.gathering import Gathering
 from edge.kit.mqtt import Message
 
@@ -98,3 +99,12 @@ def test_nobody_can_fill_the_memory(fleet: Gathering, monkeypatch: pytest.Monkey
         fleet.take(message("anna/or-0/cmd/selftest/1", {"by": "device"}))
     assert sorted(fleet.devices()) == ["anna/or-0", "anna/or-1"]
     assert len(fleet.devices()["anna/or-0"].alerts) == 2
+
+
+def test_who_listens_too_slowly_is_told_how_much_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_desk, "HEARD_MAX", 3)
+    listening = mqtt_desk.Listening(lambda _: True)
+    for number in range(5):
+        listening.hear(message("anna/or-1/info", {"number": number}))
+    assert listening.lost == 2
+    assert [json.loads(one.payload)["number"] for one in listening.take()] == [2, 3, 4]

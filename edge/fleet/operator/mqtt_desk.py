@@ -27,15 +27,21 @@ HEARD_MAX: Final = 10_000
 
 
 class Listening:
-    """Messages that somebody at the desk waits for, in the order of the broker; the newest 10,000."""
+    """Messages that somebody at the desk waits for, in the order of the broker; the newest 10,000.
+
+    Attributes:
+        lost: How many older ones made room since it was asked last.
+    """
 
     def __init__(self, wants: Callable[[str], bool]) -> None:
         """Store which topics are wanted."""
         self.wants = wants
+        self.lost = 0
         self._heard: deque[Message] = deque(maxlen=HEARD_MAX)
 
     def hear(self, message: Message) -> None:
         """Keep a message until it is taken."""
+        self.lost += len(self._heard) == HEARD_MAX
         self._heard.append(message)
 
     def take(self) -> Iterator[Message]:
