@@ -164,7 +164,7 @@ def _awaited(desk: MqttDesk, order: Order, name: str, number: Ticket, asked: Ask
     """Wait for the end of a command; None where it did not come."""
     console = screen()
     view = desk.devices().get(name)
-    if view is not None and view.presence != "online":
+    if view is not None and view.presence != "online" and not asked.as_json:
         console.print(f"{name} is {view.presence}: it is done when it comes back", markup=False)
     said = ""
     until_ns = desk.now_ns() + round(asked.wait_s * 1e9)

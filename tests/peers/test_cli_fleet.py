@@ -153,6 +153,22 @@ def test_set_refuses_what_no_device_could_take_and_says_all_of_it(
     assert (away.exit_code, "takes version 1 up when it comes back" in away.stdout) == (3, True)
 
 
+def test_an_edit_that_is_wrong_is_kept_where_nobody_can_be_asked(
+    fleet: Callable[..., Result], tmp_path: Path
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "config: {log_level: LOUD}" > "$1"\n')
+    editor.chmod(0o755)
+    edits = tmp_path / "jane" / "state" / "edits"
+    for number in (1, 2):
+        refused = fleet("set", "or-3", EDITOR=str(editor))
+        assert "nothing was published; what you wrote is kept in" in str(refused.exception)
+        assert "config.log_level: is 'LOUD'" in refused.stdout
+        assert len(list(edits.iterdir())) == number, "what is kept is not written over"
+    absent = fleet("set", "or-3", EDITOR="no-such-editor")
+    assert "wanted an editor in EDITOR, or --file, or PATH=VALUE" in str(absent.exception)
+
+
 def test_an_edit_of_one_who_comes_second_is_kept_and_shown(
     broker: Mosquitto, tmp_path: Path, fleet: Callable[..., Result]
 ) -> None:
