@@ -5,7 +5,9 @@ Nothing is changed under a running case. When in doubt there is one.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -19,14 +21,13 @@ from edge.kit.log import Log
 TOPIC: Final = "case"  # below the prefix of the device; retained
 FILE: Final = "case.json"
 ALERT: Final = "fleet-case"
-SHOWN_CHARACTERS = 40
 NOW_S: Final = 10.0
 
 Said = Literal["open", "closed"]
 
 
 class Case:
-    """What is known about a case; for one thread.
+    """What is known about a case; one thread hears, any may ask.
 
     What was heard is remembered on disk: a device that begins anew while its broker is away must not take a
     case for over that somebody said is open.
@@ -60,14 +61,15 @@ class Case:
         self._said: Said | None = None
         self._since = ""
         self._is_remembered = True
+        self._remembering = threading.Lock()
 
     def recall(self) -> None:
         """Take up what an earlier run heard; what cannot be read counts as open."""
-        if not self._file.exists():
-            return
         try:
             remembered = json.loads(self._file.read_bytes())
             said, since = remembered["said"], str(remembered["since"])
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except (OSError, ValueError, KeyError, TypeError) as trouble:
             said, since = "open", ""
             self._log.error("what was said about a case is forgotten", file=self._file, because=trouble)
@@ -81,22 +83,24 @@ class Case:
         """
         said = _read(payload)
         if said == "nonsense":
-            shown = payload[:SHOWN_CHARACTERS].decode(errors="replace")
-            text = (
-                f"{TOPIC}: {shown!r}: wanted open, closed or a JSON object with state; a case counts as open"
-            )
-            self._alerts.raise_alert(ALERT, text)
+            seen = f"{len(payload)} bytes that nobody understands"  # not which: a name may be among them
+            wanted = "wanted open, closed or a JSON object with state; a case counts as open"
+            self._alerts.raise_alert(ALERT, f"{TOPIC}: {seen}; {wanted}")
             said = "open"
         else:
             self._alerts.clear_alert(ALERT)
         if said != self._said:
             self._said, self._since, self._is_remembered = said, told(self._clock.utc_ns()), False
             self._log.info("case", said=said)
-        if not self._is_remembered:
-            self._remember()
+        self._remember()
 
     def under_way(self) -> str:
-        """Return why a case counts as running, "" where none does; it begins with `words.CASE`."""
+        """Return why a case counts as running, "" where none does; it begins with `words.CASE`.
+
+        What could not be remembered when it was heard is tried again.
+        """
+        with contextlib.suppress(OSError):
+            self._remember()
         if self._said == "open":
             return f"{CASE} is open since {self._since}" if self._since else f"{CASE} is open"
         for source, ago_s in self._inside().items():
@@ -107,10 +111,13 @@ class Case:
         return ""
 
     def _remember(self) -> None:
-        remembered = json.dumps({"said": self._said, "since": self._since})
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(self._file, remembered.encode())
-        self._is_remembered = True
+        with self._remembering:
+            if self._is_remembered:
+                return
+            remembered = json.dumps({"said": self._said, "since": self._since})
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self._file, remembered.encode())
+            self._is_remembered = True
 
 
 def _read(payload: bytes) -> Said | Literal["nonsense"]:

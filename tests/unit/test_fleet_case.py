@@ -68,6 +68,15 @@ def test_what_nobody_understands_counts_as_open_and_is_an_alert(tmp_path: Path, 
     assert (made.under_way(), alerts.raised) == ("", {})
 
 
+def test_of_what_nobody_understands_only_its_length_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    alerts = FakeAlerts()
+    case(tmp_path, alerts=alerts).hear(b'{"patient":"DOE^JOHN","born":"1950"}')
+    assert "36 bytes" in alerts.raised[ALERT]
+    assert "DOE" not in alerts.raised[ALERT] + caplog.text
+
+
 def test_an_open_case_outlives_a_restart_with_the_time_it_began(tmp_path: Path) -> None:
     made = case(tmp_path / "new")
     made.hear(b"open")
@@ -93,6 +102,17 @@ def test_what_could_not_be_remembered_counts_and_is_remembered_when_it_is_said_a
     folder.unlink()
     made.hear(b"open")
     assert json.loads((folder / FILE).read_bytes())["said"] == "open"
+
+
+def test_what_could_not_be_remembered_is_once_there_is_room(tmp_path: Path) -> None:
+    folder = tmp_path / "a-file"
+    folder.write_text("in the way")
+    made = case(folder)
+    with pytest.raises(OSError, match="a-file"):
+        made.hear(b"open")
+    folder.unlink()
+    assert made.under_way()
+    assert case(folder).under_way() == made.under_way()
 
 
 @pytest.mark.parametrize(
