@@ -17,8 +17,10 @@ from edge.kit.log import Log
 
 FILE: Final = "commands.db"
 ERRANDS_MAX: Final = 4096
+BUSY_S: Final = 5.0  # so long another process may hold the file
 RESULTS_MAX: Final = 16  # of the newest; an answer has up to 200 kB
 
+DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS errands (
     cmd TEXT PRIMARY KEY, state TEXT NOT NULL, expires_ns INTEGER NOT NULL, document TEXT NOT NULL,
@@ -50,6 +52,7 @@ class Errands:
     def __init__(self, folder: Path, clock: Clock) -> None:
         """Store where it is; it is made when it is opened first."""
         self._file = folder / FILE
+        self._aside = self._file.with_name(f"{FILE}.damaged")
         self._clock = clock
         self._log = Log("fleet")
         self._rows: sqlite3.Connection | None = None
@@ -58,15 +61,18 @@ class Errands:
         """Open it; one that is damaged is set aside under another name.
 
         Raises:
-            JournalError: It can neither be opened nor made anew.
+            JournalError: It can neither be opened nor made anew; or somebody holds it, or the disk is full.
         """
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._rows = self._opened()
-            except sqlite3.DatabaseError as trouble:
+            except sqlite3.Error as trouble:
+                if not _is_damage(trouble):
+                    raise
                 self._set_aside(trouble)
                 self._rows = self._opened()
+            if self._aside.exists() and not self._marked("begun"):  # also where a crash came between
                 self._mark("begun", self._clock.utc_ns())
         except (OSError, sqlite3.Error) as trouble:
             raise JournalError(f"{self._file}: {trouble}; wanted the memory of commands") from trouble
@@ -142,10 +148,10 @@ class Errands:
     # ── rows ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _opened(self) -> sqlite3.Connection:
-        rows = sqlite3.connect(self._file, isolation_level=None)
+        rows = sqlite3.connect(self._file, isolation_level=None, timeout=BUSY_S)
         try:
-            rows.execute("PRAGMA journal_mode = WAL")
-            rows.execute("PRAGMA synchronous = FULL")
+            rows.execute("PRAGMA journal_mode = DELETE")  # can be read where the disk is full
+            rows.execute("PRAGMA synchronous = EXTRA")
             rows.executescript(_TABLES)
             (sound,) = rows.execute("PRAGMA quick_check(1)").fetchone()
             if sound != "ok":
@@ -175,11 +181,11 @@ class Errands:
                 self._do("ROLLBACK", ())
             raise
 
-    def _set_aside(self, trouble: sqlite3.DatabaseError) -> None:
-        aside = self._file.with_name(f"{self._file.name}.damaged")
+    def _set_aside(self, trouble: sqlite3.Error) -> None:
+        aside = self._aside
         self._log.error("the memory of commands is damaged", file=self._file, aside=aside, because=trouble)
         self._file.replace(aside)
-        for beside in ("-wal", "-shm"):  # they belong to what was damaged
+        for beside in ("-journal", "-wal", "-shm"):  # they belong to what was damaged
             self._file.with_name(self._file.name + beside).unlink(missing_ok=True)
 
     def _write(self, errand: Errand) -> None:
@@ -218,6 +224,11 @@ class Errands:
             return closing(self._rows.execute(question, given))
         except sqlite3.Error as trouble:
             raise JournalError(f"{self._file}: {trouble}") from trouble
+
+
+def _is_damage(trouble: sqlite3.Error) -> bool:
+    """Return whether the file is broken, rather than out of reach: locked, or on a disk that is full."""
+    return getattr(trouble, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
 
 
 def _errand(row: tuple[Any, ...]) -> Errand:
