@@ -1,7 +1,7 @@
 """What a change of each option needs: nothing, its pipeline built anew, the process begun anew, or a person.
 
 One table, from which the fleet's agent plans and which `local` keeps it from: who may send, what may leave,
-whom we believe.
+what may be thrown away, whom we believe.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ _SOURCE: Final[Mapping[str, Class]] = {
     **dict.fromkeys(("kind", "name", "host", "port", "ae_title", "only_own_title", "allow", "tls"), "local"),
     **dict.fromkeys(("url", "path", "device", "folder", "recording", "username", "password"), "local"),
     **dict.fromkeys(("snapshots", "snapshot_blur"), "local"),
+    # whether originals of others are removed
+    "after": "local",
     # how a live source is opened and judged
     **dict.fromkeys(("enabled", "transport", "loop", "open_s", "silence_s"), "pipeline"),
     **dict.fromkeys(("retry_min_s", "retry_max_s", "quality"), "pipeline"),
     **dict.fromkeys(("frames_per_s", "telemetry_rows", "calibration"), "pipeline"),
     # doors and folders stay open while anything else changes
-    **dict.fromkeys(("associations_max", "pdu_bytes", "settle_s", "after", "nifti_modality"), "process"),
+    **dict.fromkeys(("associations_max", "pdu_bytes", "settle_s", "nifti_modality"), "process"),
     **dict.fromkeys(("panel_reflectance", "measures", "axis_unit"), "process"),
 }
 _WRITTEN: Final[Mapping[str, Class]] = {
     **dict.fromkeys(("site", "device", "state", "bundles", "mqtt", "identity", "fleet"), "local"),
+    "retention": "local",  # what is gone cannot be asked any more, neither by a doctor nor by a court
     **{f"sources.*.{key}": value for key, value in _SOURCE.items()},
     "pipelines": "pipeline",
     "pipelines.*.name": "local",
@@ -39,9 +42,6 @@ _WRITTEN: Final[Mapping[str, Class]] = {
     "assembly.quiet_s": "hot",
     "assembly.deadline_s": "hot",
     "health.period_s": "hot",
-    "retention.done_h": "hot",
-    "retention.set_aside_days": "hot",
-    "retention.soft_free_mb": "hot",
     "log_level": "hot",
     "drain_s": "hot",
     "outbox.workers": "process",

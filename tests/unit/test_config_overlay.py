@@ -133,7 +133,6 @@ def test_a_pipeline_that_becomes_one_of_another_kind_keeps_nothing_but_its_name(
     [
         ({"log_level": "DEBUG"}, {"log_level": "hot"}),
         ({"assembly": {"quiet_s": 6}}, {"assembly.quiet_s": "hot"}),
-        ({"retention": {"done_h": 1}}, {"retention.done_h": "hot"}),
         ({"health": {"period_s": 3}, "drain_s": 5}, {"health.period_s": "hot", "drain_s": "hot"}),
         ({"drain_s": 20}, {}),
         ({"engine": {"threads": 2}}, {"engine.threads": "process"}),

@@ -53,6 +53,10 @@ def test_each_change_comes_with_what_it_needs(place: Workshop) -> None:
         ({"pipelines": {"heads": {"bundle": "gone"}}}, ("unsupported", "pipelines.heads.bundle")),
         ({"bundles": {"allow_unsigned": True}}, ("local_lock", "bundles.allow_unsigned")),
         ({"sources": {"inbox": {"path": "/tmp"}}}, ("local_lock", "sources.inbox.path")),
+        ({"sources": {"inbox": {"after": "remove"}}}, ("local_lock", "sources.inbox.after")),
+        ({"retention": {"set_aside_days": 0.0}}, ("local_lock", "retention.set_aside_days")),
+        ({"retention": {"done_h": 0.0}}, ("local_lock", "retention.done_h")),
+        ({"retention": {"soft_free_mb": 9_000_000}}, ("local_lock", "retention.soft_free_mb")),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_path(

@@ -43,8 +43,8 @@ def version(place: Workshop, name: str = "tiny") -> str:
 
 
 def test_values_are_taken_up_by_whoever_follows_them(place: Workshop) -> None:
-    place.works.change(after(place, {"retention": {"done_h": 7.0}, "assembly": {"quiet_s": 3.0}}))
-    assert place.works.config.retention.done_h == 7.0
+    place.works.change(after(place, {"health": {"period_s": 7.0}, "assembly": {"quiet_s": 3.0}}))
+    assert place.works.config.health.period_s == 7.0
     assert [config.assembly.quiet_s for config in place.told] == [3.0]
 
 
