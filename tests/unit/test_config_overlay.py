@@ -261,7 +261,7 @@ def test_everything_wrong_with_a_wish_is_said_at_once_and_by_name() -> None:
             "drain_s": -1,
             "sourcs": {},
             "engine": 3,
-            "retention": None,
+            "health": None,
             "assembly": {"quiet_s": "long"},
             "pipelines": {
                 "brain": {"deadline": 60, "select": {"modalities": ["mr"]}},
@@ -277,7 +277,7 @@ def test_everything_wrong_with_a_wish_is_said_at_once_and_by_name() -> None:
         "site, device, state, sources, assembly, pipelines, bundles, engine, mqtt, outbox, identity, health, "
         "retention, fleet, log_level, drain_s",
         "engine: is 3; allowed: a mapping with threads, live_burst_max, provider, memory_mb, keep_warm_s",
-        "retention: is empty; allowed: a mapping with done_h, set_aside_days, soft_free_mb",
+        "health: is empty; allowed: a mapping with period_s",
         "assembly.quiet_s: is 'long'; allowed: a number from 0.05 to 3600",
         "pipelines.brain.deadline: unknown key (did you mean 'deadline_s'?); allowed: "
         "kind, name, bundle, select, deadline_s, pictures_max",
