@@ -48,7 +48,7 @@ def answering(session: MqttSession, prefix: str) -> Iterator[MqttSession]:
 @pytest.mark.parametrize("is_dynamic", [False, True])
 def test_an_operator_sees_all_that_is_theirs_and_writes_it(tmp_path: Path, is_dynamic: bool) -> None:
     signer, _ = new_key(tmp_path)
-    draft = drafted("anna/or-1", CONTENT, base=0, now_ns=0)
+    draft = drafted("anna/or-1", CONTENT, base=0, now_ns=SystemClock().utc_ns())
     selftest, status = ticket("selftest"), ticket("status")
     with FleetSite(tmp_path / "site", is_dynamic=is_dynamic) as site:
         site.admit(
