@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import deque
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from edge.domain.errors import DocumentRefusedError
 from edge.domain.ports import Clock
 from edge.fleet.book import Book
+from edge.fleet.careful import asked
 from edge.fleet.ledger import Attempt, Floor, Ledger, Offer, Refusal, Transition
-from edge.fleet.reception import Read, UnreadableError, check, claimed_version, is_known, read
+from edge.fleet.reception import Read, check, claimed_version, is_known, read
 from edge.fleet.signing import KeyRing
 from edge.fleet.timing import CLOCK_AHEAD_MAX_S, LIMITS_S, S_NS, moment_ns
 from edge.fleet.words import State
@@ -21,11 +24,7 @@ _SEEN_MAX: Final = 64
 
 
 class Arrivals:
-    """Takes documents in, one after the other.
-
-    Attributes:
-        clock_trouble: Why one of two clocks is wrong, as far as the last document shows; "" where both agree.
-    """
+    """Takes documents in, one after the other."""
 
     def __init__(self, book: Book, keys: KeyRing, *, device_id: str, clock: Clock, frozen: bool) -> None:
         """Store who is believed.
@@ -37,14 +36,14 @@ class Arrivals:
             clock: Of the machine.
             frozen: The site takes nothing now.
         """
-        self.clock_trouble = ""
         self._book = book
         self._keys = keys
         self._device_id = device_id
         self._clock = clock
         self._frozen = frozen
+        self._issued = ""  # when the last that was accepted was
         self._unkept: deque[Offer] = deque(maxlen=OFFERS_MAX)  # as long as the medium takes nothing
-        self._seen: dict[tuple[str, str], None] = {}  # what was refused in this life, the last of it
+        self._seen: dict[tuple[str, str], int] = {}  # what was refused in this life: not looked at since then
 
     def take(self, offer: Offer) -> None:
         """Take what came; `keep` writes it down."""
@@ -74,27 +73,45 @@ class Arrivals:
         ledger = self._book.ledger
         offer = ledger.offers[0]
         without = dataclasses.replace(ledger, offers=ledger.offers[1:])
-        floor = ledger.floors.get(offer.scope)
-        version = 0
         try:
-            seen = self._read(offer)
-            version = seen.document.version
-            if is_known(seen, floor):
-                self._book.write(without)
-            else:
-                check(seen, floor, now_ns=self._book.now_ns(), lock=self._lock)
-                self._accept(without, offer, seen)
-        except UnreadableError as refusal:
-            self._refuse(without, offer, refusal.version, refusal)
+            seen, after, entries = asked(partial(self._judge, without, offer), "schema")
         except DocumentRefusedError as refusal:
-            self._refuse(without, offer, version, refusal)
+            self._refuse(without, offer, refusal)
+            return
+        self._book.write(after, entries)
+        if entries:
+            self._issued = seen.document.issued
+
+    def _judge(self, ledger: Ledger, offer: Offer) -> tuple[Read, Ledger, Sequence[Transition]]:
+        """Return what came, the ledger with it, and what is written down with that: nothing if it is known.
+
+        Raises:
+            DocumentRefusedError: It is not taken.
+        """
+        seen = self._read(offer)
+        floor = ledger.floors.get(offer.scope)
+        if is_known(seen, floor):
+            return seen, ledger, ()
+        check(seen, floor, now_ns=self._book.bound_ns(), lock=self._lock)
+        return seen, *self._accepted(ledger, offer, seen)
+
+    def clock_trouble(self) -> str:
+        """Return why one of two clocks is wrong, the device's or that of who signed; "" where both agree."""
+        ahead_s = (moment_ns(self._issued) - self._clock.utc_ns()) / S_NS if self._issued else 0.0
+        if ahead_s <= CLOCK_AHEAD_MAX_S:
+            return ""
+        return (
+            f"a document of {self._issued} came, {ahead_s / 60:.0f} min ahead of this device's clock: "
+            "one of the two clocks is wrong"
+        )
 
     # ── known ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _came_before(self, offer: Offer) -> bool:
         """Whether it only came again, as it does at every connection, or was only signed anew."""
         ledger = self._book.ledger
-        if offer in ledger.offers or (offer.scope, _sha256(offer)) in self._seen:
+        seen_ns = self._seen.get((offer.scope, _sha256(offer)))
+        if offer in ledger.offers or (seen_ns is not None and seen_ns <= self._book.bound_ns()):
             return True
         floor = ledger.floors.get(offer.scope)
         if floor is None or floor.is_open or claimed_version(offer.payload) != floor.version:
@@ -103,8 +120,8 @@ class Arrivals:
 
     def _says_the_same(self, offer: Offer, floor: Floor) -> bool:
         try:
-            return is_known(self._read(offer), floor)
-        except UnreadableError:
+            return is_known(asked(partial(self._read, offer), "schema"), floor)
+        except DocumentRefusedError:
             return False
 
     def _read(self, offer: Offer) -> Read:
@@ -125,10 +142,10 @@ class Arrivals:
     def _lock(self) -> str:
         return "fleet.frozen: is set on the device; nothing is taken" if self._frozen else ""
 
-    def _refuse(self, ledger: Ledger, offer: Offer, version: int, refusal: DocumentRefusedError) -> None:
+    def _refuse(self, ledger: Ledger, offer: Offer, refusal: DocumentRefusedError) -> None:
         entry = Transition(
             scope=offer.scope,
-            version=version,
+            version=claimed_version(offer.payload),
             state=State.REJECTED,
             code=refusal.code,
             message=str(refusal),
@@ -136,13 +153,14 @@ class Arrivals:
             at_utc_ns=self._clock.utc_ns(),
         )
         self._book.write(dataclasses.replace(ledger, refused={**ledger.refused, offer.scope: entry}), [entry])
-        self._seen[offer.scope, _sha256(offer)] = None
+        is_late = refusal.code == "expired"  # by a clock that may be put right: then it is looked at again
+        self._seen[offer.scope, _sha256(offer)] = self._book.bound_ns() if is_late else 0
         while len(self._seen) > _SEEN_MAX:
             del self._seen[next(iter(self._seen))]
 
     # ── accepted ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _accept(self, ledger: Ledger, offer: Offer, seen: Read) -> None:
+    def _accepted(self, ledger: Ledger, offer: Offer, seen: Read) -> tuple[Ledger, Sequence[Transition]]:
         """Raise the floor and queue the version up, in the place of an earlier one not applied yet."""
         document = seen.document
         entries = []
@@ -153,16 +171,14 @@ class Arrivals:
                 ledger = ledger.ended(old)
         attempt = self._verified(offer, seen)
         entries.append(self._book.entry(attempt, State.VERIFIED, deadline_utc_ns=attempt.deadline_utc_ns))
-        issued_ns = moment_ns(document.issued)
         after = dataclasses.replace(
             ledger,
             attempts=(*ledger.attempts, attempt),
             floors={**ledger.floors, offer.scope: Floor(document.version, seen.digest, _sha256(offer))},
-            newest_issued_ns=max(ledger.newest_issued_ns, issued_ns),
+            newest_issued_ns=self._book.newest_with(moment_ns(document.issued)),
             refused={scope: one for scope, one in ledger.refused.items() if scope != offer.scope},
         )
-        self._book.write(after.noted(entries[-1]), entries)
-        self._compare_clocks(document.issued, (issued_ns - self._clock.utc_ns()) / S_NS)
+        return after.noted(entries[-1]), entries
 
     def _verified(self, offer: Offer, seen: Read) -> Attempt:
         now_ns = self._clock.utc_ns()
@@ -176,15 +192,6 @@ class Arrivals:
             rollout=getattr(seen.document, "rollout", None),
         )
         return self._book.entered(attempt, State.VERIFIED)
-
-    def _compare_clocks(self, issued: str, ahead_s: float) -> None:
-        """Note that one of two clocks is wrong: the device's, or that of who signed."""
-        self.clock_trouble = (
-            f"a document of {issued} came {ahead_s / 60:.0f} min before its time by this device's clock: "
-            "one of the two clocks is wrong"
-            if ahead_s > CLOCK_AHEAD_MAX_S
-            else ""
-        )
 
 
 def _sha256(offer: Offer) -> str:

@@ -11,9 +11,10 @@ from edge.fleet.documents import Apply, Document
 from edge.fleet.guard import read_document
 from edge.fleet.ledger import Attempt, Ledger, Refusal, Rung, Transition
 from edge.fleet.memory import Memory
+from edge.fleet.moments import told
 from edge.fleet.ports import Wanted
 from edge.fleet.reception import parse
-from edge.fleet.timing import S_NS, limit_s, moment_ns
+from edge.fleet.timing import CLOCK_AHEAD_MAX_S, S_NS, limit_s, moment_ns
 from edge.fleet.words import State
 from edge.kit.log import Log
 
@@ -97,7 +98,7 @@ class Book:
         """Return an attempt in another state, with its deadline."""
         document = self.document_of(attempt)
         apply = document.apply if document else _PLAIN
-        now_ns = self.now_ns()
+        now_ns = self._clock.utc_ns()
         from_ns = max(now_ns, moment_ns(document.issued)) if document else now_ns
         if state is State.VERIFIED and document and document.not_before:
             from_ns = max(from_ns, moment_ns(document.not_before))
@@ -137,12 +138,25 @@ class Book:
 
     # ── documents and time ────────────────────────────────────────────────────────────────────────────────
 
-    def now_ns(self) -> int:
-        """Return the device's reckoning of the time: no earlier than the newest document was issued.
+    def bound_ns(self) -> int:
+        """Return before when nothing may expire: the present, and when the newest document was issued.
 
-        So a clock that went back revives nothing that has expired.
+        So a clock that went back revives nothing that has expired. All else goes by the clock alone.
         """
         return max(self._clock.utc_ns(), self.ledger.newest_issued_ns)
+
+    def newest_with(self, issued_ns: int) -> int:
+        """Return the newest `issued` with another document; one far ahead of the clock proves nothing."""
+        is_far = issued_ns > self._clock.utc_ns() + CLOCK_AHEAD_MAX_S * S_NS
+        return self.ledger.newest_issued_ns if is_far else max(self.ledger.newest_issued_ns, issued_ns)
+
+    def clock_trouble(self) -> str:
+        """Return why the clock of this device must be wrong, "" where nothing says so; for any thread."""
+        behind_s = (self.ledger.newest_issued_ns - self._clock.utc_ns()) / S_NS
+        if behind_s <= CLOCK_AHEAD_MAX_S:
+            return ""
+        newest = told(self.ledger.newest_issued_ns)
+        return f"this device's clock is {behind_s / 60:.0f} min behind {newest}, when it took a document"
 
     def document_of(self, attempt: Attempt) -> Document | None:
         """Return the document of an attempt; None where a scope is taken away."""

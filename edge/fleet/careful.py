@@ -28,7 +28,7 @@ class CarefulDevice:
         Raises:
             DocumentRefusedError: With the code of the device, or `unsupported` for a surprise.
         """
-        return _asked(partial(self._device.plan, wanted), "unsupported")
+        return asked(partial(self._device.plan, wanted), "unsupported")
 
     def stage(self, plan: Plan) -> Job:
         """Fetch, verify and admit."""
@@ -37,7 +37,7 @@ class CarefulDevice:
     def unsafe(self) -> str:
         """Return what is under way; where nobody knows, that."""
         try:
-            return _asked(self._device.unsafe, "unsupported")
+            return asked(self._device.unsafe, "unsupported")
         except DocumentRefusedError as surprise:
             return f"nobody knows whether it is safe: {surprise}"
 
@@ -72,7 +72,7 @@ class _CarefulJob:
         if self._trouble is not None:
             return True
         try:
-            return _asked(self._job.done, self._code)
+            return asked(self._job.done, self._code)
         except DocumentRefusedError as surprise:
             self._trouble = surprise
             return True
@@ -80,11 +80,11 @@ class _CarefulJob:
     def result(self) -> None:
         if self._trouble is not None:
             raise self._trouble
-        _asked(self._job.result, self._code)
+        asked(self._job.result, self._code)
 
     def progress(self) -> Mapping[str, Any]:
         try:
-            return _asked(self._job.progress, self._code)
+            return asked(self._job.progress, self._code)
         except DocumentRefusedError as surprise:
             return {"doing": f"nobody knows: {surprise}"}
 
@@ -113,16 +113,16 @@ class _NoJob:
 
 def _job(begin: Callable[[], Job], code: Code) -> Job:
     try:
-        return _CarefulJob(_asked(begin, code), code)
+        return _CarefulJob(asked(begin, code), code)
     except DocumentRefusedError as refusal:
         return _NoJob(refusal)
 
 
-def _asked(ask: Callable[[], _Answer], code: Code) -> _Answer:
-    """Return an answer.
+def asked(ask: Callable[[], _Answer], code: Code) -> _Answer:
+    """Return an answer; whatever goes wrong on the way to it is a refusal.
 
     Raises:
-        DocumentRefusedError: As the device refused, or with `code` for whatever else went wrong.
+        DocumentRefusedError: As it was refused, or with `code` for what nobody foresaw.
     """
     answers: list[_Answer] = []
     refusals: list[DocumentRefusedError] = []

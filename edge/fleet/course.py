@@ -153,8 +153,8 @@ class Course:
 
     def lateness(self, attempt: Attempt) -> Refusal | None:
         """Return why a version that is not yet applied is given up, or None."""
-        document, now_ns = self._book.document_of(attempt), self._book.now_ns()
-        if document is not None and document.expires and moment_ns(document.expires) <= now_ns:
+        document, now_ns = self._book.document_of(attempt), self._clock.utc_ns()
+        if document is not None and document.expires and moment_ns(document.expires) <= self._book.bound_ns():
             return Refusal(
                 "expired", f"expires: was {document.expires}, before it could be applied", "expires"
             )
@@ -205,15 +205,21 @@ class Course:
         """Return why nothing may be changed now, "" where it may, and when to look again."""
         if not plan.changes:
             return "", 0.0
-        opens_in_s = (
-            window_in_s(apply.window, self._clock.utc_ns(), self._zone) if apply.window is not None else None
-        )
+        opens_in_s = self._window_in_s(apply)
         if apply.mode == "window" and opens_in_s:
             return f"the window {apply.window}", min(opens_in_s, WINDOW_POLL_S)
         unsafe = self._device.unsafe()
         if apply.mode == "safe_point" and opens_in_s == 0 and not unsafe.startswith(CASE):
             return "", 0.0
         return unsafe, SAFE_POINT_POLL_S
+
+    def _window_in_s(self, apply: Apply) -> float | None:
+        """Return in how many seconds the window opens, None without one; by a wrong clock none is open."""
+        if apply.window is None:
+            return None
+        if self._book.clock_trouble():
+            return WINDOW_POLL_S
+        return window_in_s(apply.window, self._clock.utc_ns(), self._zone)
 
     def _apply(self, attempt: Attempt, live: _Live) -> float:
         if live.is_booted:  # the process began with it

@@ -18,6 +18,7 @@ from edge.fleet.words import ProbeName
 DESIRED_SCHEMA: Final = "edge.desired/1"
 GROUP_SCHEMA: Final = "edge.group/1"
 DOCUMENT_BYTES_MAX: Final = 65_536
+YEAR_MIN, YEAR_MAX = 2000, 2200  # of what a document says of time
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _WINDOW = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
@@ -31,6 +32,13 @@ def _moment(text: str) -> str:
         raise ValueError(wanted) from error
     if moment.tzinfo is None:
         raise ValueError(wanted)
+    return text
+
+
+def _near(text: str) -> str:
+    year = datetime.datetime.fromisoformat(text).year
+    if not YEAR_MIN <= year <= YEAR_MAX:
+        raise ValueError(f"is of the year {year}; wanted one of {YEAR_MIN} to {YEAR_MAX}")
     return text
 
 
@@ -50,6 +58,7 @@ def _window(text: str) -> str:
 Name = Annotated[str, Field(pattern=_NAME)]
 KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
+NearMoment = Annotated[Moment, AfterValidator(_near)]  # what is beyond cannot be reckoned with
 Window = Annotated[str, AfterValidator(_window)]
 Version = Annotated[int, Field(ge=1, lt=2**53)]
 DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -70,7 +79,7 @@ class Apply(Part):
         "only in it, and at a safe point; `validate`: not at all, only said whether it could be.",
     )
     window: Window | None = Field(default=None, description="Of the device's local time; may pass midnight.")
-    deadline: Moment | None = Field(
+    deadline: NearMoment | None = Field(
         default=None, description="Until then it must have begun to be applied; then it is given up."
     )
     confirm_s: float = Field(
@@ -121,9 +130,9 @@ class _Document(Part):
     )
     version: Version = Field(description="Strictly increasing; one that is not above the floor is refused.")
     base: int = Field(ge=0, lt=2**53, description="Version this one was made from; an optimistic lock.")
-    issued: Moment = Field(description="When it was signed.")
-    not_before: Moment | None = Field(default=None, description="It is not planned before.")
-    expires: Moment | None = Field(default=None, description="It is not taken up after.")
+    issued: NearMoment = Field(description="When it was signed.")
+    not_before: NearMoment | None = Field(default=None, description="It is not planned before.")
+    expires: NearMoment | None = Field(default=None, description="It is not taken up after.")
     apply: Apply = Field(default=Apply(), description="When and how.")
     config: dict[str, Any] = Field(
         description="What differs from the device's own YAML; sources and pipelines by name."

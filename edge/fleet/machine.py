@@ -67,6 +67,7 @@ class Machine:
         self._course = Course(self._book, device, clock=clock, zone=zone)
         self._arrivals = Arrivals(self._book, keys, device_id=device_id, clock=clock, frozen=frozen)
         self._scopes = (DEVICE_SCOPE, *(group_scope(group) for group in groups))
+        self._clock = clock
         self._frozen = frozen
         self._boot: Boot | None = None
         self._is_recovered = False
@@ -117,7 +118,8 @@ class Machine:
         """Return how far everything is."""
         ledger = self._book.ledger
         standing = ledger.standing()
-        troubles = {"clock": self._arrivals.clock_trouble, "fleet-memory": self._memory_trouble}
+        clock_trouble = self._book.clock_trouble() or self._arrivals.clock_trouble()
+        troubles = {"clock": clock_trouble, "fleet-memory": self._memory_trouble}
         return Progress(
             scopes={
                 scope: scope_progress(scope, ledger, is_cleared=scope in self._cleared)
@@ -194,7 +196,7 @@ class Machine:
             document = self._book.document_of(attempt)
             early_ns = 0
             if document is not None and document.not_before is not None:
-                early_ns = moment_ns(document.not_before) - self._book.now_ns()
+                early_ns = moment_ns(document.not_before) - self._clock.utc_ns()
             if early_ns <= 0:
                 return self._course.begin(attempt)
             again_s = min(again_s, early_ns / S_NS)
@@ -204,7 +206,9 @@ class Machine:
 
     def _recover(self) -> float:
         self._book.open(self._boot.rung if self._boot is not None else None)
-        recovery = Recovery(self._book, scopes=self._scopes, frozen=self._frozen, boot=self._boot)
+        recovery = Recovery(
+            self._book, scopes=self._scopes, clock=self._clock, frozen=self._frozen, boot=self._boot
+        )
         ledger, entries, untold = recovery.run()
         self._book.write(ledger, entries)
         self._is_recovered = True

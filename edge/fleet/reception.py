@@ -33,18 +33,6 @@ class Read:
     digest: str
 
 
-class UnreadableError(DocumentRefusedError):
-    """A payload that is refused for what it is.
-
-    Attributes:
-        version: That it claims, 0 where it claims none; nobody vouches for it.
-    """
-
-    def __init__(self, refusal: DocumentRefusedError, version: int) -> None:
-        super().__init__(refusal.code, str(refusal), path=refusal.path)
-        self.version = version
-
-
 def parse(tree: dict[str, Any], *, scope: str, device_id: str) -> Document:
     """Read the tree of a document as its scope asks.
 
@@ -60,26 +48,22 @@ def read(payload: bytes, *, scope: str, device_id: str, keys: KeyRing) -> Read:
     """Read a payload that may be anything from anybody.
 
     Raises:
-        UnreadableError: It is no document, no key of ours signed it, or it is not for this device.
+        DocumentRefusedError: It is no document, no key of ours signed it, or it is not for this device.
     """
-    version = 0
-    try:
-        tree = read_document(payload)
-        version = _claimed(tree)
-        keys.check(tree)
-        document = parse(tree, scope=scope, device_id=device_id)
-        digest = "sha256:" + hashlib.sha256(canonical(tree)).hexdigest()
-    except DocumentRefusedError as refusal:
-        raise UnreadableError(refusal, version) from refusal
-    return Read(document, digest)
+    tree = read_document(payload)
+    keys.check(tree)
+    document = parse(tree, scope=scope, device_id=device_id)
+    return Read(document, "sha256:" + hashlib.sha256(canonical(tree)).hexdigest())
 
 
 def claimed_version(payload: bytes) -> int:
     """Return the version a payload claims to be, 0 where it claims none; nobody vouches for it."""
     try:
-        return _claimed(read_document(payload))
+        said = read_document(payload).get("version")
     except DocumentRefusedError:
         return 0
+    is_one = isinstance(said, int) and not isinstance(said, bool) and 0 < said < _VERSION_MAX
+    return int(said or 0) if is_one else 0
 
 
 def is_known(read: Read, floor: Floor | None) -> bool:
@@ -98,7 +82,7 @@ def check(read: Read, floor: Floor | None, *, now_ns: int, lock: Callable[[], st
     Args:
         read: What came; not the one that was accepted last.
         floor: Of its scope.
-        now_ns: The device's reckoning of the time (UTC).
+        now_ns: The present (UTC), or when the newest document was issued where that is later.
         lock: Returns why nothing is taken at all, or "".
 
     Raises:
@@ -137,9 +121,3 @@ def _check_order(read: Read, floor: Floor) -> None:
         raise DocumentRefusedError(
             "conflict", f"base: is {document.base}; {floor.version} was accepted since", path="base"
         )
-
-
-def _claimed(tree: dict[str, Any]) -> int:
-    said = tree.get("version")
-    is_one = isinstance(said, int) and not isinstance(said, bool) and 0 < said < _VERSION_MAX
-    return int(said or 0) if is_one else 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge.domain.errors import DocumentRefusedError
+from edge.domain.ports import Clock
 from edge.fleet.book import Book
 from edge.fleet.boot import Boot
 from edge.fleet.ledger import Attempt, Ledger, Refusal, Transition
@@ -20,17 +21,21 @@ _JOINED: Final = "the device is a member of this group again"
 class Recovery:
     """Reads a ledger after a start."""
 
-    def __init__(self, book: Book, *, scopes: Sequence[str], frozen: bool, boot: Boot | None) -> None:
+    def __init__(
+        self, book: Book, *, scopes: Sequence[str], clock: Clock, frozen: bool, boot: Boot | None
+    ) -> None:
         """Store what it is held against.
 
         Args:
             book: Open.
             scopes: Whose documents this device takes.
+            clock: Of the machine.
             frozen: The site takes nothing now.
             boot: What this process began with; None: as the ledger says.
         """
         self._book = book
         self._scopes = scopes
+        self._clock = clock
         self._frozen = frozen
         self._boot = boot
         self._ledger = book.ledger
@@ -104,7 +109,7 @@ class Recovery:
         for scope, kept in (committed.documents if committed else {}).items():
             if scope in self._scopes or self._ledger.of_scope(scope) is not None:
                 continue
-            now_ns = self._book.now_ns()
+            now_ns = self._clock.utc_ns()
             bare = Attempt(
                 scope=scope,
                 version=kept.version,

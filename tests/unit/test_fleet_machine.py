@@ -312,6 +312,86 @@ def test_a_clock_that_stands_still_makes_nothing_wait_for_ever(life: Life) -> No
     assert life.last() == ("rejected", 1, "timeout")
 
 
+@pytest.mark.parametrize("given", [{"not_before": 3600}, {"apply": {"deadline": 3600}}])
+def test_a_document_of_the_future_brings_no_other_one_forward_or_to_its_end(
+    life: Life, given: dict[str, Any]
+) -> None:
+    life.device.faults.unsafe = "an association is open"
+    life.offer(desired(1, **dated(given, life.clock)))
+    life.run()
+    before = life.states()[-1]
+    life.offer(desired(1, scope="group/site", issued=moment(life.clock, in_s=7200)), "group/site")
+    life.run(for_s=3500)
+    assert [entry.state.value for entry in life.told if entry.scope == "device"][-1] == before
+    life.device.faults.unsafe = ""
+    life.run(for_s=120)
+    assert [entry.state.value for entry in life.told if entry.scope == "device"][-1] == "committed"
+
+
+def test_a_document_of_the_far_future_makes_nothing_expire(life: Life) -> None:
+    life.offer(desired(1, scope="group/site", issued="2199-01-01T00:00:00Z"), "group/site")
+    life.run()
+    assert "one of the two clocks is wrong" in life.machine.snapshot().troubles["clock"]
+    life.offer(desired(1, expires=moment(life.clock, in_s=60)))
+    life.run()
+    assert life.last() == ("committed", 1, "ok")
+
+
+@pytest.mark.parametrize("name", ["issued", "expires", "not_before", "apply.deadline"])
+@pytest.mark.parametrize(
+    "when", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "1999-12-31T23:59:59Z"]
+)
+def test_a_moment_of_no_time_that_can_be_meant_is_refused_and_holds_up_nothing(
+    life: Life, name: str, when: str
+) -> None:
+    given = {"apply": {"deadline": when}} if name == "apply.deadline" else {name: when}
+    life.offer(desired(1, **given))
+    life.run()
+    assert (life.last(), life.told[-1].path) == (("rejected", 1, "schema"), name)
+    committed(life, 2)
+
+
+def test_what_nobody_foresaw_of_a_document_is_its_refusal(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.fleet.arrivals.check", broken)
+    life.offer(desired(1))
+    life.run()
+    assert life.last() == ("rejected", 1, "schema")
+    assert "what nobody foresaw" in life.told[-1].message
+    monkeypatch.undo()
+    committed(life, 2)
+
+
+def test_by_a_clock_of_1970_no_window_is_open_and_a_person_is_told() -> None:
+    memory = RamMemory()
+    committed(Life(memory, FakeClock()))
+    clock = FakeClock(utc_ns=round(2.5 * 3600 * 1e9))
+    life = Life(memory, clock, faults=Faults(unsafe="3 associations are open"))
+    assert "clock is" in life.machine.snapshot().troubles["clock"]
+    for version, apply in ((2, {}), (3, {"mode": "window"})):
+        life.offer(desired(version, apply={"window": "02:00-04:00", **apply}))
+        life.run(for_s=600)
+        assert life.states()[-1] == "waiting"
+    clock.jump_utc(FakeClock().utc_ns() / 1e9)
+    life.run(for_s=60)
+    assert life.machine.snapshot().troubles == {}
+
+
+def test_what_had_expired_by_a_wrong_clock_is_taken_by_the_right_one(life: Life) -> None:
+    good = desired(1, expires=moment(life.clock, in_s=DAY_S))
+    life.clock.jump_utc(3650 * DAY_S)
+    for _ in range(3):
+        life.offer(good)
+        life.run()
+    assert life.states() == ["received", "rejected"]
+    assert life.last() == ("rejected", 1, "expired")
+    life.clock.jump_utc(-3650 * DAY_S)
+    life.offer(good)
+    life.run()
+    assert life.last() == ("committed", 1, "ok")
+
+
 # ── the safe point ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -488,7 +568,7 @@ def test_a_device_that_cannot_say_whether_it_is_safe_is_left_in_peace(life: Life
     assert "nobody knows whether it is safe" in life.machine.snapshot().waits_for
 
 
-def broken() -> str:
+def broken(*_: object, **__: object) -> str:
     raise LookupError("what nobody foresaw")
 
 
