@@ -80,7 +80,7 @@ class LivePlace:
             open_s=option.open_s,
             silence_s=option.silence_s,
             backoff=Backoff(min_s=option.retry_min_s, max_s=option.retry_max_s),
-            disabled="" if option.enabled else "the site has turned it off",
+            disabled="" if option.enabled else "it is turned off",
             clock=clock,
         )
 

@@ -69,7 +69,10 @@ class Planning:
             DocumentRefusedError: local_lock, schema or unsupported, with the path.
         """
         self._check_locks(wanted)
-        return _usable(self._site.report(wanted.config), self._known(), wanted.bundles)
+        report = self._site.report(wanted.config)
+        config = _usable(report, self._known(), wanted.bundles)
+        self._check_none_is_left_alone(report)
+        return config
 
     def check_next_start(self, wanted: Wanted) -> None:
         """Refuse what the next start could not read: somebody may have changed the file since this one.
@@ -104,11 +107,15 @@ class Planning:
         return stat.st_mtime_ns, stat.st_size
 
     def drift(self, at_work: Config, wanted: Wanted | None) -> Sequence[str]:
-        """Return in which paths the file and the wish, as they are today, ask for what is not at work."""
+        """Return in which paths the file and the wish, as they are today, ask for what is not at work.
+
+        What the wish asks for and only the file may set, by now, is among them: the fleet does not get it.
+        """
         report = self._site.report_of_today(wanted.config if wanted is not None else {})
         if report.config is None:
             return [problem.place or str(self._site.path) for problem in report.errors[:1]]
-        return [change.path for change in changes(at_work, report.config)]
+        left_out = [written(path) for path in report.left_out]
+        return [*left_out, *(change.path for change in changes(at_work, report.config))]
 
     def _check_locks(self, wanted: Wanted) -> None:
         tree = parse(self._site.text).value
@@ -120,6 +127,18 @@ class Planning:
             by = f" ({scope})" if scope else ""
             text = f"{where}: only the device's own file may set it{by}"
             raise DocumentRefusedError("local_lock", text, path=where)
+
+    def _check_none_is_left_alone(self, report: Report) -> None:
+        """Refuse what would leave a source without anybody who looks, or a gate without a guard: both are silent.
+
+        Raises:
+            DocumentRefusedError: unsupported.
+        """
+        silent = {_sentence(problem): problem for problem in report.warnings if _is_of_a_source(problem)}
+        before = {_sentence(problem) for problem in self._site.report({}).warnings}
+        for sentence, problem in silent.items():
+            if sentence not in before:
+                raise _refused("unsupported", problem)
 
     def _known(self) -> Collection[str]:
         """Return what is wrong with the file by itself: no wish is to blame for that."""
@@ -154,6 +173,11 @@ def _usable(report: Report, known: Collection[str], coming: Collection[str]) -> 
 
 def _refused(code: str, problem: Problem) -> DocumentRefusedError:
     return DocumentRefusedError(code, _sentence(problem), path=problem.place)
+
+
+def _is_of_a_source(problem: Problem) -> bool:
+    """Return whether a warning is of a source as a whole: nothing would ever be said about what it sees."""
+    return len(problem.path) == len(("sources", "NAME")) and problem.path[0] == "sources"
 
 
 def _sentence(problem: Problem) -> str:

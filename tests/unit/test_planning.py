@@ -12,6 +12,7 @@ import yaml
 from edge.domain.errors import DocumentRefusedError
 from edge.fleet.ports import Plan
 from tests.builders.bundles import write_bundle
+from tests.builders.picture_bundles import write_picture_bundle
 from tests.builders.works import Workshop, document_of, wish, workshop
 
 NEW = {"version": "1.0.0", "digest": "sha256:" + "a" * 64, "url": "file:///nowhere", "size_bytes": 10}
@@ -92,6 +93,28 @@ def test_somebody_who_writes_the_file_is_seen(place: Workshop) -> None:
     assert place.planning.seen() != seen
     assert sorted(place.planning.drift(place.works.config, None)) == ["drain_s", "log_level"]
     assert place.planning.drift(place.works.config, wish({"log_level": "INFO"})) == ["drain_s"]
+
+
+def test_what_only_the_file_may_set_by_now_is_told_as_a_difference(place: Workshop) -> None:
+    fleet = {**document_of(place.folder)["fleet"], "local": ["log_level"]}
+    (place.folder / "edge.yaml").write_text(yaml.safe_dump(document_of(place.folder, fleet=fleet)))
+    wanted = wish({"log_level": "DEBUG", "drain_s": 5.0})
+    assert place.planning.drift(place.works.config, wanted) == ["log_level", "fleet.local"]
+
+
+def test_the_last_pipeline_of_a_camera_cannot_be_taken_away(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundles", name="tiny")
+    write_picture_bundle(tmp_path / "bundles", name="pics")
+    own = document_of(tmp_path)
+    cameras = [
+        {"kind": "camera", "name": name, "url": "rtsp://127.0.0.1:9/x", "enabled": False}
+        for name in ("watched", "alone")
+    ]
+    look = {"kind": "video", "name": "look", "bundle": "pics", "sources": ["watched"]}
+    more = {"sources": [*own["sources"], *cameras], "pipelines": [*own["pipelines"], look]}
+    with workshop(tmp_path, **more) as place:  # of whose cameras one was alone before
+        assert refusal(place, {"pipelines": {"look": None}}) == ("unsupported", "sources.watched")
+        assert planned(place, {"pipelines": {"look": {"deadline_ms": 80.0}}})
 
 
 def test_a_device_that_must_begin_anew_says_so_and_does_not_call_itself_done(place: Workshop) -> None:

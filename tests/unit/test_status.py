@@ -34,7 +34,7 @@ def test_a_status_that_cannot_be_written_is_said_and_stops_nothing(
     [
         ("online", "", ["gate on or: no frame of or was assessed: the runtime failed"]),
         ("offline", "no route", ["source or is offline: no route"]),
-        ("disabled", "the site has turned it off", []),
+        ("disabled", "it is turned off", []),
     ],
 )
 def test_a_camera_that_is_online_and_at_which_nobody_can_look_is_not_well(
