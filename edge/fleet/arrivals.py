@@ -57,7 +57,9 @@ class Arrivals:
         """
         while self._unkept:
             offer = self._unkept[0]
-            if not self._came_before(offer):
+            if self._came_before(offer):
+                self._heed_again(offer)
+            else:
                 if len(self._book.ledger.offers) >= OFFERS_MAX:
                     self.look()
                 entry, ledger = self._received(offer), self._book.ledger
@@ -91,7 +93,7 @@ class Arrivals:
         seen = self._read(offer)
         floor = ledger.floors.get(offer.scope)
         if is_known(seen, floor):
-            return seen, ledger, ()
+            return seen, _unrefused(ledger, offer.scope), ()
         check(seen, floor, now_ns=self._book.bound_ns(), lock=self._lock)
         return seen, *self._accepted(ledger, offer, seen)
 
@@ -117,6 +119,12 @@ class Arrivals:
         if floor is None or floor.is_open or claimed_version(offer.payload) != floor.version:
             return False
         return floor.sha256 == _sha256(offer) or self._says_the_same(offer, floor)
+
+    def _heed_again(self, offer: Offer) -> None:
+        """Forget what was refused since, where what was accepted came again: the broker holds that now."""
+        is_refused = (offer.scope, _sha256(offer)) in self._seen
+        if offer.scope in self._book.ledger.refused and not is_refused:
+            self._book.write(_unrefused(self._book.ledger, offer.scope))
 
     def _says_the_same(self, offer: Offer, floor: Floor) -> bool:
         try:
@@ -176,9 +184,8 @@ class Arrivals:
             attempts=(*ledger.attempts, attempt),
             floors={**ledger.floors, offer.scope: Floor(document.version, seen.digest, _sha256(offer))},
             newest_issued_ns=self._book.newest_with(moment_ns(document.issued)),
-            refused={scope: one for scope, one in ledger.refused.items() if scope != offer.scope},
         )
-        return after.noted(entries[-1]), entries
+        return _unrefused(after, offer.scope).noted(entries[-1]), entries
 
     def _verified(self, offer: Offer, seen: Read) -> Attempt:
         now_ns = self._clock.utc_ns()
@@ -192,6 +199,12 @@ class Arrivals:
             rollout=getattr(seen.document, "rollout", None),
         )
         return self._book.entered(attempt, State.VERIFIED)
+
+
+def _unrefused(ledger: Ledger, scope: str) -> Ledger:
+    """Return a ledger in which nothing stands against what was accepted of a scope."""
+    refused = {name: one for name, one in ledger.refused.items() if name != scope}
+    return dataclasses.replace(ledger, refused=refused)
 
 
 def _sha256(offer: Offer) -> str:

@@ -111,7 +111,7 @@ class Book:
             entered_utc_ns=now_ns,
             deadline_utc_ns=deadline_ns,
             wanted=wanted,
-            finds=0 if state is State.APPLYING else attempt.finds,
+            finds=0 if state in (State.STAGED, State.APPLYING) else attempt.finds,
         )
 
     def entry(

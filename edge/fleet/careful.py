@@ -26,9 +26,13 @@ class CarefulDevice:
         """Check a wish as a whole.
 
         Raises:
-            DocumentRefusedError: With the code of the device, or `unsupported` for a surprise.
+            DocumentRefusedError: With the code of the device, or `unsupported` for a surprise; for a broken
+                invariant as well, since a plan changes nothing.
         """
-        return asked(partial(self._device.plan, wanted), "unsupported")
+        try:
+            return asked(partial(self._device.plan, wanted), "unsupported")
+        except AssertionError as broken:
+            raise DocumentRefusedError("unsupported", f"it cannot be planned: {broken}") from broken
 
     def stage(self, plan: Plan) -> Job:
         """Fetch, verify and admit."""

@@ -56,6 +56,7 @@ class Course:
         self._clock = clock
         self._zone = zone
         self._live: _Live | None = None
+        self._prepared: tuple[str, int] | None = None
         self._leaving: list[tuple[Plan, Job, int]] = []
         self._steps: Mapping[State, Callable[[Attempt, _Live], float]] = {
             State.PLANNED: self._stage,
@@ -70,6 +71,7 @@ class Course:
     def begin(self, attempt: Attempt) -> float:
         """Plan a verified version; it is then the one that is begun, or has come to its end."""
         self._live = None
+        attempt = self._counted(attempt)
         try:
             plan = self._device.plan(self.wish(attempt))
         except DocumentRefusedError as refusal:
@@ -82,6 +84,16 @@ class Course:
         self._book.move(attempt, State.PLANNED, wanted=plan.wanted, message=_told(plan))
         self._live = _Live(plan, is_booted=False, since_ns=self._clock.monotonic_ns())
         return 0.0
+
+    def _counted(self, attempt: Attempt) -> Attempt:
+        """Write down, once in each process, that it is prepared: what ends every one is given up at last."""
+        which = (attempt.scope, attempt.version)
+        if which == self._prepared:
+            return attempt
+        counted = dataclasses.replace(attempt, finds=attempt.finds + 1)
+        self._book.write(self._book.ledger.swapped(attempt, counted))
+        self._prepared = which
+        return counted
 
     def step(self, attempt: Attempt) -> float:
         """Go on with the attempt that is begun; at most one transition.

@@ -126,7 +126,7 @@ class Attempt:
         deadline_utc_ns: When the state ends by itself.
         rollout: Which roll-out it belongs to.
         wanted: All documents together with this one, from `planned` on.
-        finds: How often a start found it being prepared, then how often being tried.
+        finds: How many processes began to prepare it; from `applying` on, how many starts found it so.
         back: It goes back, for this reason; decided, not yet done.
     """
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from edge.fleet.ledger import Attempt, Ledger, Rung, Standing, Transition
 from edge.fleet.ports import Wanted
 from edge.fleet.words import DEVICE_SCOPE
+
+_ONLY_TOLD: Final = ("superseded", "bad_signature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,7 @@ class ScopeProgress:
         applied_version: What is at work; 0 where none is.
         previous_version: What was at work before; 0 where none was.
         latest: Where the last version that was accepted is, or how it ended; None before the first.
-        refused: The last document that was not accepted; None where none was since.
+        refused: The last document that was not accepted; None where none was since one was, or came again.
         is_cleared: The broker keeps no document of this scope any more; nothing was changed for that.
     """
 
@@ -41,12 +43,12 @@ class ScopeProgress:
         """What a report says of it.
 
         While a version is on its way, how far it is; then, that what came since was refused. An old document
-        that came back is only told of: the device is where the fleet wants it.
+        that came back, and one that nobody vouches for, are only told of: they hide nothing that is known.
         """
-        is_on_its_way = self.latest is not None and not self.latest.state.is_end
-        if self.refused is None or is_on_its_way or (self.latest and self.refused.code == "superseded"):
-            return self.latest
-        return self.refused
+        if self.refused is None or self.latest is None:
+            return self.latest or self.refused
+        is_only_told = self.refused.code in _ONLY_TOLD or not self.latest.state.is_end
+        return self.latest if is_only_told else self.refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,16 +72,16 @@ class Recovery:
         is_member = attempt.scope in self._scopes
         if is_member != bool(attempt.payload):
             self._end(attempt, State.SUPERSEDED, Refusal("superseded", _JOINED if is_member else _LEFT))
+            self._reopen(attempt)
             return
-        finds = attempt.finds + (attempt.state is State.PLANNED)
         why = self._unreadable(attempt)
-        if why is None and finds >= FINDS_MAX:
-            why = Refusal("timeout", f"the process ended {finds} times while this version was prepared")
+        if why is None and attempt.finds >= FINDS_MAX:
+            told = f"the process ended {attempt.finds} times while this version was prepared"
+            why = Refusal("timeout", told)
         if why is not None:
             self._end(attempt, State.REJECTED, why)
         elif attempt.is_begun:
             anew = self._book.entered(attempt, State.VERIFIED)
-            anew = dataclasses.replace(anew, finds=finds)
             entry = self._book.entry(
                 anew,
                 State.VERIFIED,
@@ -125,6 +125,13 @@ class Recovery:
             attempts = (*self._ledger.attempts, attempt)
             self._ledger = dataclasses.replace(self._ledger, attempts=attempts).noted(entry)
             self._entries.append(entry)
+
+    def _reopen(self, attempt: Attempt) -> None:
+        """Have a document that is not here any more be taken again, once the device is a member again."""
+        floor = self._ledger.floors.get(attempt.scope)
+        if attempt.payload and floor is not None and floor.version == attempt.version:
+            floors = {**self._ledger.floors, attempt.scope: dataclasses.replace(floor, is_open=True)}
+            self._ledger = dataclasses.replace(self._ledger, floors=floors)
 
     def _end(self, attempt: Attempt, state: State, why: Refusal) -> None:
         entry = self._book.entry(attempt, state, why=why)

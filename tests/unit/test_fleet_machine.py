@@ -9,6 +9,8 @@ import pytest
 
 from edge.fleet.course import BACK_S
 from edge.fleet.memory import RamMemory
+from edge.fleet.ports import Plan, Wanted
+from edge.fleet.recovery import FINDS_MAX
 from edge.fleet.words import Restart, State
 from tests.builders.fleet import Life, desired, document, faulty, moment, signed
 from tests.fakes.clock import FakeClock
@@ -182,6 +184,31 @@ def test_what_is_no_document_for_this_device_is_refused_and_leaves_no_floor(
     life.run()
     assert life.states() == ["received", "rejected"]
     committed(life)
+
+
+def test_what_nobody_vouches_for_does_not_hide_where_the_device_is(life: Life) -> None:
+    committed(life)
+    life.offer(signed(document(9), key="stranger"))
+    life.run()
+    assert life.last() == ("rejected", 9, "bad_signature")
+    own = life.machine.snapshot().own
+    assert own.refused == life.told[-1]
+    assert own.said is not None
+    assert (own.said.version, own.said.state) == (1, State.COMMITTED)
+
+
+def test_what_was_refused_is_over_when_the_broker_holds_again_what_was_accepted(life: Life) -> None:
+    committed(life)
+    life.offer(desired(1, config={"device": "other"}))
+    life.run()
+    assert life.machine.snapshot().own.said == life.told[-1]
+    life.offer(desired(1, config={"device": "other"}))
+    life.run()
+    assert life.machine.snapshot().own.refused == life.told[-1]
+    life.offer(desired(1))
+    life.run()
+    own = life.machine.snapshot().own
+    assert (own.refused, own.said) == (None, own.latest)
 
 
 def test_whoever_knows_no_key_is_not_told_what_else_is_wrong(life: Life) -> None:
@@ -427,6 +454,23 @@ def test_a_window_goes_before_associations_but_never_before_a_case(life: Life) -
     assert life.last() == ("committed", 1, "ok")
 
 
+@pytest.mark.parametrize("state", ["verified", "waiting"])
+def test_whoever_leaves_a_group_and_joins_it_again_takes_its_document(clock: FakeClock, state: str) -> None:
+    memory = RamMemory()
+    layer = desired(7, scope="group/site", not_before=moment(clock, in_s=3600))
+    life = Life(memory, clock, groups=["site"], faults=Faults(unsafe="an association is open"))
+    life.offer(layer, "group/site")
+    life.run(for_s={"verified": 60, "waiting": 3700}[state])
+    assert life.states()[-1] == state
+    away = Life(memory, clock)
+    away.run(for_s=3700)
+    assert memory.journal(1)[-1].code == "superseded"
+    back = Life(memory, clock, groups=["site"])
+    back.offer(layer, "group/site")
+    back.run()
+    assert back.last() == ("committed", 7, "ok")
+
+
 # ── one at a time ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -666,6 +710,49 @@ def begun_anew(life: Life) -> Life:
     except ProcessEnded:
         life = Life(life.memory, life.clock)
     return life
+
+
+@pytest.mark.parametrize("method", ["plan", "stage"])
+def test_what_ends_every_process_that_prepares_it_is_given_up(clock: FakeClock, method: str) -> None:
+    memory = RamMemory()
+    life = committed(Life(memory, clock))
+    life.offer(desired(2))
+    ended = 0
+    for _ in range(8):
+        life = Life(memory, clock, faults=Faults(ends_in=method))
+        ended += is_ended(life)
+    assert ended == FINDS_MAX
+    assert life.device.config == {"device": 1}
+    assert memory.journal(1)[-1].message == "the process ended 5 times while this version was prepared"
+
+
+def is_ended(life: Life) -> bool:
+    """Whether its process does not outlive what there is to do."""
+    try:
+        life.run()
+    except ProcessEnded:
+        return True
+    return False
+
+
+def test_a_device_that_is_switched_off_every_day_gives_nothing_up_for_that(clock: FakeClock) -> None:
+    memory = RamMemory()
+    for _ in range(2 * FINDS_MAX):
+        life = Life(memory, clock, faults=Faults(unsafe="an association is open"))
+        life.offer(desired(1))
+        life.run()
+        assert life.states()[-1] == "waiting"
+
+
+def test_a_plan_that_breaks_an_invariant_is_a_refusal(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life.device, "plan", unforeseen)
+    life.offer(desired(1))
+    life.run()
+    assert life.last() == ("rejected", 1, "unsupported")
+
+
+def unforeseen(_: Wanted) -> Plan:
+    raise AssertionError("an invariant")
 
 
 # ── the past ──────────────────────────────────────────────────────────────────────────────────────────────
