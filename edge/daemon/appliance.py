@@ -116,6 +116,9 @@ class Appliance:
             self._log.info("ready", site=self._config.site.id, device=self._config.device.id)
             self._await_end()
             self._say_why()
+        if self.begins_anew:  # a signal from now on ends the process at once, and is not lost with it
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
         self.begins_anew = self.begins_anew and not (self._fatal or self._is_asked_to_stop)
         return SOMETHING_BROKE if self._fatal else 0
 
@@ -348,9 +351,13 @@ class Appliance:
             self._pause()
 
     def _pause(self) -> None:
-        """Wait for the period, which may become another meanwhile."""
+        """Wait for the period, which may become another meanwhile; never longer than a sweep may wait."""
         began_ns = self._clock.monotonic_ns()
-        while (left_s := self._now.health.period_s - (self._clock.monotonic_ns() - began_ns) / 1e9) > 0:
+        while True:
+            period_s = min(self._now.health.period_s, SWEEP_S)
+            left_s = period_s - (self._clock.monotonic_ns() - began_ns) / 1e9
+            if left_s <= 0:
+                return
             if self._stopping.wait(min(left_s, PERIOD_SEEN_S)):
                 return
 

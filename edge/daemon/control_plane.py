@@ -183,6 +183,7 @@ class ControlPlane:
             albums=running.albums,
             presence=presence,
             busy=device.busy,
+            clock=self._clock,
         )
         self._answers = FleetAnswers(
             device=device,

@@ -242,9 +242,9 @@ class FleetDevice:
         self._callers = live_callers_of(prepared.after)
         if prepared.coming:
             job = self._stager.job({name: plan.wanted.bundles[name] for name in prepared.coming})
-            while not job.done():
+            while not job.wait(LOOK_S):
                 work.say(job.progress())
-                if work.is_cancelled_within(LOOK_S):
+                if work.is_cancelled_within(0):
                     job.cancel()
             job.result()
         work.check()
@@ -307,6 +307,7 @@ class FleetDevice:
             models=models,
             anew=_pipelines_with(trial.anew, prepared.after),
             former=trial.former,
+            go_on=work.check,
         )
         self.wanted = plan.wanted
 

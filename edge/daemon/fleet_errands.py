@@ -14,10 +14,13 @@ from edge.daemon.planning import Planning
 from edge.daemon.probes import Probes
 from edge.daemon.works import UNUSED, Works
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError
+from edge.domain.ports import Clock
+from edge.fleet.commands import EXPIRES
 from edge.fleet.documents import BundleWanted
 from edge.fleet.install import Stager
 from edge.fleet.ports import Wanted
 from edge.fleet.report import AtWork, BundleAtWork
+from edge.fleet.timing import moment_ns
 from edge.kit.journal import Journal
 from edge.kit.trees import leaves, written
 from edge.ops.presence import Presence
@@ -45,6 +48,7 @@ class FleetErrands:
         albums: Of the cameras whose pictures may leave.
         presence: Clears what is over.
         busy: Returns why nothing may be changed now, "" where it may.
+        clock: Of the machine.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class FleetErrands:
         albums: Mapping[str, Album],
         presence: Presence,
         busy: Callable[[], str],
+        clock: Clock,
     ) -> None:
         self._works = works
         self._journal = journal
@@ -65,6 +70,7 @@ class FleetErrands:
         self._albums = albums
         self._presence = presence
         self._busy = busy
+        self._clock = clock
 
     def execute(self, kind: str, args: Args) -> Said:
         """Execute a command of one of `COMMANDS`, and return its result.
@@ -85,12 +91,17 @@ class FleetErrands:
         """Fetch a package ahead of the document that will want it.
 
         Raises:
-            DocumentRefusedError: It cannot be fetched, or another one is.
+            DocumentRefusedError: It cannot be fetched, or another one is; or the command expired meanwhile.
         """
         name, wanted = str(args["name"]), BundleWanted.model_validate(args["bundle"])
+        until_ns = moment_ns(str(args[EXPIRES]))
         work = self._stager.fetch({name: wanted})
-        while not work.done():
-            work.cancelled.wait(LOOK_S)
+        while not work.wait(LOOK_S):
+            if self._clock.utc_ns() >= until_ns and not work.cancelled.is_asked:
+                work.cancel()
+        is_late = work.cancelled.is_asked and self._clock.utc_ns() >= until_ns
+        if is_late:
+            raise DocumentRefusedError("expired", f"expires: was {args[EXPIRES]}, before all had come")
         work.result()
         return {"name": name, "digest": wanted.digest}
 

@@ -24,6 +24,7 @@ from edge.sources.live import LiveSource
 from edge.sources.live_books import LiveBooks
 from edge.sources.live_looks import Looks
 
+END_S = 5.0  # so long a pipeline gets to end beyond the deadline of its model
 HANG_S = 30.0  # what a thread of a live pipeline may take beyond the deadline of its model
 
 
@@ -206,7 +207,8 @@ class LivePlace:
             after=self._left.pop(pipeline.name, None),
         )
         room = ExitStack()
-        room.enter_context(around.threads.running(name, live.run, live.stop))
+        at_least_s = deadline_s + END_S
+        room.enter_context(around.threads.running(name, live.run, live.stop, at_least_s=at_least_s))
         self._readers.add(frames)
         let_go = around.books.keep(live.health)
         return _Looker(option=pipeline, live=live, frames=frames, room=room, let_go=let_go)

@@ -120,13 +120,16 @@ class StudyHalf:
         self._imaging.wake()
 
     @contextmanager
-    def between_series(self) -> Iterator[None]:
+    def between_series(self, go_on: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Let no series begin until the `with` ends.
+
+        Args:
+            go_on: Asked while the one that is looked at now is waited for; ends that by what it raises.
 
         Raises:
             InferenceError: The one that is looked at now takes longer than it may.
         """
-        with self._assessor.between_series(within_s=self._patience_s) as is_free:
+        with self._assessor.between_series(within_s=self._patience_s, go_on=go_on) as is_free:
             if not is_free:
                 raise InferenceError(f"a series is looked at for more than {self._patience_s:g} s already")
             yield

@@ -25,9 +25,22 @@ class Threads:
 
     @contextmanager
     def running(
-        self, name: str, body: Callable[[], None], stop: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        body: Callable[[], None],
+        stop: Callable[[], None] = lambda: None,
+        *,
+        at_least_s: float = 0.0,
     ) -> Iterator[None]:
-        """Run `body` in a thread of its own until the `with` ends and `stop` was called."""
+        """Run `body` in a thread of its own until the `with` ends and `stop` was called.
+
+        Args:
+            name: Of the thread.
+            body: Ends soon after `stop` was called.
+            stop: Tells it to.
+            at_least_s: It gets so long to finish, whatever the configuration says: its successor must not
+                begin before it has ended.
+        """
         thread = threading.Thread(target=body, name=name, daemon=True)
         thread.start()
         self._watchdog.expect(name, thread.is_alive)
@@ -35,8 +48,9 @@ class Threads:
             yield
         finally:
             stop()
-            thread.join(self._drain_s())
+            within_s = max(self._drain_s(), at_least_s)
+            thread.join(within_s)
             if thread.is_alive():
-                self._log.warning("left to the journal", thread=name, after_s=self._drain_s())
+                self._log.warning("left to the journal", thread=name, after_s=within_s)
             else:
                 self._watchdog.release(name)

@@ -98,6 +98,7 @@ class Works:
         models: Sequence[Made] = (),
         anew: Collection[str] = (),
         former: Former | None = None,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
         """Bring a configuration and models to work.
 
@@ -107,13 +108,14 @@ class Works:
             anew: Pipelines that begin anew though they are configured as before.
             former: Takes up what is put out of work, also where this fails in the middle; left out, it is
                 closed.
+            go_on: Asked while a series is waited for; ends that by what it raises.
 
         Raises:
             EdgeError: It does not work; `undo` brings back what did.
         """
         with self._changing:
             kept = former or self.former()
-            self._exchange(after, models, anew, kept)
+            self._exchange(after, models, anew, kept, go_on)
         if former is None:
             kept.release()
 
@@ -162,7 +164,14 @@ class Works:
         former.models.clear()
         brought.release()
 
-    def _exchange(self, after: Config, models: Sequence[Made], anew: Collection[str], former: Former) -> None:
+    def _exchange(
+        self,
+        after: Config,
+        models: Sequence[Made],
+        anew: Collection[str],
+        former: Former,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> None:
         """Do it: first what may take a series' time, so that no camera is left alone for that long.
 
         Raises:
@@ -175,7 +184,12 @@ class Works:
         )
         beginning = {getattr(one, "bundle", "") for one in after.pipelines if one.name in anew}
         self._put([made for made in models if _name(made) not in beginning], former)
-        with self.studies.between_series() if is_of_studies else nullcontext():
+
+        def wait_on() -> None:
+            self._check_open()
+            go_on()
+
+        with self.studies.between_series(wait_on) if is_of_studies else nullcontext():
             self._check_open()
             self._live.pause(after, anew=anew)
             self._put([made for made in models if _name(made) in beginning], former)

@@ -36,6 +36,8 @@ TOLD_S: Final = 3600  # so long at least the broker keeps how a command ended
 WAITING_MAX: Final = 64
 FAILURE: Final = 0x80  # from this reason code on the broker has not taken it
 TOO_LARGE: Final = 0x95
+LONG: Final = ("fetch",)  # what may take hours is told when it has to end
+EXPIRES: Final = "expires"
 BEGAN_ANEW: Final = "the device began anew while it was at it"
 
 Executor = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -66,7 +68,8 @@ class Commands:
             errands: The memory, open while commands are taken.
             keys: Whose signatures count.
             device: Our id.
-            executors: By type; each is given its arguments and returns a result that JSON can hold.
+            executors: By type; each is given its arguments, one of `LONG` also when the command expires,
+                and returns a result that JSON can hold.
             is_frozen: The site takes no commands.
             say: Publishes a document as the state of `<type>/<id>`: retained or not, for so many seconds.
             wake: Is called, from the executing thread, when a command has ended.
@@ -82,6 +85,7 @@ class Commands:
         self._log = Log("fleet")
         self._waiting: dict[str, Command] = {}
         self._under_way: Errand | None = None
+        self._unsettled: dict[str, Errand] = {}
         self._is_cleared = False
         self._bench = Bench(wake)
 
@@ -91,6 +95,7 @@ class Commands:
         Raises:
             JournalError: The memory cannot be used.
         """
+        self._settle_late()
         for errand in self._errands.interrupted():
             self._settle(errand, "failed", "interrupted", BEGAN_ANEW, None)
         self._bench.open()
@@ -111,7 +116,7 @@ class Commands:
         if not payload:
             self._clear(cmd)
             return
-        known = self._errands.known(cmd)
+        known = self._known(cmd)
         if is_said_by_device(payload):
             return
         if known is not None:
@@ -136,7 +141,7 @@ class Commands:
         Raises:
             JournalError: That cannot be looked up.
         """
-        known = self._errands.known(cmd)
+        known = self._known(cmd)
         if known is not None:
             self._tell(known)
             return
@@ -150,6 +155,7 @@ class Commands:
         Raises:
             JournalError: What became of it cannot be remembered.
         """
+        self._settle_late()
         ended = self._bench.take()
         if ended is not None and self._under_way is not None:
             errand, self._under_way = self._under_way, None
@@ -161,8 +167,10 @@ class Commands:
 
     def say_again(self) -> None:
         """Tell what ended and was not told, or is being executed; at each connection."""
-        for errand in [*self._errands.untold(), *self._errands.interrupted()]:
+        for errand in [*self._errands.untold(), *self._unsettled.values()]:
             self._tell(errand)
+        if self._under_way is not None:
+            self._tell(self._under_way)
 
     def answered(self, cmd: str, code: int | None) -> None:
         """Take note of what the broker said to a state that was published."""
@@ -240,18 +248,33 @@ class Commands:
         self._under_way, self._is_cleared = errand, False
         kind = cmd.partition("/")[0]
         self._log.info("command", cmd=cmd)
-        self._bench.begin(partial(self._executors[kind], command.args))
+        ends = {EXPIRES: command.expires} if kind in LONG else {}
+        self._bench.begin(partial(self._executors[kind], {**command.args, **ends}))
 
     def _settle(
         self, errand: Errand, state: str, code: str, message: str, result: Mapping[str, Any] | None
     ) -> None:
         document = self._document(errand.cmd, state, code, message, result)
         ended = Errand(cmd=errand.cmd, state=state, expires_ns=errand.expires_ns, document=document)
+        self._unsettled[errand.cmd] = ended
         try:
-            self._errands.settle(ended)
+            self._settle_late()
         finally:  # also what is not remembered is told
             self._tell(ended, is_retained=not self._is_cleared)
-        self._log.info("command ended", cmd=errand.cmd, state=state, because=message)
+            self._log.info("command ended", cmd=errand.cmd, state=state, because=message)
+
+    def _settle_late(self) -> None:
+        """Remember how commands ended, also those whose end could not be remembered before.
+
+        Raises:
+            JournalError: It cannot be now either; it is tried again.
+        """
+        for cmd, ended in list(self._unsettled.items()):
+            self._errands.settle(ended)
+            del self._unsettled[cmd]
+
+    def _known(self, cmd: str) -> Errand | None:
+        return self._unsettled.get(cmd) or self._errands.known(cmd)
 
     def _clear(self, cmd: str) -> None:
         """Its requester wants to know no more; what is being executed goes on."""

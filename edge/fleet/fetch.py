@@ -35,6 +35,7 @@ from edge.kit.log import Log
 PART: Final = ".part"
 ROUNDS_MAX: Final = 12  # in a row in which not one byte came
 KEPT: Final = 8  # files in the folder, the newest ones
+ROOM_EVERY_BYTES: Final = 64 << 20  # so often it is looked whether there is room for the rest
 LOCK_S: Final = 0.2
 MIXTURES_MAX: Final = 3  # so often a package that was put together may be wrong
 
@@ -158,6 +159,7 @@ class Fetcher:
         if part.is_right(wanted):
             return
         self._check_room(wanted.size_bytes - part.has_bytes, path=path)
+        tell = self._watching(tell, wanted, part.has_bytes, path=path)
         places = self._places(wanted)
         left, said, in_vain = list(places), dict.fromkeys(places, ("download", "")), 0
         while True:
@@ -209,6 +211,19 @@ class Fetcher:
                 if part.best_bytes <= best_bytes or cancel.is_asked:
                     raise
             cancel.wait(self._backoff.pause_s(1))
+
+    def _watching(self, tell: Tell, wanted: BundleWanted, from_bytes: int, *, path: str) -> Tell:
+        """Look again, now and then, whether there is room: meanwhile studies come in."""
+        seen_bytes = from_bytes
+
+        def told(done_bytes: int) -> None:
+            nonlocal seen_bytes
+            if abs(done_bytes - seen_bytes) >= ROOM_EVERY_BYTES:
+                seen_bytes = done_bytes
+                self._check_room(wanted.size_bytes - done_bytes, path=path)
+            tell(done_bytes)
+
+        return told
 
     def _check_room(self, more_bytes: int, *, path: str) -> None:
         room_bytes = free_bytes(self._folder) - self._reserve_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from edge.fleet.cancel import Cancel
@@ -20,6 +20,10 @@ class StagingJob:
     def done(self) -> bool:
         """Return whether it is over, well or not."""
         return self._future.done()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether it is over, after waiting for it."""
+        return not wait([self._future], timeout_s).not_done
 
     def result(self) -> None:
         """Return when it went well; only asked when it is done.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from edge.domain.study import Series
 from edge.pipelines.result import Assessing, Result
+
+LOOK_S: Final = 0.1
 
 
 class Exchangeable:
@@ -45,11 +48,12 @@ class Exchangeable:
         return self._assessor.give_up(series, reason)
 
     @contextmanager
-    def between_series(self, *, within_s: float) -> Iterator[bool]:
+    def between_series(self, *, within_s: float, go_on: Callable[[], None] = lambda: None) -> Iterator[bool]:
         """Let no series begin until the `with` ends.
 
         Args:
             within_s: Longest wait for the one that is looked at now.
+            go_on: Asked while waiting; what it raises ends the wait, and leaves by here.
 
         Yields:
             Whether none is looked at; where one still is after that time, nothing must be exchanged.
@@ -59,7 +63,11 @@ class Exchangeable:
             self._is_changing = True
         try:
             with self._changed:
-                is_free = self._changed.wait_for(lambda: not self._looking, within_s)
+                for _ in range(max(1, round(within_s / LOOK_S))):
+                    go_on()
+                    is_free = self._changed.wait_for(lambda: not self._looking, min(within_s, LOOK_S))
+                    if is_free:
+                        break
             yield is_free
         finally:
             with self._changed:

@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.domain.errors import DocumentRefusedError
+from edge.fleet import fetch as fetching
+from edge.fleet import part
 from edge.fleet.addresses import shown, trouble_with
 from edge.fleet.cancel import Cancel
 from edge.fleet.documents import BundleWanted
@@ -357,6 +359,19 @@ def test_what_there_is_no_room_for_is_not_begun(folder: Path) -> None:
 
 
 # ── where it leads ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_while_a_package_comes_it_is_looked_whether_there_is_room_for_the_rest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_bytes = iter([len(CONTENT) + 100, 90, 90, 90])
+    monkeypatch.setattr(fetching, "ROOM_EVERY_BYTES", len(CONTENT) // 2)
+    monkeypatch.setattr(part, "PIECE_BYTES", len(CONTENT) // 4)
+    monkeypatch.setattr(fetching, "free_bytes", lambda _: next(room_bytes))
+    with PackageServer(CONTENT) as server:
+        code, path, why = refused(Fetcher(folder, reserve_bytes=100, backoff=AT_ONCE), wanted(server.url))
+    assert (code, path) == ("download", "bundles.tiny")
+    assert "0 bytes are free above the reserve" in why
 
 
 def test_a_server_may_lead_on_to_another(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from edge.config.schema import Config
 from edge.daemon import appliance
 from edge.daemon.appliance import Appliance
 from edge.daemon.parts import patience_s
+from edge.daemon.threads import Threads
 from edge.kit.journal import Journal
 from edge.ops.status import StatusFile
+from edge.ops.watchdog import Watchdog
 from tests.fakes.clock import FakeClock
 from tests.unit.test_config import GOOD
 
@@ -47,3 +51,51 @@ def test_retention_has_its_turn_at_once_for_room_may_be_what_is_missing(
         Journal(tmp_path / "journal.db", clock), StatusFile(tmp_path, clock=clock, stages=list, others=dict)
     )
     assert done == ["sweep", "status"]
+
+
+def test_retention_has_its_turn_each_minute_however_rarely_the_device_says_how_it_is(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Appliance(config_of(GOOD + "health: {period_s: 3600}\n"), clock)
+    began_ns = clock.monotonic_ns()
+
+    def wait(seconds: float) -> bool:
+        clock.advance(seconds)
+        return False
+
+    monkeypatch.setattr(box._stopping, "wait", wait)
+    box._pause()
+    assert (clock.monotonic_ns() - began_ns) / 1e9 == pytest.approx(appliance.SWEEP_S)
+
+
+def test_a_signal_that_comes_when_the_process_is_about_to_begin_anew_ends_it(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    hook = threading.excepthook
+    box = Appliance(config_of(GOOD), clock)
+    monkeypatch.setattr(box, "_open", lambda _: box.begin_anew())
+    try:
+        box.run()
+        assert box.begins_anew
+        assert {signal.getsignal(number) for number in kept} == {signal.SIG_DFL}
+    finally:
+        threading.excepthook = hook
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def test_who_must_have_ended_before_another_begins_gets_its_time_whatever_drain_s_says(
+    clock: FakeClock,
+) -> None:
+    told, ended = threading.Event(), threading.Event()
+
+    def body() -> None:
+        assert told.wait(10)
+        threading.Event().wait(0.02)
+        ended.set()
+
+    threads = Threads(Watchdog(clock), drain_s=lambda: 0.0)
+    with threads.running("look", body, told.set, at_least_s=10.0):
+        pass
+    assert ended.is_set()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from typing import cast
 
+import pytest
+
+from edge.domain.errors import DeadlineExceededError
 from edge.domain.study import Series
 from edge.pipelines.exchangeable import Exchangeable
 from edge.pipelines.result import Result
@@ -81,3 +84,27 @@ def test_a_series_that_takes_too_long_is_said_and_nothing_waits_for_ever() -> No
     looking.join(10)
     exchangeable.assess(SERIES)
     assert slow.looked == 2
+
+
+def test_who_waits_for_a_series_may_give_up() -> None:
+    first = Slow("first")
+    exchangeable = Exchangeable(first)
+    looking = threading.Thread(target=exchangeable.assess, args=(SERIES,))
+    looking.start()
+    assert first.looking.wait(10)
+    asked: list[None] = []
+
+    def give_up() -> None:
+        asked.append(None)
+        raise DeadlineExceededError("not wanted any more")
+
+    with (
+        pytest.raises(DeadlineExceededError),
+        exchangeable.between_series(within_s=600, go_on=give_up),
+    ):
+        pass
+    assert len(asked) == 1
+    first.may_end.set()
+    looking.join(10)
+    exchangeable.assess(SERIES)  # waits for nobody
+    assert first.looked == 2

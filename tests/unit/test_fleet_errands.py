@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from edge.daemon.control_plane import stager_of
 from edge.daemon.fleet_errands import COMMANDS, FleetAnswers, FleetErrands
 from edge.domain.errors import ConfigurationError, DocumentRefusedError, PixelsHeldBackError
 from edge.fleet.command_forms import ARGS
+from edge.kit.clock import SystemClock
 from edge.kit.journal import Entry
 from edge.pipelines.snapshots import Album
 from tests.builders.bundles import write_bundle
@@ -54,6 +56,7 @@ def errands(place: Workshop) -> Iterator[FleetErrands]:
             albums={"or": cast(Album, OpenAlbum())},
             presence=place.presence,
             busy=place.device.busy,
+            clock=SystemClock(),
         )
 
 
@@ -82,6 +85,20 @@ def test_a_picture_leaves_through_the_gate_only_and_is_small_enough_to_be_told(e
     assert shown.shape[1] / shown.shape[0] == pytest.approx(1920 / 1080, rel=0.02)
     with pytest.raises(PixelsHeldBackError, match="never leave"):
         errands.execute("snapshot", {"source": "ward"})
+
+
+def test_a_fetch_ends_with_its_command(place: Workshop, errands: FleetErrands) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        bundle = {
+            "version": "1.0.0",
+            "digest": "sha256:" + "a" * 64,
+            "url": f"http://127.0.0.1:{silent.getsockname()[1]}/never",
+            "size_bytes": 10,
+        }
+        args = {"name": "tiny", "bundle": bundle, "expires": "2020-01-01T00:00:00Z"}
+        with pytest.raises(DocumentRefusedError, match="before all had come") as refused:
+            errands.execute("fetch", args)
+    assert refused.value.code == "expired"
 
 
 def test_a_pipeline_begins_anew_and_one_that_is_not_there_does_not(errands: FleetErrands) -> None:
