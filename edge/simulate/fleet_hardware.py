@@ -124,7 +124,7 @@ class Errand:
 
     def progress(self) -> Mapping[str, Any]:
         """Return what is being done."""
-        return {"doing": self._doing}
+        return {"doing": self._doing, "done": int(self.done()), "of": 1}
 
     def cancel(self) -> None:
         """Be over at once."""

@@ -1,4 +1,4 @@
-"""What the fleet's state machine may rely on: the daemon's device, and the one of other tests."""
+"""What the fleet's state machine may rely on: the daemon's device, a simulated one, that of other tests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from edge.domain.errors import DocumentRefusedError
 from edge.fleet.ports import Device, Job, Wanted
+from edge.kit.clock import SystemClock
+from edge.simulate.fleet_hardware import Hardware, Traits
 from tests.builders.bundles import write_bundle
 from tests.builders.works import wish, workshop
 from tests.fakes.fleet_device import FakeFleetDevice
@@ -40,15 +42,21 @@ class Town:
         return [change.path for change in self.device.plan(wanted).changes]
 
 
-@pytest.fixture(params=["daemon", "fake"])
+@pytest.fixture(params=["daemon", "simulated", "fake"])
 def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
-    yield from {"daemon": of_daemon, "fake": of_fake}[request.param](tmp_path)
+    kinds = {"daemon": of_daemon, "simulated": of_simulated, "fake": of_fake}
+    yield from kinds[request.param](tmp_path)
 
 
 def of_daemon(folder: Path) -> Iterator[Town]:
     write_bundle(folder / "bundles", name="tiny")
     with workshop(folder) as place:
         yield Town(place.device, lambda number: wish({"pipelines": {"heads": {"deadline_s": 100 + number}}}))
+
+
+def of_simulated(_: Path) -> Iterator[Town]:
+    traits = Traits(stage_s=0.05, apply_s=0.05, probe_s=0.05)
+    yield Town(Hardware(traits, SystemClock()), lambda number: wish({"drain_s": float(number)}))
 
 
 def of_fake(_: Path) -> Iterator[Town]:
