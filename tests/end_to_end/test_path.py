@@ -226,7 +226,7 @@ def test_a_second_daemon_on_the_same_state_says_so_and_leaves(box: Appliance) ->
     )
     assert second.returncode != 0
     assert "Traceback" not in second.stderr
-    assert "journal" in second.stderr
+    assert "another process uses it" in second.stderr
     assert box.is_running()
 
 
