@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -42,12 +41,13 @@ class Arrivals:
         self._clock = clock
         self._frozen = frozen
         self._issued = ""  # when the last that was accepted was
-        self._unkept: deque[Offer] = deque(maxlen=OFFERS_MAX)  # as long as the medium takes nothing
+        self._unkept: dict[str, Offer] = {}  # the last of each scope, while the medium takes nothing
         self._seen: dict[tuple[str, str], int] = {}  # what was refused in this life: not looked at since then
 
     def take(self, offer: Offer) -> None:
         """Take what came; `keep` writes it down."""
-        self._unkept.append(offer)
+        self._unkept.pop(offer.scope, None)
+        self._unkept[offer.scope] = offer
 
     def keep(self) -> None:
         """Write down what was taken, so that it is looked at even after a crash.
@@ -55,8 +55,7 @@ class Arrivals:
         Raises:
             JournalError: It could not be; it is still held.
         """
-        while self._unkept:
-            offer = self._unkept[0]
+        for offer in list(self._unkept.values()):
             if self._came_before(offer):
                 self._heed_again(offer)
             else:
@@ -64,7 +63,7 @@ class Arrivals:
                     self.look()
                 entry, ledger = self._received(offer), self._book.ledger
                 self._book.write(dataclasses.replace(ledger, offers=(*ledger.offers, offer)), [entry])
-            self._unkept.popleft()
+            del self._unkept[offer.scope]
 
     def look(self) -> None:
         """Look at what came first: accept it, refuse it, or know it.
@@ -172,8 +171,10 @@ class Arrivals:
         """Raise the floor and queue the version up, in the place of an earlier one not applied yet."""
         document = seen.document
         entries = []
+        is_dry = document.apply.mode == "validate"  # takes no place but that of another dry run
         for old in ledger.attempts:
-            if old.scope == offer.scope and not old.state.is_trial:
+            is_replaced = old.scope == offer.scope and (not is_dry or self._book.is_dry(old))
+            if is_replaced and not old.state.is_trial:
                 why = Refusal("superseded", f"version {document.version} came")
                 entries.append(self._book.entry(old, State.SUPERSEDED, why=why))
                 ledger = ledger.ended(old)

@@ -105,9 +105,16 @@ class Book:
         deadline_ns = from_ns + round(limit_s(state, apply) * S_NS)
         if apply.deadline is not None and not state.is_trial:
             deadline_ns = min(deadline_ns, moment_ns(apply.deadline))
+        waits_until_ns = attempt.waits_until_utc_ns
+        if waits_until_ns and state in (
+            State.VERIFIED,
+            State.WAITING,
+        ):  # found by a start: no longer for that
+            deadline_ns = min(deadline_ns, waits_until_ns)
         return dataclasses.replace(
             attempt,
             state=state,
+            waits_until_utc_ns=deadline_ns if state is State.WAITING else waits_until_ns,
             entered_utc_ns=now_ns,
             deadline_utc_ns=deadline_ns,
             wanted=wanted,
@@ -166,6 +173,10 @@ class Book:
         """Return when and how an attempt is brought to work."""
         document = self.document_of(attempt)
         return document.apply if document else _PLAIN
+
+    def is_dry(self, attempt: Attempt) -> bool:
+        """Whether it is only asked whether it could be."""
+        return self.apply_of(attempt).mode == "validate"
 
     def document(self, scope: str, payload: bytes) -> Document:
         """Read a document that was believed before.

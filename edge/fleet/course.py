@@ -19,6 +19,7 @@ from edge.fleet.careful import CarefulDevice
 from edge.fleet.documents import Apply, Desired, Document, GroupLayer
 from edge.fleet.layers import merge
 from edge.fleet.ledger import Attempt, Kept, Refusal
+from edge.fleet.moments import told
 from edge.fleet.ports import Device, Job, Plan, Wanted
 from edge.fleet.timing import S_NS, limit_s, moment_ns, window_in_s
 from edge.fleet.words import CASE, State
@@ -69,16 +70,20 @@ class Course:
     # ── before and after ──────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, attempt: Attempt) -> float:
-        """Plan a verified version; it is then the one that is begun, or has come to its end."""
-        self._live = None
+        """Plan a verified version; it is then the one that is begun, or has come to its end.
+
+        A dry run disturbs nothing, and may be tried out while another version is under way.
+        """
+        is_dry = self._book.is_dry(attempt)
+        if not is_dry:
+            self._live = None
         attempt = self._counted(attempt)
         try:
             plan = self._device.plan(self.wish(attempt))
         except DocumentRefusedError as refusal:
             self._book.end(attempt, State.REJECTED, _refusal(refusal))
             return 0.0
-        if self._book.apply_of(attempt).mode == "validate":
-            self._device.discard(plan)
+        if is_dry:
             self._book.end(attempt, State.REJECTED, Refusal("ok", f"only validated, as asked: {_told(plan)}"))
             return 0.0
         self._book.move(attempt, State.PLANNED, wanted=plan.wanted, message=_told(plan))
@@ -176,8 +181,8 @@ class Course:
                 "timeout", f"apply.deadline: was {deadline}, before it could be applied", "apply.deadline"
             )
         if attempt.deadline_utc_ns <= now_ns and attempt.state in (State.VERIFIED, State.WAITING):
-            days = (now_ns - attempt.entered_utc_ns) / S_NS / 86_400
-            return Refusal("timeout", f"{attempt.state} for {days:.1f} days; it is not waited for any longer")
+            until = told(attempt.deadline_utc_ns)
+            return Refusal("timeout", f"{attempt.state}: was waited for until {until}, and no longer")
         return None
 
     # ── the states ────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ import datetime
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edge.fleet.addresses import trouble_with
 from edge.fleet.words import ProbeName
@@ -86,8 +86,17 @@ class Apply(Part):
         default=120.0, ge=1, le=3600, description="Seconds within which every probe must pass."
     )
     probe: tuple[ProbeName, ...] = Field(
-        default=("ingest", "engine", "mqtt", "golden"), description="What must work afterwards.", strict=False
+        default=("ingest", "engine", "mqtt", "golden"),
+        description="What must work afterwards; engine at least.",
+        strict=False,
     )
+
+    @field_validator("probe")
+    @classmethod
+    def _proof_of_what_finds(cls, names: tuple[ProbeName, ...]) -> tuple[ProbeName, ...]:
+        if "engine" not in names:
+            raise ValueError(f"is {list(names)}; wanted at least engine: nothing is kept unproven")
+        return names
 
     @model_validator(mode="after")
     def _window_where_one_is_meant(self) -> Self:

@@ -128,6 +128,7 @@ class Attempt:
         wanted: All documents together with this one, from `planned` on.
         finds: How many processes began to prepare it; from `applying` on, how many starts found it so.
         back: It goes back, for this reason; decided, not yet done.
+        waits_until_utc_ns: When it is given up if it waits then, since it first waited; 0 before that.
     """
 
     scope: str
@@ -140,6 +141,7 @@ class Attempt:
     wanted: Wanted | None = None
     finds: int = 0
     back: Refusal | None = None
+    waits_until_utc_ns: int = 0
 
     @property
     def is_begun(self) -> bool:

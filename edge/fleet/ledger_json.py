@@ -133,6 +133,7 @@ def _attempt_tree(attempt: Attempt) -> dict[str, Any]:
         "rollout": None if attempt.rollout is None else attempt.rollout.model_dump(),
         "wanted": None if attempt.wanted is None else _wanted_tree(attempt.wanted),
         "finds": attempt.finds,
+        "waits_until_utc_ns": attempt.waits_until_utc_ns,
         "back": None if back is None else {"code": back.code, "message": back.message, "path": back.path},
     }
 

@@ -18,7 +18,7 @@ from edge.fleet.arrivals import Arrivals
 from edge.fleet.book import Book, Told
 from edge.fleet.boot import Boot
 from edge.fleet.course import Course
-from edge.fleet.ledger import Offer, Transition
+from edge.fleet.ledger import Attempt, Offer, Transition
 from edge.fleet.memory import Memory
 from edge.fleet.ports import Device
 from edge.fleet.progress import Progress, scope_progress
@@ -170,12 +170,11 @@ class Machine:
         if self._take_in():
             return 0.0
         self._course.forget_superseded()
-        begun = self._book.ledger.begun
+        attempts, begun = self._book.ledger.attempts, self._book.ledger.begun
         if begun is not None:
-            return self._course.step(begun)
-        if self._frozen:
-            return IDLE_S
-        return self._begin() if self._course.is_clear() else CLEARING_S
+            dry_runs = [attempt for attempt in attempts if self._book.is_dry(attempt)]
+            return 0.0 if self._begin(dry_runs) == 0.0 else self._course.step(begun)
+        return self._begin(attempts) if self._course.is_clear() else CLEARING_S
 
     def _take_in(self) -> bool:
         """Look at one document, if one came; returns whether one did."""
@@ -185,10 +184,10 @@ class Machine:
         self._arrivals.look()
         return True
 
-    def _begin(self) -> float:
-        """Begin with the verified version that has waited longest, of those whose time has come."""
+    def _begin(self, verified: Sequence[Attempt]) -> float:
+        """Begin with the version that has waited longest, of those whose time has come; end what is late."""
         again_s = IDLE_S
-        for attempt in self._book.ledger.attempts:
+        for attempt in verified:
             why = self._course.lateness(attempt)
             if why is not None:
                 self._book.end(attempt, State.REJECTED, why)
@@ -197,9 +196,10 @@ class Machine:
             early_ns = 0
             if document is not None and document.not_before is not None:
                 early_ns = moment_ns(document.not_before) - self._clock.utc_ns()
-            if early_ns <= 0:
+            if early_ns > 0:
+                again_s = min(again_s, early_ns / S_NS)
+            elif not self._frozen:
                 return self._course.begin(attempt)
-            again_s = min(again_s, early_ns / S_NS)
         return again_s
 
     # ── after a start ─────────────────────────────────────────────────────────────────────────────────────

@@ -47,7 +47,7 @@ def test_each_is_a_json_schema(form: str) -> None:
 
 
 def test_what_an_operator_writes_fulfils_it_and_what_is_no_document_does_not() -> None:
-    apply = {"mode": "window", "window": "02:00-04:00", "probe": ["mqtt"]}
+    apply = {"mode": "window", "window": "02:00-04:00", "probe": ["engine"]}
     whole = desired(apply=apply, bundles={"a": bundle()}, rollout={"id": "r", "ring": 0}, site="st-anna")
     assert fulfils("desired", whole)
     assert fulfils("group", layer(config={"drain_s": 3}))

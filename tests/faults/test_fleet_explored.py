@@ -37,7 +37,8 @@ FOLLOWS: dict[State | None, set[State]] = {
     State.PROBING: {State.COMMITTED, State.ROLLED_BACK},
 }
 REFUSALS = ("bad_signature", "conflict", "schema", "superseded")  # of what was never accepted
-TIMINGS = ("expires", "not_before", "deadline", "window", "validate", "quick")
+TIMINGS = ("expires", "not_before", "deadline", "window", "validate", "quick", "ahead")
+NEVER = "9999-12-31T23:59:59-14:00"
 scopes = st.sampled_from(SCOPES)
 
 
@@ -49,7 +50,7 @@ def timed(what: str, later: str) -> dict[str, Any]:
         "deadline": {"apply": {"deadline": later}},
         "window": {"apply": {"mode": "window", "window": "02:00-04:00"}},
         "validate": {"apply": {"mode": "validate"}},
-        "quick": {"apply": {"confirm_s": 1.0, "probe": []}},
+        "quick": {"apply": {"confirm_s": 1.0, "probe": ["engine"]}},
     }
     return given.get(what, {})
 
@@ -60,7 +61,7 @@ class Device(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.begun_ns = self.clock.utc_ns()
+        self.newest_ns = self.clock.utc_ns() + 86_400 * 10**9
         self.memory = CutMemory()
         self.faults = Faults()
         self.sent: list[tuple[str, bytes]] = []
@@ -120,7 +121,8 @@ class Device(RuleBasedStateMachine):
     def issue(self, scope: str, wrong: str, base_ago: int, timing: str, is_delivered: bool) -> None:
         version = self.versions[scope] = self.versions[scope] + 1
         config = {scope: version, f"fault_{scope}": wrong}
-        given = {"issued": moment(self.clock), **timed(timing, moment(self.clock, in_s=30))}
+        issued = moment(self.clock, in_s=10**7 if timing == "ahead" else 0)
+        given = {"issued": issued, **timed(timing, moment(self.clock, in_s=30))}
         payload = desired(version, scope=scope, base=max(0, version - 1 - base_ago), config=config, **given)
         self.sent.append((scope, payload))
         if is_delivered:
@@ -128,7 +130,7 @@ class Device(RuleBasedStateMachine):
 
     @rule(
         scope=scopes,
-        how=st.sampled_from(("again", "again", "conflict", "stranger", "babble")),
+        how=st.sampled_from(("again", "again", "conflict", "stranger", "never", "babble")),
         which=st.integers(0, 30),
     )
     def babble(self, scope: str, how: str, which: int) -> None:
@@ -141,7 +143,9 @@ class Device(RuleBasedStateMachine):
             self.deliver(scope, (b"", b"{", b"[" * 70_000, b'{"version": 99}')[which % 4])
         elif how != "again":
             self.versions[scope] = max(self.versions[scope], 1)
-            self.deliver(scope, signed(document(version, scope=scope, config={scope: "other"}), key=key))
+            when = {"issued": NEVER, "expires": NEVER} if how == "never" else {}
+            other = document(version + (how == "never"), scope=scope, config={scope: "other"}, **when)
+            self.deliver(scope, signed(other, key=key))
 
     def deliver(self, scope: str, payload: bytes) -> None:
         self.live(lambda: self.life.offer(payload, scope))
@@ -194,6 +198,7 @@ class Device(RuleBasedStateMachine):
         self.faults.polls, self.faults.is_stubborn, self.faults.unsafe = polls, is_stubborn, unsafe
         self.faults.wrong = frozenset({wrong})
         self.memory.is_full = is_full
+        self.newest_ns = max(self.newest_ns, self.clock.utc_ns())
         self.clock.jump_utc(jump_s)
 
     # ── what must hold ────────────────────────────────────────────────────────────────────────────────────
@@ -210,8 +215,20 @@ class Device(RuleBasedStateMachine):
     def one_at_a_time(self) -> None:
         ledger = self.memory.read()
         assert sum(attempt.is_begun for attempt in ledger.attempts) <= 1
-        waiting = [attempt.scope for attempt in ledger.attempts if not attempt.is_begun]
+        is_dry = self.life.machine._book.is_dry
+        waiting = [(one.scope, is_dry(one)) for one in ledger.attempts if not one.is_begun]
         assert len(waiting) == len(set(waiting))
+        assert not any(is_dry(attempt) for attempt in ledger.attempts if attempt.is_begun)
+
+    @invariant()
+    def no_forgery_hides_what_is_known(self) -> None:
+        for scope in self.life.machine.snapshot().scopes.values():
+            assert scope.latest is None or (scope.said is not None and scope.said.code != "bad_signature")
+
+    @invariant()
+    def no_document_poisons_the_clock(self) -> None:
+        present_ns = max(self.newest_ns, self.clock.utc_ns())
+        assert self.memory.read().newest_issued_ns <= present_ns + 600 * 10**9
 
     @invariant()
     def floors_never_sink(self) -> None:
@@ -244,7 +261,7 @@ class Device(RuleBasedStateMachine):
         self.memory.uncut()
         for name in ("polls", "is_stubborn", "unsafe", "ends_in", "wrong"):
             setattr(self.faults, name, getattr(Faults(), name))
-        newest_ns = max(self.clock.utc_ns(), self.begun_ns + 86_400 * 10**9)
+        newest_ns = max(self.clock.utc_ns(), self.newest_ns)
         self.clock.jump_utc((newest_ns - self.clock.utc_ns()) / 1e9)
         self.settle()
         self.what_is_at_work_was_proven()

@@ -158,14 +158,14 @@ def test_a_full_document_is_read() -> None:
                 "window": "22:00-04:00",
                 "deadline": "2026-11-23T06:00:00Z",
                 "confirm_s": 60,
-                "probe": ["ingest", "mqtt"],
+                "probe": ["engine", "mqtt"],
             },
             rollout={"id": "r-2026-11-22a", "ring": 1},
             bundles={"a": bundle("a")},
         ),
         device="or-3",
     )
-    assert document.apply.probe == ("ingest", "mqtt")
+    assert document.apply.probe == ("engine", "mqtt")
     assert document.rollout is not None
     assert document.rollout.ring == 1
 
@@ -208,6 +208,8 @@ def test_a_full_document_is_read() -> None:
         ({"apply": {"window": "25:00-26:00"}}, "apply.window", "wanted a window"),
         ({"apply": {"confirm_s": float("nan")}}, "apply.confirm_s", "is nan"),
         ({"apply": {"probe": ["ping"]}}, "apply.probe[0]", "is 'ping'"),
+        ({"apply": {"probe": []}}, "apply.probe", "wanted at least engine"),
+        ({"apply": {"probe": ["mqtt", "ingest"]}}, "apply.probe", "wanted at least engine"),
         ({"config": []}, "config", "is a list of 0"),
         ({"config": None}, "config", "is empty"),
         ({"signature": None}, "signature", "is empty"),

@@ -93,7 +93,28 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(life: Life) -> Non
     assert life.last() == ("rejected", 2, "ok")
     assert "device (hot)" in life.told[-1].message
     assert life.device.config == {"device": 1}
-    assert life.device.calls[-1] == "discard"
+    assert life.device.calls[-1] == "plan"
+
+
+@pytest.mark.parametrize("state", ["verified", "planned", "staged", "waiting"])
+def test_a_dry_run_ends_no_change_that_is_on_its_way(life: Life, state: str) -> None:
+    life.device.faults.polls, life.device.faults.unsafe = 3, "an association is open"
+    life.offer(desired(1))
+    life.run_to(state)
+    for version in (2, 3):
+        life.offer(desired(version, apply={"mode": "validate"}))
+        life.run(for_s=5)
+        assert [entry.code for entry in life.told if entry.version == version and entry.state.is_end] == [
+            "ok"
+        ]
+    assert life.memory.read().begun is not None
+    life.device.faults.unsafe = ""
+    life.run()
+    assert life.last() == ("committed", 1, "ok")
+    assert life.device.calls.count("stage") == 1
+    life.offer(desired(4))
+    life.run()
+    assert life.last() == ("committed", 4, "ok")
 
 
 # ── what is believed ──────────────────────────────────────────────────────────────────────────────────────
@@ -246,6 +267,19 @@ def test_a_site_that_is_frozen_takes_nothing_and_takes_it_later(clock: FakeClock
     thawed.offer(desired(1))
     thawed.run()
     assert thawed.last() == ("committed", 1, "ok")
+
+
+def test_what_a_frozen_site_holds_is_given_up_in_its_time(clock: FakeClock) -> None:
+    memory = RamMemory()
+    times = {"not_before": moment(clock, in_s=3600), "expires": moment(clock, in_s=7200)}
+    life = Life(memory, clock)
+    life.offer(desired(1, **times))
+    life.run()
+    frozen = Life(memory, clock, frozen=True)
+    frozen.run(for_s=7190)
+    assert frozen.told == []
+    frozen.run(for_s=70)
+    assert frozen.last() == ("rejected", 1, "expired")
 
 
 # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -417,6 +451,19 @@ def test_what_had_expired_by_a_wrong_clock_is_taken_by_the_right_one(life: Life)
     life.offer(good)
     life.run()
     assert life.last() == ("committed", 1, "ok")
+
+
+def test_a_device_that_is_switched_off_every_day_waits_for_nothing_longer_than_a_week(
+    clock: FakeClock,
+) -> None:
+    memory = RamMemory()
+    for day in range(9):
+        life = Life(memory, clock, faults=Faults(unsafe="an association is open"))
+        life.offer(desired(1))
+        life.run(for_s=600)
+        assert bool(memory.read().attempts) == (day <= 6)
+        clock.advance(DAY_S - 600)
+    assert [entry.code for entry in memory.journal(1)] == ["timeout"]
 
 
 # ── the safe point ────────────────────────────────────────────────────────────────────────────────────────
@@ -652,6 +699,20 @@ def test_a_full_disk_stops_nothing_but_what_must_be_written_down(clock: FakeCloc
     life.run(for_s=10)
     assert life.last() == ("committed", 2, "ok")
     assert life.machine.snapshot().troubles == {}
+
+
+def test_a_full_disk_loses_no_scope_its_newest_document(clock: FakeClock) -> None:
+    memory, groups = CutMemory(), [f"g{number}" for number in range(32)]
+    life = Life(memory, clock, groups=groups)
+    memory.is_full = True
+    life.offer(desired(1))
+    for scope in (f"group/{group}" for group in groups):
+        for version in (1, 2):
+            life.offer(desired(version, scope=scope), scope)
+    life.run(for_s=20)
+    memory.is_full = False
+    life.run(for_s=200)
+    assert [floor.version for floor in memory.read().floors.values()] == [1, *[2] * 32]
 
 
 def test_a_full_disk_keeps_no_device_from_going_back(clock: FakeClock) -> None:
