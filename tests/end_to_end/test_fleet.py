@@ -211,7 +211,10 @@ def test_changes_come_to_work_and_go_back_while_studies_and_frames_come_in(tmp_p
         office.desire({"log_level": "DEBUG"}, apply={"mode": "safe_point"})
         until(lambda: "DICOM associations" in waits_for(office), within_s=20, what="it waits for the door")
         office.publish(f"{DEVICE}/case", {"state": "open"})
-        tuned = office.desire({"sources": {"or": {"silence_s": 2.5}}, "pipelines": {"well": None}})
+        instead = {key: value for key, value in looking("deep", "well").items() if key != "name"}
+        tuned = office.desire(
+            {"sources": {"or": {"silence_s": 2.5}}, "pipelines": {"well": None, "deep": instead}}
+        )
         until(lambda: "case" in waits_for(office), within_s=20, what="it waits for the case")
         office.publish(f"{DEVICE}/case", {"state": "closed"})
         before = len(place.phases("light"))
