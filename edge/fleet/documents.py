@@ -18,7 +18,7 @@ from edge.fleet.words import ProbeName
 DESIRED_SCHEMA: Final = "edge.desired/1"
 GROUP_SCHEMA: Final = "edge.group/1"
 DOCUMENT_BYTES_MAX: Final = 65_536
-YEAR_MIN, YEAR_MAX = 2000, 2200  # of what a document says of time
+YEAR_MIN, YEAR_MAX = 1970, 2200  # of what a document says of time
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _WINDOW = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
