@@ -30,7 +30,7 @@ CLOSE_S: Final = 5.0  # so long a stop waits for a change that is under way
 UNUSED = "no pipeline looks with it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Former:
     """What was at work before a change, kept until it is known that nobody wants it back.
 
@@ -38,11 +38,13 @@ class Former:
         config: With which everything worked.
         refusals: Bundles that had no model, and why.
         models: By name of their bundle, what was put out of work by now, open; None where there was none.
+        is_disturbed: The change has ended pipelines; where it has not, none begins anew on the way back.
     """
 
     config: Config
     refusals: dict[str, str]
     models: dict[str, Made | None] = field(default_factory=dict)
+    is_disturbed: bool = False
 
     def release(self) -> None:
         """Close the models: nobody wants them back."""
@@ -155,7 +157,7 @@ class Works:
         gone = {name for name, made in former.models.items() if made is None}
         with self._changing:
             brought = self.former()
-            self._exchange(former.config, back, anew, brought)
+            self._exchange(former.config, back, anew if former.is_disturbed else (), brought)
             for name in gone:
                 why = former.refusals.get(name, f"{name}: {UNUSED}")
                 brought.models[name] = self.engine.withdraw(name, why=why)
@@ -191,6 +193,7 @@ class Works:
 
         with self.studies.between_series(wait_on) if is_of_studies else nullcontext():
             self._check_open()
+            former.is_disturbed = True
             self._live.pause(after, anew=anew)
             self._put([made for made in models if _name(made) in beginning], former)
             if is_of_studies:

@@ -98,6 +98,23 @@ def test_a_change_that_fails_in_the_middle_can_be_taken_back(
     place.works.engine.prove("tiny", is_golden=True)
 
 
+def test_what_was_given_up_while_it_waited_for_a_series_is_taken_back_without_waiting_for_it(
+    place: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up() -> None:
+        raise DocumentRefusedError("superseded", "not wanted any more")
+
+    former = place.works.former()
+    changed = after(place, {"pipelines": {"heads": {"deadline_s": 9.0}}})
+    with monkeypatch.context() as waiting:
+        waiting.setattr(place.works.studies._assessor, "_looking", 1)
+        with pytest.raises(DocumentRefusedError, match="not wanted"):
+            place.works.change(changed, anew={"heads"}, former=former, go_on=give_up)
+        place.works.undo(former, anew={"heads"})
+    assert place.works.config is former.config
+    place.works.restart("heads")
+
+
 def test_a_model_for_something_else_takes_the_place_of_a_name(place: Workshop) -> None:
     held = place.works.engine.model("tiny")
     pictures = load(write_picture_bundle(place.folder / "pictures", name="tiny"))
