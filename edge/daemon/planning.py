@@ -129,7 +129,7 @@ class Planning:
             raise DocumentRefusedError("local_lock", text, path=where)
 
     def _check_none_is_left_alone(self, report: Report) -> None:
-        """Refuse what would leave a source without anybody who looks, or a gate without a guard: silent for ever.
+        """Refuse a source that nobody would look at, and a gate that nobody would guard: silent for ever.
 
         Raises:
             DocumentRefusedError: unsupported.
