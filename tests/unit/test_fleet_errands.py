@@ -17,9 +17,12 @@ import pytest
 from edge.config.pipelines import ImagingPipeline
 from edge.config.schema import Config
 from edge.daemon.control_plane import stager_of
+from edge.daemon.fleet import LOOK_S
 from edge.daemon.fleet_errands import COMMANDS, FleetAnswers, FleetErrands
 from edge.domain.errors import ConfigurationError, DocumentRefusedError, PixelsHeldBackError
 from edge.fleet.command_forms import ARGS
+from edge.fleet.install import Stager
+from edge.fleet.staging import StagingJob
 from edge.kit.clock import SystemClock
 from edge.kit.journal import Entry
 from edge.pipelines.snapshots import Album
@@ -99,6 +102,32 @@ def test_a_fetch_ends_with_its_command(place: Workshop, errands: FleetErrands) -
         with pytest.raises(DocumentRefusedError, match="before all had come") as refused:
             errands.execute("fetch", args)
     assert refused.value.code == "expired"
+
+
+def test_staging_that_is_given_up_waits_for_its_end_and_does_not_spin(
+    place: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    class Lasting(StagingJob):
+        """Ends some time after it was asked to."""
+
+        def wait(self, timeout_s: float) -> bool:
+            looks.append(timeout_s)
+            return len(looks) > 3
+
+        def done(self) -> bool:
+            raise AssertionError("asked again and again, instead of waited for")
+
+        def result(self) -> None:
+            raise DocumentRefusedError("download", "was cancelled")
+
+    monkeypatch.setattr(Stager, "job", lambda *_: Lasting())
+    new = {"version": "2", "digest": "sha256:" + "a" * 64, "url": "file:///nowhere", "size_bytes": 10}
+    job = place.device.stage(place.device.plan(wish({}, tiny=new)))
+    job.cancel()
+    assert job.wait(10)
+    assert looks == [LOOK_S] * 4
 
 
 def test_a_pipeline_begins_anew_and_one_that_is_not_there_does_not(errands: FleetErrands) -> None:
