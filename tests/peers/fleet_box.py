@@ -217,13 +217,13 @@ class Office:
 
     def wait_ends(self, *ends: tuple[int, str], within_s: float = 15.0) -> None:
         """Return when each version came to its end, and nothing else did."""
+        until(lambda: len(self.ends()) >= len(ends), within_s=within_s, what=f"{ends} of {self.events()}")
+        assert self.ends() == list(ends)
+
+    def ends(self) -> list[tuple[int, str]]:
+        """How versions ended, in the order in which they did."""
         found = {"committed", "rejected", "rolled_back", "superseded"}
-
-        def seen() -> list[tuple[int, str]]:
-            return [event for event in self.events() if event[1] in found]
-
-        until(lambda: len(seen()) >= len(ends), within_s=within_s, what=f"{ends} of {self.events()}")
-        assert seen() == list(ends)
+        return [event for event in self.events() if event[1] in found]
 
     def states(self, cmd: str) -> list[dict[str, Any]]:
         """What was heard of a command, from whomever, as far as it is an object."""
