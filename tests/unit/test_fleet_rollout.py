@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from edge.domain.errors import ConfigurationError
+from edge.fleet.operator.edit import digest_of_signed
 from edge.fleet.operator.rollout import decide, unpublished
-from edge.fleet.operator.rollout_content import document
+from edge.fleet.operator.rollout_content import document, standing
 from edge.fleet.operator.rollout_plan import Ring, parse_file, parse_ring, plan
 from edge.fleet.operator.rollout_state import Back, Phase, Step
 from tests.builders.fleet_rollouts import (
@@ -356,6 +357,27 @@ def test_who_rolled_back_before_takes_no_part_until_it_has_another_document() ->
         world.step()
     rollout = begun(world)
     assert list(rollout.members) == ["anna/or-0"]
+
+
+@pytest.mark.parametrize(("held", "takes_part"), [("first", True), ("second", False)])
+def test_who_refused_the_second_of_two_takes_part_once_the_broker_holds_the_first(
+    held: str, takes_part: bool
+) -> None:
+    world = World(*boxes(1))
+    documents: dict[str, dict[str, Any]] = {
+        "first": {"version": 1, "base": 0, "config": {"drain_s": 1}, "bundles": {}},
+        "second": {"version": 1, "base": 0, "config": {"drain_s": 2}, "bundles": {}},
+    }
+    said = {
+        "applied_version": 1,
+        "desired_version": 1,
+        "desired_digest": digest_of_signed(documents["first"]),
+        "version": 1,
+        "status": "rejected",
+        "code": "conflict",
+    }
+    view = dataclasses.replace(world.devices()["anna/or-0"], desired=documents[held], reported=said)
+    assert (standing(view).content is not None) is takes_part
 
 
 def test_who_has_it_already_takes_no_part() -> None:

@@ -10,7 +10,8 @@ from edge.domain.errors import DocumentRefusedError
 from edge.fleet.documents import DESIRED_SCHEMA, DOCUMENT_BYTES_MAX
 from edge.fleet.layers import merge, parse_desired, parse_layer
 from edge.fleet.moments import told
-from edge.fleet.operator.inventory import DeviceView, document_number
+from edge.fleet.operator.edit import digest_of_signed
+from edge.fleet.operator.inventory import DeviceView, document_number, document_text
 from edge.fleet.operator.rollout_report import State, is_refused, said
 from edge.fleet.operator.rollout_state import Back, Change, Content, Member, Rollout
 from edge.fleet.signing import canonical, digest_of
@@ -71,11 +72,18 @@ def standing(view: DeviceView) -> Standing:
     if fate.state in (State.NOTHING, State.UNDER_WAY):
         doing = fate.status or "not taken up"
         return Standing(content, f"version {desired_version} is on its way: {doing}", is_busy=True)
-    if fate.state is not State.COMMITTED or is_refused(view.reported, desired_version):
+    is_another = is_refused(view.reported, desired_version) and not _is_what_was_taken(view)
+    if fate.state is not State.COMMITTED or is_another:
         return Standing(
             None, f"version {desired_version} is not at work ({fate.told}): give it another document first"
         )
     return Standing(content)
+
+
+def _is_what_was_taken(view: DeviceView) -> bool:
+    """Whether the broker holds the very document that the device took; it may have refused a rival of it."""
+    taken = document_text(view.reported, "desired_digest")
+    return bool(taken) and view.desired is not None and taken == digest_of_signed(view.desired)
 
 
 def content_of(document: Document) -> Content | None:
