@@ -18,10 +18,11 @@ from rich.prompt import Confirm
 from edge.cli.fleet_desk import Place, opened, written_down
 from edge.cli.fleet_rollout_table import Watcher, list_of, plan_of, table_of
 from edge.cli.fleet_text import from_yaml, problems_of
+from edge.cli.rows import printable
 from edge.domain.errors import ConfigurationError, DeliveryError, DocumentRefusedError
 from edge.fleet.operator import freeze
 from edge.fleet.operator.rollout_desk import RolloutDesk, SignedDesk, believed
-from edge.fleet.operator.rollout_orders import Order, why_not
+from edge.fleet.operator.rollout_orders import Order, answered, why_not
 from edge.fleet.operator.rollout_plan import RolloutFile, parse_file, parse_ring, plan
 from edge.fleet.operator.rollout_runner import Runner, give_order, holder_of, is_alive
 from edge.fleet.operator.rollout_state import Phase, Rollout, Step, Terms
@@ -177,7 +178,8 @@ def _tell_holder(
     while desk.now_ns() < until_ns:
         heard = desk.rollouts().get(rollout.id, {})
         if heard.get("order", 0) >= number:
-            console.print(f"{rollout.id}: {holder} has heard it; it is {heard.get('phase')}", markup=False)
+            told = printable(answered(rollout, order, heard))
+            console.print(f"{rollout.id}: {holder} has heard it; {told}", markup=False)
             return ALL
         desk.wait(0.5)
     console.print(f"{rollout.id}: {holder} has not answered within {HEARD_S:g} s; the order waits for it")

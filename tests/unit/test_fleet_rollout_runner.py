@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge.domain.errors import DocumentRefusedError, FormatError
-from edge.fleet.operator.rollout_orders import Order
+from edge.fleet.operator.rollout_orders import Order, answered
 from edge.fleet.operator.rollout_runner import Runner, give_order, holder_of, is_alive
 from edge.fleet.operator.rollout_state import Phase, Rollout, Step
 from edge.fleet.operator.rollout_store import RolloutStore, known_ids, pieces_of, rollout_of
@@ -172,6 +172,29 @@ def test_an_order_from_elsewhere_is_heard_once(kept: RolloutStore) -> None:
     assert give_order(world, runner.rollout, Order.ABORT, by="berta") == number + 1
     assert runner.run(silent).phase is Phase.ABORTED
     assert [box.config for box in world.boxes.values()] == [{}] * 10
+
+
+def test_who_approves_a_ring_is_told_that_it_is_open(kept: RolloutStore) -> None:
+    world = World(*boxes(10))
+    rollout = begun(world, rings=("canary=1", "2", "100%"), needs_approval=True, soak_s=0.0)
+    runner = Runner(world, kept, rollout, holder="anna")
+    runner.take()
+    asked = awaiting(world, runner)
+    give_order(world, asked, Order.APPROVE, by="berta")
+    runner.turn()
+    assert answered(asked, Order.APPROVE, world.rollouts()["r-1"]) == "ring 2 is open"
+    assert awaiting(world, runner).ring == 1  # it waits for the next approval before anybody has looked
+    assert answered(asked, Order.APPROVE, world.rollouts()["r-1"]) == "ring 2 is open"
+    assert answered(asked, Order.PAUSE, world.rollouts()["r-1"]) == "it is awaiting"
+
+
+def awaiting(world: World, runner: Runner) -> Rollout:
+    """Return a roll-out that waits for somebody to approve its next ring."""
+    runner.turn()
+    while runner.rollout.phase is not Phase.AWAITING:
+        world.step()
+        runner.turn()
+    return runner.rollout
 
 
 def test_an_order_that_makes_no_sense_any_more_is_passed_over(kept: RolloutStore) -> None:

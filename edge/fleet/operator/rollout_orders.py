@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
+from typing import Any
 
 from edge.domain.errors import ConfigurationError
 from edge.fleet.operator.rollout_state import Member, Phase, Rollout, Step
@@ -53,6 +55,24 @@ def followed(rollout: Rollout, order: Order, *, by: str, now_ms: int) -> Rollout
     told = f"{order} by {by}"
     after = _after(rollout, order, told, now_ms=now_ms)
     return replace(after, revision=rollout.revision + 1)
+
+
+def answered(rollout: Rollout, order: Order, head: Mapping[str, Any]) -> str:
+    """Return what became of an order, for whoever gave it: of an approval, whether its ring is open.
+
+    Args:
+        rollout: As it was when the order was given.
+        order: What was said.
+        head: Of the roll-out at the broker, of the moment when the order was heard or later.
+    """
+    after = rollout.ring + 1
+    is_approved = order is Order.APPROVE and head.get("approved", 0) >= after
+    if not is_approved or after >= len(rollout.terms.rings):
+        return f"it is {head.get('phase')}"
+    ring = rollout.terms.rings[after]
+    if head.get("ring", 0) >= after:
+        return f"ring {ring} is open"
+    return f"ring {ring} opens once nobody of ring {rollout.terms.rings[rollout.ring]} is under way"
 
 
 def _after(rollout: Rollout, order: Order, told: str, *, now_ms: int) -> Rollout:
