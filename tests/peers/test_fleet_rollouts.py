@@ -18,7 +18,9 @@ import yaml
 
 from edge.bundles.signature import TrustRoot, make_key, public_key_of
 from edge.fleet.moments import told
+from edge.fleet.operator.edit import digest_of_signed
 from edge.fleet.operator.history import History
+from edge.fleet.operator.inventory import DeviceView
 from edge.fleet.operator.mqtt_desk import MqttDesk
 from edge.fleet.operator.rollout_desk import SignedDesk
 from edge.fleet.operator.rollout_orders import Order
@@ -290,15 +292,39 @@ def test_of_two_who_write_in_the_same_moment_the_first_one_stands(
         mine = {**FIRST, "issued": told(first.now_ns()), "config": BROUGHT}
         first.repeat({name: mine})
         second.repeat({name: {**mine, **theirs}})
-        second.settle()
-        first.settle()
         until(
-            lambda: (first.devices()[name].desired or theirs)["config"] == BROUGHT,
+            lambda: (settled(second, first)[name].desired or theirs)["config"] == BROUGHT,
             within_s=10,
             what="the first one's document is there again",
         )
         until(lambda: (first.devices()[name].reported or {})["applied_version"] == 1, within_s=10)
         assert first.devices()[name].desired == second.devices()[name].desired
+
+
+def test_of_two_who_write_in_the_same_moment_the_one_stands_that_the_device_took(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.fleet.operator.rollout_desk._why_not", lambda *_: "")  # neither sees the other
+    name = "sim/box-0"
+    with scene.desk() as (first, _), scene.desk("other") as (second, _):
+        mine = {**FIRST, "issued": told(first.now_ns()), "config": BROUGHT}
+        first.repeat({name: mine})
+        second.repeat({name: {**mine, "config": {"drain_s": 3.0}}})
+        taken = second.devices()[name].desired
+        assert taken is not None
+        said = {"desired_version": 1, "desired_digest": digest_of_signed(taken)}
+        with MqttDesk(scene.session, root="edge/v1", clock=SystemClock()) as device:
+            device.leave(f"{name}/config/reported", said)
+        until(lambda: first.devices()[name].reported == second.devices()[name].reported == said, within_s=5)
+        settled(second, first)  # the first one at the broker is not put back
+        assert settled(first, second)[name].desired == settled(second, first)[name].desired == taken
+
+
+def settled(*desks: SignedDesk) -> Mapping[str, DeviceView]:
+    """Return what the first one sees, after everybody has looked who was first."""
+    for desk in desks:
+        desk.settle()
+    return desks[0].devices()
 
 
 def is_over(runner: Runner) -> bool:

@@ -1,28 +1,72 @@
 """The desk as a roll-out needs it: documents are signed and left there as they were written down, in order.
 
-A broker keeps the last document that was published, a device takes the first one made from its version. So
-of two who write at once the first one stands: where somebody was before us, theirs is put back, as it was
-signed; where somebody wrote over ours without having seen it, ours is.
+Of two who write at once the document stands that the device says it took, else the first one at the broker;
+`contest` says which, here as for every other tool, so that all leave the same one there.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from edge.domain.errors import DocumentRefusedError
+from edge.fleet.operator.contest import Rival, Scene, decide
 from edge.fleet.operator.edit import is_same
 from edge.fleet.operator.gathering import read
 from edge.fleet.operator.history import History
-from edge.fleet.operator.inventory import DeviceView, document_number
+from edge.fleet.operator.inventory import DeviceView, document_number, document_text
 from edge.fleet.operator.mqtt_desk import MqttDesk
 from edge.fleet.operator.rollout_content import rollout_of
 from edge.fleet.signing import KeyRing, Signer
+from edge.fleet.words import DEVICE_SCOPE
 
 Document = Mapping[str, Any]
 
-STEP_BACK_S: Final = 3.0  # so long the second of two may take to put the first one's document back
+DECIDE_S: Final = 5.0  # so long a device that is there may take to say whose document it took
+PUTS_BACK_MAX: Final = 3  # whoever goes on writing over it is not one of these tools
+RIVALS_MAX: Final = 32
 _TAIL: Final = "/config/desired"
+
+
+def _few() -> deque[Rival]:
+    return deque(maxlen=RIVALS_MAX)
+
+
+@dataclass(slots=True)
+class _Written:
+    """A document of ours, and what others wrote for the same device since."""
+
+    document: Document
+    published_ns: int
+    before: deque[Rival] = field(default_factory=_few)
+    after: deque[Rival] = field(default_factory=_few)
+    has_arrived: bool = False
+    puts_back: int = 0
+
+    def hear(self, document: Document, keys: KeyRing) -> None:
+        """Take note of a document for the device, in the order of the broker."""
+        if is_same(document, self.document):
+            self.has_arrived = True
+        elif not any(is_same(document, known.document) for known in (*self.before, *self.after)):
+            is_rival = document_number(document, "version") >= document_number(self.document, "version")
+            if self.has_arrived or is_rival:  # else it is what ours was made from
+                rivals = self.after if self.has_arrived else self.before
+                rivals.append(Rival(document, is_believed=is_signed(document, keys)))
+
+    def scene(self, view: DeviceView | None, *, now_ns: int) -> Scene:
+        """Return what is known about it now."""
+        is_early = now_ns - self.published_ns < DECIDE_S * 1e9
+        return Scene(
+            ours=self.document,
+            before=self.before,
+            after=self.after,
+            held=None if view is None else view.desired,
+            taken_version=0 if view is None else view.floor(DEVICE_SCOPE),
+            taken_digest="" if view is None else document_text(view.reported, "desired_digest"),
+            may_still_say=view is not None and view.presence == "online" and is_early,
+        )
 
 
 class RolloutDesk(Protocol):
@@ -58,7 +102,7 @@ class RolloutDesk(Protocol):
         """
 
     def settle(self) -> None:
-        """See that of two who wrote at once the first one's document is the one that the broker keeps.
+        """See that of two who wrote at once the broker keeps the document that stands.
 
         Raises:
             DeliveryError: There is no connection.
@@ -91,9 +135,7 @@ class SignedDesk:
         self._keys = keys
         self._history = history
         self._heard = desk.listen(lambda below: below.endswith(_TAIL))
-        self._first: dict[str, Document] = {}  # by name, ours, or that of who was before us
-        self._has_arrived: set[str] = set()  # by name, ours was heard
-        self._overwritten_ns: dict[str, int] = {}
+        self._written: dict[str, _Written] = {}  # by name
         self._believed: dict[str, Document] = {}
 
     def devices(self) -> Mapping[str, DeviceView]:
@@ -131,26 +173,26 @@ class SignedDesk:
             if why := _why_not(views.get(name), signed):
                 refused[name] = why
                 continue
+            written = self._written.get(name)
+            is_new = written is None or not is_same(written.document, signed)
+            if is_new:
+                self._written[name] = _Written(signed, self._desk.now_ns())
             self._desk.put_back(name, signed)
-            if not is_same(self._first.get(name), signed):
-                self._first[name] = signed
-                self._has_arrived.discard(name)
+            if is_new:
                 self._history.add("published", name, document=signed, note=_origin(document))
         return refused
 
     def settle(self) -> None:
-        """See that of two who wrote at once the first one's document is the one that the broker keeps."""
-        for name in self._seconds():
-            self._put_back(name, self._first[name])
-        views, now_ns = self._desk.devices(), self._desk.now_ns()
-        for name, since_ns in list(self._overwritten_ns.items()):
-            view, ours = views.get(name), self._first[name]
-            held = None if view is None else view.desired
-            if is_same(held, ours) or document_number(held, "version") != document_number(ours, "version"):
-                del self._overwritten_ns[name]
-            elif now_ns - since_ns > STEP_BACK_S * 1e9:
-                del self._overwritten_ns[name]
-                self._put_back(name, ours)
+        """See that of two who wrote at once the broker keeps the document that stands."""
+        self._hear()
+        contested = {name: one for name, one in self._written.items() if one.before or one.after}
+        views, now_ns = self._desk.devices() if contested else {}, self._desk.now_ns()
+        for name, written in contested.items():
+            decision = decide(written.scene(views.get(name), now_ns=now_ns))
+            if decision.put_back is not None and written.puts_back < PUTS_BACK_MAX:
+                written.puts_back += 1
+                self._desk.put_back(name, decision.put_back)
+                self._history.add("put-back", name, document=decision.put_back, note="it stands")
 
     def note(self, rollout_id: str, text: str) -> None:
         """Write into the history what became of a roll-out."""
@@ -164,32 +206,13 @@ class SignedDesk:
         """Return UTC, in ns."""
         return self._desk.now_ns()
 
-    def _seconds(self) -> list[str]:
-        """Read what was heard; returns for whom somebody was before us, and notes who was after us."""
-        before: dict[str, Document] = {}
-        seconds = []
+    def _hear(self) -> None:
+        """Read what was published since the last time for devices that we wrote to."""
         for message in self._heard.take():
-            name = "/".join(message.topic.split("/")[-4:-2])
-            ours, document = self._first.get(name), read(message.payload)[0]
-            if ours is None or document is None:
-                continue
-            if not is_same(document, ours):
-                is_rival = document_number(document, "version") == document_number(ours, "version")
-                if is_rival and is_signed(document, self._keys):
-                    before.setdefault(name, document)
-            elif name in before and name not in self._has_arrived:
-                self._first[name] = before.pop(name)
-                seconds.append(name)
-            else:
-                before.pop(name, None)
-                self._has_arrived.add(name)
-        for name in before:
-            self._overwritten_ns.setdefault(name, self._desk.now_ns())
-        return seconds
-
-    def _put_back(self, name: str, document: Document) -> None:
-        self._desk.put_back(name, document)
-        self._history.add("put-back", name, document=document, note="it was first")
+            written = self._written.get("/".join(message.topic.split("/")[-4:-2]))
+            document = read(message.payload)[0] if written is not None else None
+            if written is not None and document is not None:
+                written.hear(document, self._keys)
 
 
 def believed(pieces: Mapping[str, Document], keys: KeyRing) -> dict[str, Document]:
