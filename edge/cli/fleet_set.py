@@ -98,7 +98,7 @@ class _Edit:
         self._writing = writing
         self._name = name
         self._kept = _unused(where.state / "edits", f"{name}.v{writing.base + 1}")
-        self._before = content_of(name, writing.start, now_ns=desk.now_ns())
+        self._before = content_of(name, writing.basis.document, now_ns=desk.now_ns())
 
     def content(self, asked: Asked) -> dict[str, Any] | None:
         """Return what is to be published; None where nothing is.
@@ -106,6 +106,8 @@ class _Edit:
         Raises:
             ConfigurationError: What was written cannot be used.
         """
+        if self._writing.basis.remark:
+            self._console.print(Text(printable(self._writing.basis.remark), style="yellow"), soft_wrap=True)
         if asked.file is not None:
             content = from_yaml(read_text(asked.file), name=str(asked.file))
         elif asked.assignments:
@@ -175,7 +177,7 @@ class _Edit:
             text = _marked(text, wrong)
 
     def _header(self) -> str:
-        start, view = self._writing.start, self._desk.devices().get(self._name)
+        start, view = self._writing.basis.document, self._desk.devices().get(self._name)
         lines = [f"{self._name}: version {self._writing.base + 1}"]
         if view is not None:
             how = condition(view, now_ns=self._desk.now_ns())
@@ -199,8 +201,13 @@ class _Edit:
         """An edit must not begin with an old document: what came after it would be lost.
 
         Raises:
-            ConfigurationError: The newest document is not at the broker.
+            ConfigurationError: The newest document is not at the broker, or is nobody's that we know.
         """
+        basis = self._writing.basis
+        if basis.is_missing:
+            raise ConfigurationError(f"{self._name}: {basis.remark}; wanted the whole content with --file")
+        if not basis.is_held:
+            return
         held = document_number(self._writing.start, "version")
         if held != self._writing.base:
             what = f"the broker holds version {held}" if held else "the broker holds no document"
@@ -228,7 +235,9 @@ class _Edit:
 
     def _is_wanted(self, content: Mapping[str, Any], asked: Asked) -> bool:
         """Show what changes, and ask."""
-        if not differences(self._before, content) and self._writing.start is not None and not asked.is_dry:
+        basis = self._writing.basis
+        is_there = basis.is_held and basis.document is not None
+        if not differences(self._before, content) and is_there and not asked.is_dry:
             self._console.print("nothing would change, nothing is published")
             return False
         self._print(self._before, content)

@@ -130,6 +130,11 @@ def test_set_from_values_an_editor_and_a_file_and_what_it_comes_to(
         dry = fleet("set", "or-3", "log_level=DEBUG", "--dry-run")
         assert (dry.exit_code, "could be applied" in dry.stdout) == (0, True)
         assert device.device.config == {"log_level": "INFO"}
+        real = fleet("set", "or-3", "log_level=DEBUG")
+        assert (real.exit_code, device.device.config) == (0, {"log_level": "DEBUG"}), real.stdout
+        assert "it is not built upon, version 3 is" in real.stdout
+        again = fleet("set", "or-3", "log_level=DEBUG")
+        assert (again.exit_code, "nothing would change" in again.stdout) == (0, True)
     assert list((tmp_path / "jane" / "state" / "edits").iterdir()) == []
     history = fleet("history", columns=160)
     assert "committed" in history.stdout

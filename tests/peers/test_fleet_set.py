@@ -235,3 +235,21 @@ def test_a_layer_of_a_group_is_followed_at_all_its_devices(
         writing = jane.writing("site/group/theatres")
         writing.publish({**OURS, "priority": 5})
         assert end_of(writing, State.COMMITTED).code == "ok"
+
+
+def test_what_a_stranger_left_at_the_broker_is_not_what_an_edit_is_made_from(
+    broker: Mosquitto, tmp_path: Path, jane: Seat
+) -> None:
+    stranger = desired(2, config={"log_level": "ERROR"}).replace(b"fleet-2026", b"evil")
+    with box(broker.port, tmp_path) as device, paper(broker.port) as other:
+        first = jane.writing()
+        first.publish(OURS)
+        end_of(first, State.COMMITTED)
+        other.say_bytes(f"{NAME}/config/desired", stranger)
+        until(lambda: jane.desk.version_of(NAME) == 2, within_s=5)
+        next_one = jane.writing()
+        assert (next_one.base, next_one.basis.document) == (2, first.document)
+        assert "by the key 'evil', which you do not know" in next_one.basis.remark
+        next_one.publish({"config": {"log_level": "DEBUG", "drain_s": 9}, "bundles": {}})
+        end_of(next_one, State.COMMITTED)
+        assert device.device.config == {"log_level": "DEBUG", "drain_s": 9}

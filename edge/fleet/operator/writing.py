@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edge.domain.errors import DocumentRefusedError
+from edge.fleet.operator.basis import Basis, basis_of, is_seen
 from edge.fleet.operator.contest import Decision, Rival, Scene, Standing, decide
 from edge.fleet.operator.edit import digest_of_signed, drafted, is_group, is_same
 from edge.fleet.operator.gathering import read
@@ -18,6 +19,7 @@ from edge.fleet.words import DEVICE_SCOPE, group_scope
 
 DECIDE_S: Final = 5.0  # so long a device that is there may take to say whose document it took
 PUTS_BACK_MAX: Final = 3  # whoever goes on writing over it is not one of these tools
+REPORT_S: Final = 2.0  # so long a device that is there may take to report how a document ended
 TICK_S: Final = 0.1
 EVENT: Final = "/config/event"
 _ENDS: Final = ("committed", "rolled_back", "rejected", "superseded")
@@ -31,6 +33,7 @@ class Writing:
     Attributes:
         start: The document that the broker held when it began, or None.
         base: The highest version known then.
+        basis: What the content of the next one is made from; not always what the broker held.
         document: What was published, or None.
         rival: What somebody else wrote meanwhile, or None.
     """
@@ -50,6 +53,7 @@ class Writing:
         self._published_ns = 0
         self.start = self._held()
         self.base = desk.version_of(name)
+        self.basis = self._basis()
         self.document: Document | None = None
         self.rival: Rival | None = None
 
@@ -86,7 +90,8 @@ class Writing:
         """
         self.check()
         if self.start is not None and not self._history.documents(self._name, _number(self.start)):
-            self._history.add("seen", self._name, document=self.start, note="what the next one was made from")
+            note = "what the next one was made from" if self.basis.is_held else ascii(self.basis.remark)
+            self._history.add("seen", self._name, document=self.start, note=note)
         self._published_ns = self._desk.now_ns()
         draft = drafted(self._name, content, base=self.base, now_ns=self._published_ns)
         self.document = self._desk.publish(self._name, draft)
@@ -161,6 +166,20 @@ class Writing:
         self._puts_back += 1
         self._desk.put_back(self._name, decision.put_back)
         self._history.add("put-back", self._name, document=decision.put_back, note="it stands")
+
+    def _basis(self) -> Basis:
+        """Return what the next document is made from; a report that is on its way is waited for."""
+        until_ns = self._desk.now_ns() + round(REPORT_S * 1e9)
+        while True:
+            there = self.concerned()
+            basis = basis_of(self._name, self.start, there, self._seen, self._keys)
+            is_late = self._desk.now_ns() >= until_ns
+            if basis.is_held or is_late or is_seen(self._name, self.start, there):
+                return basis
+            self._desk.wait(TICK_S)
+
+    def _seen(self, version: int) -> list[Document]:
+        return self._history.documents(self._name, version)
 
     def _noted(self, document: Document) -> Rival:
         """Keep a document of somebody else."""
