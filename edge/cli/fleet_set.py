@@ -20,6 +20,7 @@ from rich.text import Text
 from edge.cli.fleet_desk import Place, opened, written_down
 from edge.cli.fleet_follow import CONFLICT, follow
 from edge.cli.fleet_names import one_of
+from edge.cli.fleet_pipelines import known_pipelines, strange_pipelines
 from edge.cli.fleet_text import assigned, difference_lines, from_yaml, problems_of, to_yaml
 from edge.cli.rows import printable
 from edge.domain.errors import ConfigurationError, DocumentRefusedError
@@ -222,12 +223,17 @@ class _Edit:
         return {"config": {}, "bundles": {}, **priority, **content}
 
     def _wrong(self, content: Mapping[str, Any]) -> list[str]:
-        wrong = problems_of(content)
+        wrong = [*problems_of(content), *strange_pipelines(content, self._pipelines(), name=self._name)]
         try:
             drafted(self._name, content, base=self._writing.base, now_ns=self._desk.now_ns())
         except DocumentRefusedError as refused:
             wrong.append(str(refused))
         return wrong
+
+    def _pipelines(self) -> frozenset[str]:
+        there, groups = self._writing.concerned().values(), self._desk.groups()
+        layers = [groups.get(f"{view.site}/group/{group}") for view in there for group in view.groups]
+        return known_pipelines(there, [*layers, self._before])
 
     def _tell_wrong(self, wrong: Sequence[str]) -> None:
         for each in wrong:

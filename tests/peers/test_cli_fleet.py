@@ -158,6 +158,19 @@ def test_set_refuses_what_no_device_could_take_and_says_all_of_it(
     assert (away.exit_code, "takes version 1 up when it comes back" in away.stdout) == (3, True)
 
 
+def test_a_mistyped_pipeline_is_not_published(broker: Mosquitto, fleet: Callable[..., Result]) -> None:
+    with paper(broker.port) as device:
+        device.say(f"{NAME}/info", {"pipelines": ["brain-mr"]})
+        wrong = fleet("set", "or-3", "pipelines.brain-rm.deadline_s=60")
+        assert "nothing was published" in str(wrong.exception)
+        assert "no pipeline 'brain-rm' on site/or-3 (did you mean 'brain-mr'?)" in wrong.stdout
+        assert "a new one needs bundle, select, too" in wrong.stdout
+        right = fleet("set", "or-3", "pipelines.brain-mr.deadline_s=60", "--wait-s", "0")
+        assert "published version 1" in right.stdout
+        whole = "pipelines.more={bundle: b, select: {modalities: [MR]}}"
+        assert "published version 2" in fleet("set", "or-3", whole, "--wait-s", "0").stdout
+
+
 def test_an_edit_that_is_wrong_is_kept_where_nobody_can_be_asked(
     fleet: Callable[..., Result], tmp_path: Path
 ) -> None:
