@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import getpass
 import os
 import secrets
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from edge.bundles.signature import TrustRoot, private_key_of
+from edge.bundles.signature import TrustRoot, private_key_of, public_key_of
 from edge.config.document import parse
 from edge.config.fields import Secret
 from edge.config.secrets import read_text
@@ -67,6 +68,7 @@ class Place:
                 "fleet.yaml names no key to sign with; wanted 'signing' with key and private_file"
             )
         own = TrustRoot(signer.name, private_key_of(signer.private_file).public_key().public_bytes_raw())
+        _check_pair(signer.private_file, own)
         return signer, KeyRing([root for root in self.settings.roots() if root.name != own.name] + [own])
 
     def keys(self) -> KeyRing:
@@ -109,6 +111,7 @@ def opened(where: Place, *, more: Sequence[str] = ()) -> Iterator[MqttDesk]:
         DeliveryError: There is no broker, or it does not let us in.
     """
     to_stderr(level="CRITICAL")
+    check_certificate(where.settings.broker.certificate_file, SystemClock().utc_ns())
     desk = MqttDesk(
         partial(session_of, where.settings, "edge-fleet"),
         root=where.settings.root,
@@ -151,7 +154,28 @@ def session_of(settings: FleetSettings, name: str) -> MqttSession:
         session_expiry_s=0,
         incoming_bytes_max=INCOMING_BYTES_MAX,
         backoff=_AGAIN,
+        gives_up=True,
     )
+
+
+def check_certificate(file: Path | None, now_ns: int) -> None:
+    """Go on where the own certificate counts now, or there is none: a broker does not say why it refuses it.
+
+    Raises:
+        ConfigurationError: It does not; the message says since or until when.
+        SecretError: It cannot be read.
+    """
+    if file is None:
+        return
+    from edge.fleet.certificates import certificate_in
+
+    certificate, now = certificate_in(file), datetime.datetime.fromtimestamp(now_ns / 1e9, tz=datetime.UTC)
+    after, before = certificate.not_valid_after_utc, certificate.not_valid_before_utc
+    if now > after:
+        raise ConfigurationError(f"{file} expired on {after:%Y-%m-%d}; wanted another one: edge fleet enrol")
+    if now < before:
+        seen = f"{file} counts from {before:%Y-%m-%d %H:%M} UTC on, and it is {now:%Y-%m-%d %H:%M}"
+        raise ConfigurationError(f"{seen}; is the clock right?")
 
 
 def read_settings(path: Path) -> FleetSettings:
@@ -178,6 +202,26 @@ def read_settings(path: Path) -> FleetSettings:
         return settings_of(document.value, folder=path.parent)
     except ConfigurationError as trouble:
         raise ConfigurationError(f"{path}: {trouble}") from trouble
+
+
+def _check_pair(private: Path, own: TrustRoot) -> None:
+    """Refuse a key file that is not the other half of the public one beside it: no device would believe it.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    public = private.with_suffix(".pub")
+    try:
+        with public.open("rb") as opened_file:
+            text = opened_file.read(SETTINGS_BYTES_MAX).decode()
+        beside = public_key_of(text)
+    except (OSError, ValueError):
+        return  # there is none, or something else
+    if beside != own.public_key:
+        raise ConfigurationError(
+            f"{private}: is not the private half of {public.name} beside it, which is the key {own.name!r}; "
+            "wanted the two that `edge fleet keygen` wrote"
+        )
 
 
 def _user() -> str:

@@ -8,6 +8,8 @@ the line broke is reported as not delivered; whoever sent it has it on disk.
 from __future__ import annotations
 
 import math
+import socket
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +28,7 @@ from edge.kit.mqtt_line import (
     Subscription,
     Terms,
     Tls,
+    told_of,
 )
 
 __all__ = ["FAILURE", "Message", "MqttSession", "Tls"]
@@ -83,6 +86,7 @@ class MqttSession:
         will_delay_s: int = 15,
         incoming_bytes_max: int = INCOMING_BYTES_MAX,
         backoff: Backoff | None = None,
+        gives_up: bool = False,
     ) -> None:
         """Store what a connection needs.
 
@@ -99,6 +103,9 @@ class MqttSession:
             will_delay_s: How long the broker waits before it publishes the will.
             incoming_bytes_max: Largest packet that the broker may send us; it drops what is larger.
             backoff: Pauses between attempts to connect; None: 1 to 60 s.
+            gives_up: `wait_connected` waits no longer once a person must mend something: the name is not
+                known, or one of the two does not believe the other's certificate. It goes on trying all the
+                same.
         """
         self.name = f"{host}:{port}"
         self.trouble = "not opened yet"
@@ -116,6 +123,8 @@ class MqttSession:
         )
         self._clock = clock
         self._backoff = backoff or Backoff()
+        self._gives_up = gives_up
+        self._needs_person = False
         self._log = Log("mqtt")
         self._changed = threading.Condition()
         self._line: Line | None = None
@@ -211,7 +220,10 @@ class MqttSession:
     def wait_connected(self, timeout_s: float) -> bool:
         """Return whether one may publish, after waiting for it."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._is_open, timeout_s)
+            self._changed.wait_for(
+                lambda: self._is_open or (self._gives_up and self._needs_person), timeout_s
+            )
+            return self._is_open
 
     def publish(self, message: Message, *, timeout_s: float, key: str = "") -> int:
         """Send a message and wait for the broker's word.
@@ -334,7 +346,7 @@ class MqttSession:
     def _serve(self, line: Line, *, for_s: float) -> float:
         """Keep one connection until it ends, or for so long; returns for how long it was up, in s."""
         opened_ns = up_ns = self._clock.monotonic_ns()
-        trouble = ""
+        trouble, needs_person = "", False
         try:
             line.open()
             while not trouble:
@@ -346,9 +358,12 @@ class MqttSession:
                 if not trouble and self._clock.monotonic_ns() - opened_ns > for_s * 1e9:
                     trouble = "begun anew, to ask once more for what we want to hear"
         except (OSError, UnicodeError, ConfigurationError) as error:
-            trouble = f"{type(error).__name__}: {error}"
+            trouble = told_of(error, self._terms)
+            needs_person = isinstance(
+                error, ssl.SSLError | socket.gaierror | UnicodeError | ConfigurationError
+            )
         finally:
-            self._hang_up(line, trouble)
+            self._hang_up(line, trouble, needs_person=needs_person or line.is_refused)
         return (self._clock.monotonic_ns() - up_ns) / 1e9 if line.is_up else 0.0
 
     def _open(self, line: Line) -> None:
@@ -370,11 +385,11 @@ class MqttSession:
             callback()
         self._log.info("connected", broker=self.name)
 
-    def _hang_up(self, line: Line, trouble: str) -> None:
+    def _hang_up(self, line: Line, trouble: str, *, needs_person: bool) -> None:
         """Report what was not answered as not delivered."""
         line.close()
         with self._changed:
-            self.trouble = trouble
+            self.trouble, self._needs_person = trouble, needs_person
             lost = list(self._flights.values())
             unsent = [then for _, then in self._posts]
             self._line, self._is_open, self._flights, self._flight_of = None, False, {}, {}

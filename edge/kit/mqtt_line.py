@@ -25,6 +25,8 @@ IN_FLIGHT_MAX = 32
 PACKET_BYTES_MAX = 268_435_455
 INCOMING_BYTES_MAX = 262_144
 SESSION_TAKEN_OVER = 0x8E
+UNKNOWN_ISSUERS = (18, 19, 20, 21)  # of OpenSSL's `X509_V_ERR_`: nobody we know has signed it
+REFUSED = "refused after TLS: is our certificate revoked, expired, or of another authority?"
 FAILURE = 0x80
 
 # mosquitto answers 0x95 to what exceeds its `message_size_limit`, a code MQTT 5 does not foresee in PUBACK.
@@ -151,6 +153,7 @@ class Line:
         refused: Why it will not tell us what we subscribed to, by filter.
         ended: Why the connection is over, "" while it is not.
         is_taken_over: It is over because another client came with our id.
+        is_refused: It is over because the broker does not want our certificate, as far as one can tell.
         window: Messages with QoS 1 that may be unanswered at once.
         packet_bytes_max: Largest packet the broker takes.
     """
@@ -167,6 +170,7 @@ class Line:
         self.refused: dict[str, str] = {}
         self.ended = ""
         self.is_taken_over = False
+        self.is_refused = False
         self.window = IN_FLIGHT_MAX
         self.packet_bytes_max = PACKET_BYTES_MAX
         self._terms = terms
@@ -313,7 +317,10 @@ class Line:
         _properties: Properties | None,
     ) -> None:
         who = "the broker says" if flags.is_disconnect_packet_from_server else "the line broke"
-        self.ended = self.ended or f"{who}: {reason}"
+        is_certain = self.ended or self.is_accepted or flags.is_disconnect_packet_from_server
+        # With TLS 1.3 a broker refuses our certificate after the handshake; paho keeps its alert to itself.
+        self.is_refused = not is_certain and self._terms.tls is not None
+        self.ended = self.ended or (REFUSED if self.is_refused else f"{who}: {reason}")
         self.is_taken_over = flags.is_disconnect_packet_from_server and reason.value == SESSION_TAKEN_OVER
 
     def _answered(
@@ -349,6 +356,19 @@ class Line:
         for wanted in self._subscriptions:
             if wanted.concerns(topic):
                 wanted.handler(message)
+
+
+def told_of(error: Exception, terms: Terms) -> str:
+    """Return for people why a line could not be opened."""
+    told = f"{type(error).__name__}: {error}"
+    if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in UNKNOWN_ISSUERS:
+        file = terms.tls.ca_file if terms.tls is not None else None
+        vouching = file or "the system's authorities"
+        whose = f"the broker's certificate is not by the authority in {vouching}"
+        return f"{whose}; is {terms.port} the port for us, and not for others? ({told})"
+    if isinstance(error, ssl.SSLError) and "ALERT" in str(error.reason).upper():
+        return f"{REFUSED} ({told})"
+    return told
 
 
 class _TidySocket(ssl.SSLSocket):

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from edge.bundles.signature import public_key_of
 from edge.cli.app import app
+from edge.cli.fleet_desk import check_certificate
 from edge.domain.errors import ConfigurationError, EdgeError, SecretError
 from edge.fleet.access import of_device, of_operator
 from edge.fleet.authority import Authority, Use
@@ -120,6 +121,18 @@ def test_the_list_of_those_taken_back_is_believed_as_long_as_the_authority(autho
     listed = x509.load_pem_x509_crl(authority.revoked_file.read_bytes())
     certificate = x509.load_pem_x509_certificate(authority.certificate_file.read_bytes())
     assert listed.next_update_utc == certificate.not_valid_after_utc
+
+
+@pytest.mark.parametrize(("day", "why"), [(-1, "counts from"), (31, "expired on 2026-12-22")])
+def test_an_own_certificate_that_does_not_count_is_said_before_anybody_is_asked(
+    tmp_path: Path, authority: Authority, day: int, why: str
+) -> None:
+    file = tmp_path / "alice.crt"
+    file.write_bytes(authority.sign(request("alice"), name="alice", days=30))
+    check_certificate(file, round(NOW.timestamp() * 1e9))
+    check_certificate(None, 0)
+    with pytest.raises(ConfigurationError, match=rf"alice\.crt {why}"):
+        check_certificate(file, round((NOW + datetime.timedelta(days=day)).timestamp() * 1e9))
 
 
 @pytest.mark.parametrize(
