@@ -16,7 +16,7 @@ from edge.cli.fleet_ls import screen
 from edge.cli.fleet_names import matches
 from edge.cli.rows import printable
 from edge.domain.errors import ConfigurationError
-from edge.fleet.operator.history import Entry, broken, entry_of
+from edge.fleet.operator.history import Entry, broken, by_others, entry_of
 
 LINE_CHARACTERS_MAX: Final = 1 << 20
 WHOLE: Final = 0
@@ -53,7 +53,7 @@ def verify(where: Place, file: Path | None) -> int:
     """Say whether the history of this machine, or an export, is whole, and by keys that are known.
 
     Returns:
-        0 it is, 1 it is not.
+        0 it is, 1 it is not, or of some entries nobody can say.
 
     Raises:
         EdgeError: It cannot be read.
@@ -66,9 +66,14 @@ def verify(where: Place, file: Path | None) -> int:
     troubles = list(broken(iter(bodies), where.keys()))
     for trouble in troubles:
         screen().print(Text(printable(trouble), style="red"), soft_wrap=True)
+    others = by_others(iter(bodies), where.keys())
+    for key, count in others.items():
+        text = f"{count} entries by the key {key!r}, which you do not list under 'keys' of fleet.yaml"
+        screen().print(Text(printable(text), style="yellow"), soft_wrap=True)
     verdict = "is not whole" if troubles else "is whole"
-    typer.echo(f"{len(bodies)} entries: the history {verdict}")
-    return BROKEN if troubles else WHOLE
+    unknown = f"its chain {verdict}, {others.total()} of them cannot be verified"
+    typer.echo(f"{len(bodies)} entries: {unknown if others else f'the history {verdict}'}")
+    return BROKEN if troubles or others else WHOLE
 
 
 def export(where: Place, file: Path) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.domain.errors import JournalError
-from edge.fleet.operator.history import FILE, History, broken
+from edge.fleet.operator.history import FILE, History, broken, by_others
 from edge.fleet.signing import KeyRing, Signer
 from tests.builders.fleet_documents import desired, new_key
 from tests.fakes.clock import FakeClock
@@ -76,9 +76,19 @@ def test_who_changes_the_file_itself_is_found_out(office: Office) -> None:
     assert [text.partition(":")[0] for text in broken(iter(changed), keys)] == ["entry 2", "entry 3"]
     assert list(broken(iter([bodies[0], bodies[2]]), keys)) != []
     assert list(broken(iter(bodies[1:]), keys)) != [], "the beginning is missing"
-    assert list(broken(iter(bodies), KeyRing([]))) != [], "by a key that nobody knows"
+    assert by_others(iter(bodies), keys) == {}
     swapped = [{**bodies[0], "previous": bodies[1]["previous"]}, *bodies[1:]]
     assert list(broken(iter(swapped), keys)) != []
+
+
+def test_entries_by_a_key_that_is_not_listed_are_told_apart_from_changed_ones(office: Office) -> None:
+    bodies = [dict(one.body) for one in office.history.entries()]
+    assert list(broken(iter(bodies), KeyRing([]))) == []
+    assert by_others(iter(bodies), KeyRing([])) == {"fleet-2026": 3}
+    changed = [bodies[0], {**bodies[1], "note": "never happened"}, bodies[2]]
+    assert [text.partition(":")[0] for text in broken(iter(changed), KeyRing([]))] == ["entry 3"]
+    unsigned = [{**bodies[0], "signature": None}, *bodies[1:]]
+    assert list(broken(iter(unsigned), KeyRing([]))) != []
 
 
 def test_a_document_that_cannot_be_signed_once_more_is_noted_and_not_kept(history: History) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Any, Final, Literal, Protocol, Self
 from edge.domain.errors import DocumentRefusedError, JournalError
 from edge.domain.ports import Clock
 from edge.fleet.moments import told
+from edge.fleet.operator.basis import UNKNOWN_KEY
+from edge.fleet.operator.edit import signer_of
 from edge.fleet.operator.inventory import Document, document_number, document_text
 from edge.fleet.signing import KeyRing, digest_of
 
@@ -242,7 +245,9 @@ def entry_of(body: Document) -> Entry:
 
 
 def broken(bodies: Iterator[Document], keys: KeyRing) -> Iterator[str]:
-    """Yield what is wrong with a history, or with an export of one: gaps, changes, keys that nobody knows.
+    """Yield what is wrong with a history, or with an export of one: gaps, changes, signatures of nobody.
+
+    Entries by keys that nobody lists are not among it: `by_others` counts them.
 
     Args:
         bodies: The entries as they were signed, oldest first, from the first one on.
@@ -259,7 +264,24 @@ def broken(bodies: Iterator[Document], keys: KeyRing) -> Iterator[str]:
             keys.check(body)
             previous = digest_of(body)
         except DocumentRefusedError as refused:
-            yield f"{place}: {refused}"
+            if not _key_unlisted(body, refused):
+                yield f"{place}: {refused}"
             with suppress(DocumentRefusedError):
                 previous = digest_of(body)
         seq = document_number(body, "seq")
+
+
+def by_others(bodies: Iterator[Document], keys: KeyRing) -> Counter[str]:
+    """Return how many entries are by keys that are not listed, by their names: nobody can verify those."""
+    counts: Counter[str] = Counter()
+    for body in bodies:
+        try:
+            keys.check(body)
+        except DocumentRefusedError as refused:
+            counts.update([key] if (key := _key_unlisted(body, refused)) else [])
+    return counts
+
+
+def _key_unlisted(body: Document, refused: DocumentRefusedError) -> str:
+    """Return the name of the key, where that it is not listed is all that was found; else ""."""
+    return signer_of(body) if refused.path == UNKNOWN_KEY else ""
