@@ -220,7 +220,10 @@ def private_key_of(path: Path) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise SecretError(f"{path}: is no private key in PEM without a password") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SecretError(f"{path}: is no Ed25519 key; `edge bundle keygen` makes one")
+        raise SecretError(
+            f"{path}: is no Ed25519 key; `edge fleet keygen` makes one for documents, "
+            "`edge bundle keygen` for bundles"
+        )
     return key
 
 

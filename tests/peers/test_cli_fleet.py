@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from edge.bundles.signature import make_key
 from edge.cli import fleet_watch
 from edge.cli.app import app
+from edge.cli.fleet_desk import place
 from edge.cli.fleet_ls import picture, rows
-from edge.domain.errors import ConfigurationError, DeliveryError, DocumentRefusedError, EdgeError
+from edge.domain.errors import ConfigurationError, DeliveryError, DocumentRefusedError, EdgeError, SecretError
 from edge.fleet.operator.mqtt_desk import MqttDesk
 from tests.builders.fleet import desired
 from tests.peers.broker import Mosquitto, broker
@@ -261,6 +265,13 @@ def test_a_command_that_nobody_began_is_taken_back(fleet: Callable[..., Result])
     assert isinstance(fleet("ask", "or-3", "status").exception, DeliveryError)
 
 
+def test_a_device_that_is_away_is_not_asked(broker: Mosquitto, fleet: Callable[..., Result]) -> None:
+    with paper(broker.port) as device:
+        device.presence(NAME, "offline")
+        asked = fleet("ask", "or-3", "status")
+    assert "site/or-3: is offline since 2026-" in str(asked.exception)
+
+
 def test_the_history_can_be_taken_elsewhere_and_checked_there(
     fleet: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -333,3 +344,17 @@ def test_who_has_no_key_may_look_and_change_nothing(broker: Mosquitto, tmp_path:
     environment = {"EDGE_FLEET": str(file)}
     refused = CliRunner().invoke(app, ["fleet", "set", "site/or-3", "log_level=INFO"], env=environment)
     assert "fleet.yaml names no key to sign with" in str(refused.exception)
+
+
+def test_a_key_file_of_another_key_is_told_before_anything_is_signed(tmp_path: Path) -> None:
+    file = operator(1, tmp_path)
+    place(file).signing()
+    make_key(tmp_path / "other.pem", tmp_path / "key.pub")
+    with pytest.raises(ConfigurationError, match=r"is not the private half of key\.pub"):
+        place(file).signing()
+    (tmp_path / "other.pem").replace(tmp_path / "key.pem")
+    place(file).signing()
+    tls = ec.generate_private_key(ec.SECP256R1())
+    (tmp_path / "key.pem").write_bytes(tls.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(SecretError, match="`edge fleet keygen`"):
+        place(file).signing()

@@ -12,9 +12,10 @@ from edge.domain.errors import DeliveryError, DocumentRefusedError
 from edge.fleet.command_forms import BY_DEVICE, COMMAND_SCHEMA, LIFE_S, args_of
 from edge.fleet.moments import told
 from edge.fleet.operator.gathering import read
-from edge.fleet.operator.inventory import Document, document_text
+from edge.fleet.operator.inventory import DeviceView, Document, document_text
 from edge.fleet.operator.mqtt_desk import MqttDesk
 
+AWAY: Final = ("offline", "stopped")
 ENDS: Final = ("successful", "failed")
 
 
@@ -119,6 +120,9 @@ def ask(desk: MqttDesk, name: str, ticket: Ticket, *, timeout_s: float) -> Mappi
         DeliveryError: The device is away, or did not answer.
         DocumentRefusedError: It says why it has no answer.
     """
+    view = desk.devices().get(name)
+    if view is not None and view.presence in AWAY:
+        raise DeliveryError(f"{name}: is {_since(view)}, and cannot be asked about {ticket.kind}")
     topic = f"{name}/reply/{ticket.number}"
     heard = desk.listen(topic.__eq__)
     correlation = ticket.number.encode()
@@ -131,6 +135,11 @@ def ask(desk: MqttDesk, name: str, ticket: Ticket, *, timeout_s: float) -> Mappi
                 return _answer(name, ticket, document)
         desk.wait(min(0.5, timeout_s))
     raise DeliveryError(f"{name}: no answer about {ticket.kind} within {timeout_s:g} s")
+
+
+def _since(view: DeviceView) -> str:
+    seen = f" since {told(view.last_seen_utc_ns)}" if view.last_seen_utc_ns else ""
+    return f"{view.presence}{seen}"
 
 
 def _answer(name: str, ticket: Ticket, document: Document) -> Mapping[str, Any]:
