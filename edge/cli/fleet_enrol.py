@@ -120,7 +120,7 @@ def enrol(
             days=days,
         )
         _tell(made, days=days)
-        typer.echo(f"start it with: mosquitto -c {shlex.quote(str(out / 'mosquitto.conf'))}", err=True)
+        _tell_installing(out.resolve())
         return
     access = _access(kind, root, name, groups=group or [], sites=site or [], devices=device or [])
     signing = None if ca is None else _authority(ca)
@@ -240,6 +240,20 @@ def _tell(made: Enrolled, *, days: int) -> None:
     for file in made.files:
         if file.suffix == ".csr" and not made.is_signed:
             typer.echo(f"have {file} signed, and put the certificate beside it as {file.stem}.crt", err=True)
+
+
+def _tell_installing(folder: Path) -> None:
+    """Say how a broker is installed: as root mosquitto becomes another user, who cannot read our folder."""
+    here, there = shlex.quote(str(folder)), "/etc/mosquitto/edge"
+    lines = (
+        "install it as root, on the machine of the broker:",
+        f"  install -d -m 700 -o mosquitto {there}",
+        f"  cp {here}/* {there}/ && chown mosquitto: {there}/*",
+        f"  sed -i {shlex.quote(f's|{folder}|{there}|')} {there}/mosquitto.conf",
+        f"  mosquitto -c {there}/mosquitto.conf",
+        f"only to try it, here and not as root: mosquitto -c {here}/mosquitto.conf",
+    )
+    typer.echo("\n".join(lines), err=True)
 
 
 def _tell_settings(kind: Kind, access: Access, *, out: Path, request: bool, broker: str, port: int) -> None:

@@ -5,6 +5,7 @@
 <folder>/crl.pem         which certificates are believed no longer; there from the first day on
 <folder>/issued/         every certificate it has signed, by its number
 <folder>/revoked.json    numbers of those that were taken back, and when
+<folder>/whom            whom it vouches for, devices or people, from the first one on
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ class Use(StrEnum):
 
     CLIENT = "client"
     BROKER = "broker"
+
+
+class Whom(StrEnum):
+    """Whom an authority vouches for: a broker has a door for each, and believes one authority at each."""
+
+    DEVICES = "devices"
+    PEOPLE = "people"  # and all others who are no devices
 
 
 class Authority:
@@ -100,6 +108,25 @@ class Authority:
             self._write_revoked({}, private, certificate)
         except OSError as error:
             raise SecretError(f"{error.filename}: cannot be written: {error.strerror}") from error
+
+    def keep_for(self, whom: Whom) -> None:
+        """Go on where it vouches for nobody else, and write down that it is for these.
+
+        Raises:
+            ConfigurationError: It vouches for the others: the broker would let none of these in.
+            SecretError: It cannot be read or written.
+        """
+        self.check()
+        file = self.folder / "whom"
+        known = self._whom(file)
+        if known not in ("", whom):
+            raise ConfigurationError(f"{self.folder}: vouches for {known}; wanted the authority for {whom}")
+        if file.exists():
+            return
+        try:
+            write_durably(file, f"{whom}\n".encode())
+        except OSError as error:
+            raise SecretError(f"{file}: cannot be written: {error.strerror}") from error
 
     def sign(
         self, request: bytes, *, name: str, use: Use = Use.CLIENT, hosts: Sequence[str] = (), days: int
@@ -188,6 +215,15 @@ class Authority:
             )
         return key, certificate_in(self.certificate_file)
 
+    def _whom(self, file: Path) -> str:
+        """Return whom it vouches for, "" where that is open; an older one shows it by whom it has signed."""
+        if file.exists():
+            return read_file(file, "whom an authority vouches for").decode(errors="replace").strip()
+        clients = [name_of(one.subject) for one in self.issued() if not _is_of_broker(one)]
+        if not clients:
+            return ""
+        return Whom.DEVICES if "/" in clients[0] else Whom.PEOPLE
+
     def _revoked(self) -> dict[int, datetime.datetime]:
         file = self.folder / "revoked.json"
         if not file.exists():
@@ -219,3 +255,8 @@ class Authority:
         written = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
         write_durably(self.folder / "revoked.json", json.dumps(rows).encode())
         write_durably(self.revoked_file, written)
+
+
+def _is_of_broker(certificate: x509.Certificate) -> bool:
+    uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    return ExtendedKeyUsageOID.SERVER_AUTH in uses

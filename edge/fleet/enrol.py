@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from edge.domain.errors import ConfigurationError, SecretError
 from edge.fleet.access import Access
-from edge.fleet.authority import Authority, Use
+from edge.fleet.authority import Authority, Use, Whom
 from edge.fleet.certificates import make_request
 from edge.fleet.mosquitto import acl_with, acl_without, broker_settings, dynamic_security, mosquitto_acl
 from edge.kit.files import write_durably
@@ -59,12 +59,12 @@ def enrol(
         days: For how long the certificate is believed.
 
     Raises:
-        ConfigurationError: The request or the name cannot be used.
+        ConfigurationError: The request or the name cannot be used, or the authority is for others.
         SecretError: A key is there already, or something cannot be read or written.
     """
     stem, files = stem_of(access.name), []
     if authority is not None:
-        authority.check()
+        authority.keep_for(Whom.DEVICES if "/" in access.name else Whom.PEOPLE)
     _make_folder(folder)
     if request is None:
         key_file, request_file = folder / f"{stem}.key", folder / f"{stem}.csr"
@@ -101,7 +101,8 @@ def enrol_broker(
         days: For how long the certificates are believed.
 
     Raises:
-        ConfigurationError: A name cannot be used, or none is given; or the two authorities are one.
+        ConfigurationError: A name cannot be used, or none is given; or the two authorities are one, or one
+            is for the others.
         SecretError: Its key is there already, or something cannot be read or written.
     """
     if not hosts:
@@ -110,8 +111,8 @@ def enrol_broker(
         raise ConfigurationError(
             f"{devices.folder}: vouches for devices; wanted another authority for people"
         )
-    devices.check()
-    people.check()
+    devices.keep_for(Whom.DEVICES)
+    people.keep_for(Whom.PEOPLE)
     _make_folder(folder)
     files: list[Path] = []
     for stem, authority in (("devices", devices), ("people", people)):

@@ -103,6 +103,30 @@ def test_openssl_believes_what_was_signed_and_not_what_was_taken_back(
     assert verify("broker.crt", *listed).endswith("OK\n")
 
 
+@pytest.mark.parametrize("is_old", [False, True], ids=["written down", "older"])
+@pytest.mark.parametrize(("first", "second"), [(NAME, "alice"), ("alice", NAME)])
+def test_an_authority_vouches_for_devices_or_for_people(
+    tmp_path: Path, authority: Authority, first: str, second: str, is_old: bool
+) -> None:
+    accesses = {NAME: ACCESS, "alice": of_operator("edge/v1", "alice")}
+    enrol(accesses[first], folder=tmp_path / "first", authority=authority)
+    (authority.folder / "whom").rename(authority.folder / ("whom.old" if is_old else "whom"))
+    enrol(accesses[first], folder=tmp_path / "again", authority=authority)
+    with pytest.raises(ConfigurationError, match="wanted the authority for"):
+        enrol(accesses[second], folder=tmp_path / "second", authority=authority)
+    assert not (tmp_path / "second").exists()
+
+
+def test_the_authority_of_a_door_of_a_broker_is_for_those_who_come_in_there(
+    tmp_path: Path, authority: Authority
+) -> None:
+    people = Authority(tmp_path / "people", now=lambda: NOW)
+    people.make("people")
+    enrol_broker("broker", hosts=["b"], port=1, folder=tmp_path / "b", devices=authority, people=people)
+    with pytest.raises(ConfigurationError, match="people: vouches for people; wanted the authority for dev"):
+        enrol(ACCESS, folder=tmp_path / "or-3", authority=people)
+
+
 def test_every_certificate_of_a_name_is_taken_back_and_stays_so(authority: Authority) -> None:
     signed(authority, request())
     signed(authority, request())
@@ -258,6 +282,16 @@ def refusal(*words: object) -> str:
     done = typed(*words)
     assert isinstance(done.exception, EdgeError), done.output
     return str(done.exception)
+
+
+def test_who_makes_a_broker_is_told_how_it_is_installed(tmp_path: Path) -> None:
+    for name in ("devices", "people"):
+        good("authority", tmp_path / name)
+    words = ("broker", "--as", "broker", "--ca", tmp_path / "devices", "--people", tmp_path / "people")
+    typed = [*map(str, words), "--host", "b.example", "--out", str(tmp_path / "b")]
+    said = CliRunner().invoke(app, ["fleet", "enrol", *typed]).stderr
+    assert f"cp {tmp_path}/b/* /etc/mosquitto/edge/ && chown mosquitto: /etc/mosquitto/edge/*" in said
+    assert f"not as root: mosquitto -c {tmp_path}/b/mosquitto.conf" in said
 
 
 def test_a_small_site_is_made_in_seven_commands(tmp_path: Path) -> None:
