@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from edge.cli.rows import printable
-from edge.config.pipelines import Pipeline
+from edge.config.complete import lacking
 from edge.config.problems import guess
 from edge.fleet.operator.inventory import DeviceView, Document, document_part
-
-_FORM: Final[TypeAdapter[Any]] = TypeAdapter(Pipeline)
 
 
 def known_pipelines(views: Iterable[DeviceView], documents: Iterable[Document | None]) -> frozenset[str]:
@@ -45,19 +41,10 @@ def strange_pipelines(content: Mapping[str, Any], known: frozenset[str], *, name
     for pipeline, entry in document_part(document_part(content, "config"), "pipelines").items():
         if not known or pipeline in known or not isinstance(entry, Mapping):
             continue
-        missing = _missing(pipeline, entry)
+        missing = lacking(pipeline, entry)
         if missing:
             close = guess(printable(pipeline), sorted(known))
             yield (
                 f"config.pipelines.{pipeline}: no pipeline '{pipeline}' on {name}{close}; "
                 f"a new one needs {', '.join(missing)}, too"
             )
-
-
-def _missing(name: str, entry: Mapping[str, Any]) -> list[str]:
-    try:
-        _FORM.validate_python({"kind": "imaging", **entry, "name": name})
-    except ValidationError as errors:
-        said = errors.errors(include_url=False, include_input=False)
-        return [".".join(map(str, each["loc"][1:])) for each in said if each["type"] == "missing"]
-    return []
