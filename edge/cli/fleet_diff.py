@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from edge.cli.fleet_set import read_text
 from edge.cli.fleet_text import difference_lines, from_yaml, shown, to_yaml
 from edge.cli.rows import printable
 from edge.domain.errors import ConfigurationError, DeliveryError
+from edge.fleet.operator.basis import basis_of, devices_of
 from edge.fleet.operator.condition import condition
 from edge.fleet.operator.edit import content_of, differences, is_group, signer_of
 from edge.fleet.operator.inventory import Document, document_number, document_text
@@ -84,7 +86,7 @@ def diff(where: Place, given: str, against: With) -> int:
         now_ns = desk.now_ns()
         if against == With(other=None, file=None, version=None) and not is_group(name):
             return _at_work(console, desk, name, number)
-        held = _held(desk, name) if against.file is not None else _needed(desk, name)
+        held = _basis(console, desk, where, name) if against.file is not None else _needed(desk, name)
         before = content_of(name, held, now_ns=now_ns)
         after = before
         if against.other is not None:
@@ -172,6 +174,16 @@ def _held(desk: MqttDesk, name: str) -> Document | None:
     """Return the document that the broker holds for a name, or None."""
     view = desk.devices().get(name)
     return desk.groups().get(name) if is_group(name) else view.desired if view is not None else None
+
+
+def _basis(console: Console, desk: MqttDesk, where: Place, name: str) -> Document | None:
+    """Return what `set` would make the next document of a name from, and say where the broker has another."""
+    there = devices_of(name, desk.devices())
+    with written_down(where, None) as history:
+        basis = basis_of(name, _held(desk, name), there, partial(history.documents, name), where.keys())
+    if basis.remark:
+        console.print(Text(printable(basis.remark), style="yellow"), soft_wrap=True)
+    return basis.document
 
 
 def _needed(desk: MqttDesk, name: str) -> Document:

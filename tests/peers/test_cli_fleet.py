@@ -162,6 +162,23 @@ def test_set_refuses_what_no_device_could_take_and_says_all_of_it(
     assert (away.exit_code, "takes version 1 up when it comes back" in away.stdout) == (3, True)
 
 
+def test_what_a_stranger_left_is_no_part_of_a_difference(
+    broker: Mosquitto, tmp_path: Path, fleet: Callable[..., Result]
+) -> None:
+    content = tmp_path / "content.yaml"
+    content.write_text("config: {log_level: ERROR}\n")
+    evil = desired(1, config={"drain_s": 9}).replace(b"fleet-2026", b"evil")
+    with paper(broker.port) as device:
+        device.say_bytes(f"{NAME}/config/desired", evil)
+        compared = fleet("diff", NAME, "--file", str(content))
+        assert "'evil', which you do not know; it is not built upon" in compared.stdout
+        assert compared.stdout.endswith("+ config.log_level: ERROR\n")
+        assert "drain_s" not in compared.stdout
+        published = fleet("set", NAME, "log_level=ERROR", "--wait-s", "0").stdout
+        assert "published version 2" in published
+        assert "drain_s" not in fleet("get", NAME).stdout
+
+
 def test_a_mistyped_pipeline_is_not_published(broker: Mosquitto, fleet: Callable[..., Result]) -> None:
     with paper(broker.port) as device:
         device.say(f"{NAME}/info", {"pipelines": ["brain-mr"]})

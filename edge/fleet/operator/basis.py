@@ -80,6 +80,14 @@ def basis_of(
     return Basis(document=found[0], remark=f"{why}; it is not built upon, version {number} is")
 
 
+def devices_of(name: str, devices: Mapping[str, DeviceView]) -> dict[str, DeviceView]:
+    """Return the devices that take the document of this device or group, by name."""
+    if not is_group(name):
+        return {key: view for key, view in devices.items() if key == name}
+    site, _, group = name.split("/")
+    return {key: view for key, view in devices.items() if view.site == site and group in view.groups}
+
+
 def is_seen(name: str, held: Document | None, devices: Mapping[str, DeviceView]) -> bool:
     """Return whether each device that is there has looked at what the broker holds, and said so."""
     there = {key: view for key, view in devices.items() if view.presence == "online" and view.reported}

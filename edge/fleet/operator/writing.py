@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edge.domain.errors import DocumentRefusedError
-from edge.fleet.operator.basis import Basis, basis_of, is_seen
+from edge.fleet.operator.basis import Basis, basis_of, devices_of, is_seen
 from edge.fleet.operator.contest import Decision, Rival, Scene, Standing, decide
 from edge.fleet.operator.edit import digest_of_signed, drafted, is_group, is_same
 from edge.fleet.operator.gathering import read
@@ -127,11 +127,7 @@ class Writing:
 
     def concerned(self) -> Mapping[str, DeviceView]:
         """Return the devices that take this document, by name."""
-        devices = self._desk.devices()
-        if not is_group(self._name):
-            return {key: view for key, view in devices.items() if key == self._name}
-        site, _, group = self._name.split("/")
-        return {key: view for key, view in devices.items() if view.site == site and group in view.groups}
+        return devices_of(self._name, self._desk.devices())
 
     def conclude(self, note: str) -> None:
         """Write down what became of it."""
