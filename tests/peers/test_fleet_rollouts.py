@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import secrets
 import signal
@@ -22,6 +23,7 @@ from edge.fleet.operator.edit import digest_of_signed
 from edge.fleet.operator.history import History
 from edge.fleet.operator.inventory import DeviceView
 from edge.fleet.operator.mqtt_desk import MqttDesk
+from edge.fleet.operator.rollout_content import standing
 from edge.fleet.operator.rollout_desk import SignedDesk
 from edge.fleet.operator.rollout_orders import Order
 from edge.fleet.operator.rollout_plan import parse_file, parse_ring, plan
@@ -31,7 +33,7 @@ from edge.fleet.operator.rollout_store import RolloutStore, rollout_of
 from edge.fleet.signing import KeyRing, Signer
 from edge.kit.backoff import Backoff
 from edge.kit.clock import SystemClock
-from edge.kit.mqtt import MqttSession
+from edge.kit.mqtt import Message, MqttSession
 from edge.simulate.fleet import SimulatedFleet
 from edge.simulate.fleet_hardware import Traits
 from edge.simulate.fleet_member import Person
@@ -203,6 +205,24 @@ def test_a_dry_run_asks_every_device_and_changes_none(scene: Scene) -> None:
             "rejected": COUNT,
             "committed": COUNT,
         }
+
+
+def test_nothing_is_built_upon_what_a_stranger_left_at_the_broker(scene: Scene) -> None:
+    make_key(scene.folder / "evil.key", scene.folder / "evil.pub")
+    left = {"schema": "edge.desired/1", "device": "box-0", "version": 1, "base": 0, "config": {"drain_s": 7}}
+    signed = Signer("evil", scene.folder / "evil.key").sign({**left, "issued": told(SystemClock().utc_ns())})
+    with scene.fleet(), scene.desk() as (desk, store), scene.session() as stranger:
+        assert stranger.wait_connected(10)
+        payload = json.dumps(signed).encode()
+        stranger.publish(
+            Message(topic="edge/v1/sim/box-0/config/desired", payload=payload, retain=True), timeout_s=10
+        )
+        until(lambda: desk.devices()["sim/box-0"].desired, within_s=10, what="it is there")
+        begun = scene.begun(desk, store, rings=("100%",)).rollout
+        why = standing(desk.devices()["sim/box-0"]).why
+    assert "sim/box-0" not in begun.members
+    assert len(begun.members) == COUNT - 1
+    assert "is by the key 'evil', which you do not know" in why
 
 
 def test_a_version_that_fails_its_probes_stops_at_the_canary_which_goes_back_by_itself(scene: Scene) -> None:

@@ -69,7 +69,7 @@ def basis_of(
             "" if is_first else ", and what was before it is not known"
         )
         return Basis(document=None, remark=remark, is_missing=not is_first)
-    found = [each for each in seen(number) if not _untrusted(name, each, keys) and not _is_dry(each)]
+    found = [each for each in seen(number) if not untrusted(name, each, keys) and not _is_dry(each)]
     digests = {one.digest for one in taken if one.accepted == number and one.digest}
     found = [each for each in found if not digests or digest_of_signed(each) in digests]
     if len(found) != 1:
@@ -150,7 +150,7 @@ def _taken(name: str, devices: Mapping[str, DeviceView]) -> list[_Taken]:
 def _why_not(name: str, held: Document, taken: Sequence[_Taken], keys: KeyRing) -> str:
     """Return why a document at the broker is nothing to build upon; "" where it is."""
     number = document_number(held, "version")
-    if why := _untrusted(name, held, keys):
+    if why := untrusted(name, held, keys):
         return f"version {number} at the broker {why}"
     if _is_dry(held):
         return f"version {number} was only to be validated"
@@ -161,8 +161,14 @@ def _why_not(name: str, held: Document, taken: Sequence[_Taken], keys: KeyRing) 
     return ""
 
 
-def _untrusted(name: str, document: Document, keys: KeyRing) -> str:
-    """Return why nobody we know has written a document for this name; "" where somebody has."""
+def untrusted(name: str, document: Document, keys: KeyRing) -> str:
+    """Return why nobody we know has written a document for this name; "" where somebody has.
+
+    Args:
+        name: Of the device or group, as topics have it.
+        document: As the broker holds it.
+        keys: Whom we know.
+    """
     try:
         keys.check(document)
     except DocumentRefusedError as refused:

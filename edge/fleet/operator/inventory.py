@@ -33,6 +33,8 @@ class DeviceView:
         last_seen_utc_ns: When it was last heard of: by our clock for what it says now, by its own for what
             the broker kept; 0 where unknown.
         unreadable: Topics below its prefix whose content is no JSON object, with the reason.
+        stranger: Why nothing may be built upon the document at the broker: nobody we know has signed it; ""
+            where somebody has, or nobody has looked.
     """
 
     site: str
@@ -52,6 +54,7 @@ class DeviceView:
     health_until_utc_ns: int = 0
     last_seen_utc_ns: int = 0
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    stranger: str = ""
 
     @property
     def key(self) -> str:

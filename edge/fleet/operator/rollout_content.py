@@ -51,6 +51,10 @@ def standing(view: DeviceView) -> Standing:
     if view.reported.get("frozen") is True:
         return Standing(None, "takes nothing: fleet.frozen is set on the device")
     desired_version = document_number(view.desired, "version")
+    if view.stranger:
+        return Standing(
+            None, f"version {desired_version} at the broker {view.stranger}: it is not built upon"
+        )
     taken_version = document_number(view.reported, "desired_version")
     if taken_version > desired_version:
         what = (

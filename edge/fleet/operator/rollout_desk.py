@@ -6,12 +6,14 @@ Of two who write at once the document stands that the device says it took, else 
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from edge.domain.errors import DocumentRefusedError
+from edge.fleet.operator.basis import untrusted
 from edge.fleet.operator.contest import Rival, Scene, decide
 from edge.fleet.operator.edit import is_same
 from edge.fleet.operator.gathering import read
@@ -137,10 +139,23 @@ class SignedDesk:
         self._heard = desk.listen(lambda below: below.endswith(_TAIL))
         self._written: dict[str, _Written] = {}  # by name
         self._believed: dict[str, Document] = {}
+        self._judged: dict[str, tuple[Document, str]] = {}  # what the broker held, and why it is a stranger's
 
     def devices(self) -> Mapping[str, DeviceView]:
-        """Return what is known about every device at this moment, by name."""
-        return self._desk.devices()
+        """Return what is known about every device at this moment, by name.
+
+        What a stranger left at the broker for one of them is called so: else a roll-out would sign it.
+        """
+        return {name: self._judge(name, view) for name, view in self._desk.devices().items()}
+
+    def _judge(self, name: str, view: DeviceView) -> DeviceView:
+        if view.desired is None:
+            return view
+        held, why = self._judged.get(name, (None, ""))
+        if held is not view.desired:
+            why = untrusted(name, view.desired, self._keys)
+            self._judged[name] = (view.desired, why)
+        return dataclasses.replace(view, stranger=why) if why else view
 
     def groups(self) -> Mapping[str, Document]:
         """Return the layers that the broker holds for groups, by name."""
