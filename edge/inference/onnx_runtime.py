@@ -11,6 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as trouble
 
 from edge.domain.errors import BundleRejectedError
 from edge.inference.background import at_once, give_way
+from edge.inference.cuda import Bound
 from edge.inference.deadline import Deadline
 from edge.inference.ender import Ender
 from edge.inference.session import Answers, Wiring, failed
@@ -78,12 +79,10 @@ class OnnxRuntimeSession:
         # Spinning threads took half of the throughput from whoever shares the cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._name, self._wiring = name, wiring
+        # A network with one thread has none of its own: opening it gives way all the same.
+        calmly = give_way if gives_way or threads == 1 else at_once
         try:
-            chosen = _providers(provider, arithmetic)
-            # A network with one thread has none of its own: opening it gives way all the same.
-            self._session = (give_way if gives_way or threads == 1 else at_once)(
-                lambda: ort.InferenceSession(network, options, providers=chosen)
-            )
+            self._session, records = calmly(lambda: _open(network, options, provider, arithmetic))
         except TROUBLE as error:
             raise BundleRejectedError(f"{name}: ONNX Runtime refuses it: {_first_line(error)}") from error
         self.provider = str(self._session.get_providers()[0])  # the list of available ones promises nothing
@@ -91,7 +90,7 @@ class OnnxRuntimeSession:
             raise BundleRejectedError(f"{name}: runs on {self.provider}, wanted {PROVIDERS[provider]}")
         _check_names(self._session, name=name, wiring=wiring)
         self._answers = list(wiring.answers)
-        self._device = None if provider == "cpu" else _Device(self._session, wiring)
+        self.bound = None if provider == "cpu" else Bound(self._session, wiring, records=records)
         self._run = ort.RunOptions()
         self._ender = Ender()
 
@@ -103,15 +102,19 @@ class OnnxRuntimeSession:
             InferenceError: The runtime failed.
         """
         deadline.check(self._name)
-        self._run.terminate = False  # it may have been set just as the last run was done
+        options = self._run
         try:
-            self._ender.begin(self._run, after_s=deadline.remaining_s())
-            if self._device is not None:
-                values = self._device.run(given, self._run)
+            if self.bound is not None:
+                options = self.bound.take(given)
+            options.terminate = False  # it may have been set just as the last run was done
+            self._ender.begin(options, after_s=deadline.remaining_s())
+            if self.bound is not None:
+                self.bound.go()
+                values = self.bound.answers()
             else:  # a binding took 0.06 ms of 2 more, and the answers are the caller's own without it
-                values = self._session.run(self._answers, {self._wiring.given: given}, self._run)
+                values = self._session.run(self._answers, {self._wiring.given: given}, options)
         except TROUBLE as error:
-            if self._run.terminate:
+            if options.terminate:
                 raise deadline.exceeded(self._name) from error
             takes = self._session.get_inputs()[0].shape
             said = f"ONNX Runtime: {_first_line(error)}"
@@ -123,36 +126,7 @@ class OnnxRuntimeSession:
     def close(self) -> None:
         """Free the network."""
         self._ender.close()
-        del self._device, self._session
-
-
-class _Device:
-    """Memory of an NVIDIA GPU that stays bound to a network's input and outputs.
-
-    Args:
-        session: Of the network.
-        wiring: By which names and types it is addressed.
-    """
-
-    def __init__(self, session: Any, wiring: Wiring) -> None:
-        self._session, self._wiring = session, wiring
-        self._binding = session.io_binding()
-        self._given: Any = None
-        self._given_shape: tuple[int, ...] = ()
-
-    def run(self, given: NDArray[Any], options: Any) -> list[NDArray[Any]]:
-        """Run once, and return copies of the answers, in the order of the wiring."""
-        if given.shape != self._given_shape:  # an output that was bound keeps the shape of its first run
-            self._binding.clear_binding_outputs()
-            for answer in self._wiring.answers:
-                self._binding.bind_output(answer, "cuda")
-            self._given = ort.OrtValue.ortvalue_from_numpy(given, "cuda", 0)
-            self._binding.bind_ortvalue_input(self._wiring.given, self._given)
-            self._given_shape = given.shape
-        else:
-            self._given.update_inplace(given)
-        self._session.run_with_iobinding(self._binding, options)
-        return [value.numpy() for value in self._binding.get_outputs()]
+        del self.bound, self._session
 
 
 def offered() -> frozenset[str]:
@@ -161,13 +135,30 @@ def offered() -> frozenset[str]:
     return frozenset(name for name, provider in PROVIDERS.items() if provider in known)
 
 
-def _providers(provider: str, arithmetic: str) -> list[Any]:
+def _open(network: bytes, options: Any, provider: str, arithmetic: str) -> tuple[Any, bool]:
+    """Return a session, and whether it records its work on the GPU: that wants every node there."""
+    if provider != "cpu":
+        ort.preload_dlls()
+    if provider == "cuda":
+        try:
+            chosen = _providers(provider, arithmetic, records=True)
+            return ort.InferenceSession(network, options, providers=chosen), True
+        except TROUBLE:
+            pass  # a node has to run on the CPU, or there is no GPU: the next attempt says which
+    chosen = _providers(provider, arithmetic, records=False)
+    return ort.InferenceSession(network, options, providers=chosen), False
+
+
+def _providers(provider: str, arithmetic: str, *, records: bool) -> list[Any]:
     if provider == "cpu":
         return [PROVIDERS["cpu"]]
-    ort.preload_dlls()
     # HEURISTIC: the other two were five and ten times slower on some networks. `fuse_conv_bias` gave wrong
     # answers for Conv3D and stays out.
-    options = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": str(int(arithmetic == "tf32"))}
+    options = {
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": str(int(arithmetic == "tf32")),
+        "enable_cuda_graph": str(int(records)),
+    }
     cuda = [(PROVIDERS["cuda"], options), PROVIDERS["cpu"]]
     if provider == "cuda":
         return cuda

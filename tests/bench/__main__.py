@@ -1,7 +1,7 @@
 """`make bench`: us beside the peers in one run, each as a ratio.
 
 usage: python -m tests.bench [NAME …]
-names: cstore, series, resample, engine, frames, tune, lanes, swap, video, live
+names: cstore, series, resample, engine, frames, tune, lanes, swap, video, live, gpu
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import cstore, engine, frames, lanes, live, resample, series, swap, tune, video
+from tests.bench import cstore, engine, frames, gpu, lanes, live, resample, series, swap, tune, video
 
 PARTS = {
     "cstore": cstore.run,
@@ -24,6 +24,7 @@ PARTS = {
     "swap": swap.run,
     "video": video.run,
     "live": live.run,
+    "gpu": gpu.run,
 }
 
 

@@ -16,7 +16,9 @@ from edge.bundles.store import load
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import BundleRejectedError, InferenceError, PictureRejectedError
 from edge.domain.image import Volume
+from edge.inference import openvino_runtime
 from edge.inference.deadline import Deadline
+from edge.inference.device import has_cuda
 from edge.inference.engine import Engine
 from edge.inference.onnx_runtime import OnnxRuntimeSession
 from edge.inference.openvino_runtime import OpenVinoSession
@@ -47,12 +49,16 @@ def summed(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def sessions(network: bytes, manifest: VolumeSegmentation) -> list[Session]:
-    """The network in both runtimes."""
+    """The network in whatever is here."""
     addressed = wiring(manifest)
-    return [
-        OnnxRuntimeSession(network, name="tiny", wiring=addressed, provider="cpu", threads=1),
-        OpenVinoSession(network, name="tiny", wiring=addressed, hint="f32", threads=1),
+    cuda = ["cuda"] if has_cuda() else []
+    found: list[Session] = [
+        OnnxRuntimeSession(network, name="tiny", wiring=addressed, provider=provider, threads=1)
+        for provider in ("cpu", *cuda)
     ]
+    if openvino_runtime.offered():
+        found.append(OpenVinoSession(network, name="tiny", wiring=addressed, hint="f32", threads=1))
+    return found
 
 
 def manifest_of(tmp_path: Path, network: bytes, written: dict[str, Any]) -> VolumeSegmentation:
@@ -67,7 +73,7 @@ def manifest_of(tmp_path: Path, network: bytes, written: dict[str, Any]) -> Volu
 def asked(
     network: bytes, manifest: VolumeSegmentation, picture: NDArray[np.float32]
 ) -> list[NDArray[np.uint8]]:
-    """What both runtimes say about a picture."""
+    """What each runtime says about a picture."""
     answers = []
     for session in sessions(network, manifest):
         answers.append(look(session, picture, manifest, Deadline(SystemClock(), 30)))
