@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +17,7 @@ from edge.domain.finding import (
     StreamSeen,
 )
 from edge.domain.frame import Calibration
+from edge.kit.moments import told
 
 SCHEMA = "edge.finding/1"
 MEDIA_TYPE = "application/json"
@@ -48,7 +48,7 @@ def to_dict(finding: Finding, *, site: str, device: str) -> dict[str, Any]:
         "subject": finding.subject,
         "study": finding.study,
         "revision": finding.revision,
-        "observed_at": _instant(finding.observed_at_ns),
+        "observed_at": told(finding.observed_at_ns),
         "verdict": observation.verdict.value,
         "code": _code(observation.code),
         "score": observation.score,
@@ -107,7 +107,7 @@ def _stream(seen: StreamSeen) -> dict[str, Any]:
         "source": seen.source,
         "event_id": seen.event_id,
         "phase": seen.phase,
-        "began_at": _instant(seen.began_at_ns),
+        "began_at": told(seen.began_at_ns),
         "frames": seen.frames,
         "lost": dict(seen.lost),
         "timed_by": seen.timed_by,
@@ -130,8 +130,3 @@ def _model(stamp: ModelStamp) -> dict[str, str | None]:
         "provider": stamp.provider,
         "signature": stamp.signed_by or None,
     }
-
-
-def _instant(utc_ns: int) -> str:
-    moment = datetime.datetime.fromtimestamp(utc_ns // 1_000_000_000, tz=datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc_ns // 1_000_000 % 1000:03d}Z"

@@ -11,12 +11,12 @@ from edge.fleet.documents import Apply, Document
 from edge.fleet.guard import read_document
 from edge.fleet.ledger import Attempt, Ledger, Refusal, Rung, Transition
 from edge.fleet.memory import Memory
-from edge.fleet.moments import told
 from edge.fleet.ports import Wanted
 from edge.fleet.reception import parse
 from edge.fleet.timing import CLOCK_AHEAD_MAX_S, S_NS, limit_s, moment_ns
 from edge.fleet.words import State
 from edge.kit.log import Log
+from edge.kit.moments import told
 
 Told = Callable[[Transition], None]
 _PLAIN: Final = Apply()

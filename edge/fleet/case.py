@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edge.domain.ports import Alerts, Clock
-from edge.fleet.moments import told
 from edge.fleet.words import CASE
 from edge.kit.files import write_durably
 from edge.kit.log import Log
+from edge.kit.moments import told
 
 TOPIC: Final = "case"  # below the prefix of the device; retained
 FILE: Final = "case.json"

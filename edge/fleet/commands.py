@@ -25,11 +25,11 @@ from edge.fleet.command_forms import (
 )
 from edge.fleet.errands import Errand, Errands
 from edge.fleet.guard import read_document
-from edge.fleet.moments import told
 from edge.fleet.report import shown
 from edge.fleet.signing import KeyRing
 from edge.fleet.timing import moment_ns
 from edge.kit.log import Log
+from edge.kit.moments import told
 
 SKEW_S: Final = 600
 TOLD_S: Final = 3600  # so long at least the broker keeps how a command ended

@@ -19,10 +19,10 @@ from edge.fleet.careful import CarefulDevice
 from edge.fleet.documents import Apply, Desired, Document, GroupLayer
 from edge.fleet.layers import merge
 from edge.fleet.ledger import Attempt, Kept, Refusal
-from edge.fleet.moments import told
 from edge.fleet.ports import Device, Job, Plan, Wanted
 from edge.fleet.timing import S_NS, limit_s, moment_ns, window_in_s
 from edge.fleet.words import CASE, State
+from edge.kit.moments import told
 
 JOB_POLL_MIN_S, JOB_POLL_MAX_S = 0.05, 1.0  # a tenth of the time it has taken so far, between these
 SAFE_POINT_POLL_S: Final = 1.0

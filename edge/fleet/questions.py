@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from edge.domain.ports import Clock
-from edge.fleet.moments import told
 from edge.fleet.report import shown
 from edge.kit.log import Log
+from edge.kit.moments import told
 from edge.kit.mqtt import Message
 from edge.kit.stage import contain
 

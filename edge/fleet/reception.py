@@ -12,10 +12,10 @@ from edge.fleet.documents import Document
 from edge.fleet.guard import read_document
 from edge.fleet.layers import parse_desired, parse_layer
 from edge.fleet.ledger import Floor
-from edge.fleet.moments import told
 from edge.fleet.signing import KeyRing, canonical
 from edge.fleet.timing import moment_ns
 from edge.fleet.words import DEVICE_SCOPE
+from edge.kit.moments import told
 
 _VERSION_MAX: Final = 2**53
 

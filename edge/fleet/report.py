@@ -11,10 +11,10 @@ from pydantic import Field
 
 from edge.fleet.documents import BundleWanted, Moment, Part, RolloutRef
 from edge.fleet.ledger import Attempt, Transition
-from edge.fleet.moments import told
 from edge.fleet.progress import Progress, ScopeProgress
 from edge.fleet.signing import digest_of
 from edge.fleet.words import DEVICE_SCOPE, Code, State
+from edge.kit.moments import told
 
 REPORTED_SCHEMA: Final = "edge.reported/1"
 EVENT_SCHEMA: Final = "edge.event/1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.inference.drift_measures import Array, distance, shares_of, stability_index
 from edge.inference.drift_reference import Reference
+from edge.kit.moments import told
 
 TOLD_MAX: Final = 4  # so many numbers are named in an alert
 
@@ -194,8 +194,7 @@ def judge(window: Window, reference: Reference, *, moved_since_ns: int) -> Judge
 
 
 def _at(utc_ns: int) -> str:
-    at = datetime.datetime.fromtimestamp(utc_ns / 1e9, tz=datetime.UTC)
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return told(utc_ns, to="seconds")
 
 
 def _short(number: float) -> str:

@@ -5,10 +5,11 @@ INFO: a thing an operator asked for happened. WARNING: we coped, nothing is lost
 
 from __future__ import annotations
 
-import datetime
 import logging
 import sys
 from collections import deque
+
+from edge.kit.moments import told
 
 
 class Log:
@@ -70,10 +71,8 @@ class RecentLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hold a line; called by `logging`, which holds the lock of the handler meanwhile."""
-        at = datetime.datetime.fromtimestamp(record.created, tz=datetime.UTC).isoformat(
-            timespec="milliseconds"
-        )
-        line = f"{at.replace('+00:00', 'Z')} {record.levelname} {record.name}: {record.getMessage()}"
+        at = told(round(record.created * 1e6) * 1000)
+        line = f"{at} {record.levelname} {record.name}: {record.getMessage()}"
         cut = line if len(line) <= self._characters_max else line[: self._characters_max - 1] + "…"
         self._lines.append((record.levelno, cut))
 

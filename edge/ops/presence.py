@@ -6,7 +6,6 @@ with an example.
 
 from __future__ import annotations
 
-import datetime
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from edge.domain.finding import ModelStamp
 from edge.domain.health import StageHealth
 from edge.domain.ports import Clock
 from edge.kit.log import Log
+from edge.kit.moments import told
 from edge.kit.mqtt import FAILURE, Message, MqttSession
 from edge.ops.retained import Retained
 
@@ -299,8 +299,7 @@ class Presence:
         is_dated: bool = True,
     ) -> Message:
         """Write a message: retained with QoS 1, or not retained with QoS 0 and an expiry."""
-        now = datetime.datetime.fromtimestamp(self._clock.utc_ns() / 1e9, tz=datetime.UTC)
-        dated = {"at": now.isoformat(timespec="milliseconds").replace("+00:00", "Z")} if is_dated else {}
+        dated = {"at": told(self._clock.utc_ns())} if is_dated else {}
         body = json.dumps({"schema": schema, **document, **dated}, allow_nan=False, ensure_ascii=False)
         return Message(
             topic=self._topic(below),

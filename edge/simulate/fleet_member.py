@@ -13,10 +13,10 @@ from edge.domain.ports import Clock
 from edge.fleet.ledger import Transition
 from edge.fleet.machine import Machine
 from edge.fleet.memory import RamMemory
-from edge.fleet.moments import told
 from edge.fleet.report import EVENT_SCHEMA, REPORTED_SCHEMA, AtWork, BundleAtWork, event_of, reported
 from edge.fleet.signing import KeyRing
 from edge.fleet.words import DEVICE_SCOPE, group_scope
+from edge.kit.moments import told
 from edge.kit.mqtt import Message
 from edge.ops.presence import INFO_SCHEMA, STATUS_SCHEMA
 from edge.simulate import mqtt_packets as packets

@@ -9,9 +9,9 @@ from typing import Any
 
 from edge.domain.errors import DeliveryError
 from edge.fleet.layers import merge, parse_desired
-from edge.fleet.moments import told
 from edge.fleet.operator.inventory import DeviceView, Presence, document_number
 from edge.fleet.timing import moment_ns
+from edge.kit.moments import told
 
 Document = Mapping[str, Any]
 

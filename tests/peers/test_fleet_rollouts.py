@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from edge.bundles.signature import TrustRoot, make_key, public_key_of
-from edge.fleet.moments import told
 from edge.fleet.operator.edit import digest_of_signed
 from edge.fleet.operator.history import History
 from edge.fleet.operator.inventory import DeviceView
@@ -33,6 +32,7 @@ from edge.fleet.operator.rollout_store import RolloutStore, rollout_of
 from edge.fleet.signing import KeyRing, Signer
 from edge.kit.backoff import Backoff
 from edge.kit.clock import SystemClock
+from edge.kit.moments import told
 from edge.kit.mqtt import Message, MqttSession
 from edge.simulate.fleet import SimulatedFleet
 from edge.simulate.fleet_hardware import Traits

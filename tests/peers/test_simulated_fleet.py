@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from edge.bundles.signature import TrustRoot, make_key, public_key_of
-from edge.fleet.moments import told
 from edge.fleet.signing import KeyRing, Signer
 from edge.fleet.words import State
 from edge.kit.clock import SystemClock
+from edge.kit.moments import told
 from edge.kit.mqtt import Message, MqttSession
 from edge.simulate.fleet import SimulatedFleet, Unrest
 from edge.simulate.fleet_hardware import Traits

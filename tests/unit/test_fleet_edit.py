@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from edge.cli.fleet_text import assigned, difference_lines, from_yaml, problems_of, to_yaml
 from edge.domain.errors import ConfigurationError, DocumentRefusedError
-from edge.fleet.moments import told
 from edge.fleet.operator.edit import content_of, differences, drafted
 from edge.fleet.timing import moment_ns
+from edge.kit.moments import told
 from tests.builders.fleet_documents import bundle, desired
 
 NOW = "2026-11-23T12:00:00Z"

@@ -11,10 +11,10 @@ from edge.domain.errors import DocumentRefusedError
 from edge.fleet.access import NAME
 from edge.fleet.documents import DESIRED_SCHEMA, DOCUMENT_BYTES_MAX, GROUP_SCHEMA
 from edge.fleet.layers import parse_desired, parse_layer
-from edge.fleet.moments import told
 from edge.fleet.operator.inventory import Document, document_text
 from edge.fleet.signing import canonical
 from edge.fleet.timing import moment_ns
+from edge.kit.moments import told
 from edge.kit.trees import Path, leaves, written
 
 EDITED: Final = ("config", "bundles", "apply", "not_before", "expires")

@@ -18,11 +18,11 @@ from typing import Any, Final, Literal, Protocol, Self
 
 from edge.domain.errors import DocumentRefusedError, JournalError
 from edge.domain.ports import Clock
-from edge.fleet.moments import told
 from edge.fleet.operator.basis import UNKNOWN_KEY
 from edge.fleet.operator.edit import signer_of
 from edge.fleet.operator.inventory import Document, document_number, document_text
 from edge.fleet.signing import KeyRing, digest_of
+from edge.kit.moments import told
 
 FILE: Final = "history.db"
 HISTORY_SCHEMA: Final = "edge.history/1"

@@ -12,11 +12,11 @@ from typing import Any, Final, Self
 from edge.domain.errors import ConfigurationError, DeliveryError, DocumentRefusedError, RefusedError
 from edge.domain.ports import Clock
 from edge.fleet.documents import DOCUMENT_BYTES_MAX
-from edge.fleet.moments import told
 from edge.fleet.operator.gathering import FLEET, GROUP, Gathering
 from edge.fleet.operator.inventory import DeviceView, Document, document_number
 from edge.fleet.operator.whole import BARRED, NOT_WHOLE, QUIET_S, SOON_S, Whole
 from edge.fleet.signing import Signer
+from edge.kit.moments import told
 from edge.kit.mqtt import Message, MqttSession
 
 CONNECT_S: Final = 10.0

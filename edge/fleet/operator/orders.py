@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from edge.domain.errors import DeliveryError, DocumentRefusedError
 from edge.fleet.command_forms import BY_DEVICE, COMMAND_SCHEMA, LIFE_S, args_of
-from edge.fleet.moments import told
 from edge.fleet.operator.gathering import read
 from edge.fleet.operator.inventory import DeviceView, Document, document_text
 from edge.fleet.operator.mqtt_desk import MqttDesk
+from edge.kit.moments import told
 
 AWAY: Final = ("offline", "stopped")
 ENDS: Final = ("successful", "failed")

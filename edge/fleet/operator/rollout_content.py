@@ -9,12 +9,12 @@ from typing import Any, Final
 from edge.domain.errors import DocumentRefusedError
 from edge.fleet.documents import DESIRED_SCHEMA, DOCUMENT_BYTES_MAX
 from edge.fleet.layers import merge, parse_desired, parse_layer
-from edge.fleet.moments import told
 from edge.fleet.operator.edit import digest_of_signed
 from edge.fleet.operator.inventory import DeviceView, document_number, document_text
 from edge.fleet.operator.rollout_report import State, is_refused, said
 from edge.fleet.operator.rollout_state import Back, Change, Content, Member, Rollout
 from edge.fleet.signing import canonical, digest_of
+from edge.kit.moments import told
 from edge.kit.trees import laid_over
 
 Document = Mapping[str, Any]
