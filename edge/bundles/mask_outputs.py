@@ -51,6 +51,11 @@ class Distance(Part):
     smooth_px: float = Field(
         default=0.0, ge=0, le=100, description="Standard deviation of a blur before, against double peaks."
     )
+    prominence_min: float = Field(
+        default=0.0,
+        ge=0,
+        description="A peak that rises less above the pass to a higher one is part of that one's thing.",
+    )
 
 
 class CentreOffset(Part):

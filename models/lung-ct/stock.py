@@ -6,8 +6,8 @@ from scanner import draw_protocol
 from synthesis import Scene, paint_scene, take
 from torch import Tensor
 
-SCENES_PER_STEP = 2
-AGES = (0, 9, 25)  # in steps: when a scene is scanned
+# How many scenes a step paints, and at which ages, in steps, a scene is scanned: six scans a step either way.
+AGES = {2: (0, 9, 25), 1: (0, 5, 11, 17, 23, 29)}
 SPARE_VOXELS = 16  # a scene is larger than a scan by this
 SEED_STEP = 1_000_003
 
@@ -15,27 +15,35 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class Stock:
-    """Scenes that are still needed; what a step is given depends on the seed and its number alone."""
+    """Scenes that are still needed; what a step is given depends on the seed and its number alone.
 
-    def __init__(self, device: torch.device, *, seed: int, side_voxels: int) -> None:
+    Args:
+        device: Where scenes are painted.
+        seed: Of the run.
+        side_voxels: Of a scan.
+        painted: Scenes that a step paints, 2 or 1: painting takes longer than learning.
+    """
+
+    def __init__(self, device: torch.device, *, seed: int, side_voxels: int, painted: int = 2) -> None:
         self._device, self._seed, self._side = device, seed, side_voxels
+        self._new, self._ages = painted, AGES[painted]
         self._scenes: dict[int, list[Scene]] = {}
 
     def batch(self, step: int) -> Batch:
         """Images (n, 1, x, y, z), classes (n, x, y, z) and weights (n, x, y, z) of a step."""
         scans = []
-        for slot, age in enumerate(AGES):
+        for slot, age in enumerate(self._ages):
             for number, scene in enumerate(self._painted(max(0, step - age))):
-                chance = Chance(self._number(step, 10 + slot * SCENES_PER_STEP + number), self._device)
+                chance = Chance(self._number(step, 10 + slot * self._new + number), self._device)
                 scans.append(take(scene, chance, side_voxels=self._side, protocol=draw_protocol(chance)))
-        for old in [at for at in self._scenes if at < step - max(AGES) and at]:
+        for old in [at for at in self._scenes if at < step - max(self._ages) and at]:
             del self._scenes[old]
         images, truths, weights = zip(*((scan.image, scan.truth, scan.weight) for scan in scans), strict=True)
         return torch.stack(images)[:, None], torch.stack(truths), torch.stack(weights)
 
     def _painted(self, step: int) -> list[Scene]:
         if step not in self._scenes:
-            chances = [Chance(self._number(step, number), self._device) for number in range(SCENES_PER_STEP)]
+            chances = [Chance(self._number(step, number), self._device) for number in range(self._new)]
             self._scenes[step] = [
                 paint_scene(chance, side_voxels=self._side + SPARE_VOXELS) for chance in chances
             ]

@@ -19,7 +19,7 @@ from pathlib import Path
 import labels
 import torch
 from network import LungNet
-from stock import Batch, Stock
+from stock import AGES, Batch, Stock
 from synthesis import SIDE_VOXELS
 from torch import Tensor
 from torch.nn import functional
@@ -192,7 +192,7 @@ class Ahead:
 
 def train(run: Run, settings: argparse.Namespace) -> None:
     """Run until the slice or the whole time is used up; report now and then."""
-    stock = Stock(run.device, seed=settings.seed, side_voxels=settings.side)
+    stock = Stock(run.device, seed=settings.seed, side_voxels=settings.side, painted=settings.painted)
     apart = Stock(run.device, seed=VALIDATION_SEED, side_voxels=settings.side)
     sight = [apart.batch(number) for number in range(settings.sights)]
     ahead = Ahead(stock, run.device)
@@ -239,6 +239,7 @@ def main() -> None:
         "--sights", type=int, default=VALIDATION_STEPS, help="validation batches of six scans"
     )
     parser.add_argument("--rate", type=float, default=PEAK_RATE)
+    parser.add_argument("--painted", type=int, choices=tuple(AGES), default=2, help="new scenes a step")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--report-s", type=float, default=REPORT_EVERY_S)
     parser.add_argument("--begin-with", type=Path, help="average.pt of a finished run, for a new run")

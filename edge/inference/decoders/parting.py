@@ -14,7 +14,7 @@ from edge.bundles.mask_outputs import Boundary, CentreOffset, Components, Distan
 from edge.inference.decoders.raw import Numbers, sigmoid
 from edge.inference.decoders.rectangles import rectangles
 from edge.inference.decoders.runs import Runs, without_gaps
-from edge.inference.decoders.watershed import Mask, grow, peaks, pieces, seed_the_rest
+from edge.inference.decoders.watershed import Mask, grow, join_shallow, peaks, pieces, seed_the_rest
 
 Labels = NDArray[np.uint8]
 Things = NDArray[np.int32]
@@ -139,7 +139,8 @@ def _peaked(inside: Mask, height: Numbers, rule: Distance, scale: Scale) -> Thin
     seeds = peaks(
         height, inside=inside & (height >= rule.height_min), apart_px=rule.apart_min_px * scale.along
     )
-    return grow(seed_the_rest(seeds, inside), inside=inside, relief=-height)
+    things = grow(seed_the_rest(seeds, inside), inside=inside, relief=-height)
+    return join_shallow(things, height, prominence_min=rule.prominence_min) if rule.prominence_min else things
 
 
 def _pointing(inside: Mask, maps: list[Numbers], rule: CentreOffset, scale: Scale) -> Things:

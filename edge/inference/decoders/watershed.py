@@ -56,6 +56,51 @@ def grow(seeds: Seeds, *, inside: Mask, relief: NDArray[np.float32]) -> Seeds:
     return grown
 
 
+def join_shallow(things: Seeds, height: NDArray[np.float32], *, prominence_min: float) -> Seeds:
+    """Give a thing whose peak hardly rises above the pass to a higher one to that one.
+
+    Passes are opened from the highest down; at each, the lower of the two peaks has its prominence, as in
+    Edelsbrunner and others, Topological Persistence and Simplification, DCG 28 (2002), 511.
+
+    Args:
+        things: (height, width), 0 where there is none.
+        height: (height, width).
+        prominence_min: A peak that rises less stays no thing of its own.
+    """
+    count = int(things.max(initial=0)) + 1
+    peak = np.full(count, -np.inf, np.float32)
+    np.maximum.at(peak, things.ravel(), height.ravel())
+    owner = list(range(count))
+
+    def top(one: int) -> int:
+        while owner[one] != one:
+            owner[one] = owner[owner[one]]
+            one = owner[one]
+        return one
+
+    for one, other, level in _passes(things, height):
+        low, high = sorted((top(one), top(other)), key=lambda each: float(peak[each]))
+        if low != high and peak[low] - level < prominence_min:
+            owner[low] = high
+    return np.array([top(one) for one in range(count)], np.int32)[things]
+
+
+def _passes(things: Seeds, height: NDArray[np.float32]) -> list[tuple[int, int, float]]:
+    """Return the highest pass between each two things that touch, the highest of all first."""
+    count, keys, levels = int(things.max(initial=0)) + 1, [], []
+    for here, there in (HORIZONTAL, VERTICAL):
+        one, other = things[here], things[there]
+        meet = (one != other) & (one > 0) & (other > 0)
+        first, second = np.minimum(one, other)[meet], np.maximum(one, other)[meet]
+        keys.append(first.astype(np.int64) * count + second)
+        levels.append(np.minimum(height[here], height[there])[meet])
+    pairs, which = np.unique(np.concatenate(keys), return_inverse=True)
+    highest = np.full(len(pairs), -np.inf, np.float32)
+    np.maximum.at(highest, which, np.concatenate(levels))
+    order = np.argsort(-highest, kind="stable")
+    return [(int(pairs[at] // count), int(pairs[at] % count), float(highest[at])) for at in order]
+
+
 def pieces(mask: Mask, *, neighbours: int) -> tuple[Seeds, int]:
     """Number the connected pieces of a mask from 1 on; `neighbours` is 4 or 8."""
     count, numbered = cv2.connectedComponents(
