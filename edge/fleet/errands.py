@@ -14,13 +14,13 @@ from typing import Any, Final, Self
 from edge.domain.errors import JournalError
 from edge.domain.ports import Clock
 from edge.kit.log import Log
+from edge.kit.memory_file import is_damage, open_memory
 
 FILE: Final = "commands.db"
 ERRANDS_MAX: Final = 4096
 BUSY_S: Final = 5.0  # so long another process may hold the file
 RESULTS_MAX: Final = 16  # of the newest; an answer has up to 200 kB
 
-DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS errands (
     cmd TEXT PRIMARY KEY, state TEXT NOT NULL, expires_ns INTEGER NOT NULL, document TEXT NOT NULL,
@@ -64,11 +64,10 @@ class Errands:
             JournalError: It can neither be opened nor made anew; or somebody holds it, or the disk is full.
         """
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._rows = self._opened()
             except sqlite3.Error as trouble:
-                if not _is_damage(trouble):
+                if not is_damage(trouble):
                     raise
                 self._set_aside(trouble)
                 self._rows = self._opened()
@@ -148,18 +147,7 @@ class Errands:
     # ── rows ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _opened(self) -> sqlite3.Connection:
-        rows = sqlite3.connect(self._file, isolation_level=None, timeout=BUSY_S)
-        try:
-            rows.execute("PRAGMA journal_mode = DELETE")  # can be read where the disk is full
-            rows.execute("PRAGMA synchronous = EXTRA")
-            rows.executescript(_TABLES)
-            (sound,) = rows.execute("PRAGMA quick_check(1)").fetchone()
-            if sound != "ok":
-                raise sqlite3.DatabaseError(str(sound))
-        except sqlite3.Error:
-            rows.close()
-            raise
-        return rows
+        return open_memory(self._file, _TABLES, journal="DELETE", busy_s=BUSY_S, is_checked=True)
 
     def _count(self) -> int:
         row = self._one("SELECT count(*) FROM errands", ())
@@ -224,11 +212,6 @@ class Errands:
             return closing(self._rows.execute(question, given))
         except sqlite3.Error as trouble:
             raise JournalError(f"{self._file}: {trouble}") from trouble
-
-
-def _is_damage(trouble: sqlite3.Error) -> bool:
-    """Return whether the file is broken, rather than out of reach: locked, or on a disk that is full."""
-    return getattr(trouble, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
 
 
 def _errand(row: tuple[Any, ...]) -> Errand:

@@ -22,13 +22,13 @@ from edge.fleet.ledger import Ledger, Transition
 from edge.fleet.ledger_json import facts_of, floors_of, floors_tree, ledger_of, transition_of, transition_tree
 from edge.kit.files import write_durably
 from edge.kit.log import Log
+from edge.kit.memory_file import is_damage, open_memory
 
 FILE: Final = "fleet.db"
 FLOORS: Final = "floors.json"
 ENTRIES_MAX: Final = 2000
 BUSY_S: Final = 5.0  # so long another process may hold the file
 _FLOORS_BYTES_MAX: Final = 1 << 20
-_DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA: Final = """
     CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, fact BLOB NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS journal (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL);
@@ -112,14 +112,9 @@ class SqliteMemory:
             JournalError: It cannot be opened.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_S
+            self._connection = open_memory(
+                self.path, _SCHEMA, journal="DELETE", busy_s=BUSY_S, is_checked=True, has_one_thread=False
             )
-            self._connection.execute("PRAGMA journal_mode=DELETE")  # can be read where the disk is full
-            self._connection.execute("PRAGMA synchronous=EXTRA")
-            self._connection.executescript(_SCHEMA)
-            self._check_pages(self._connection)
             ledger = self.read()
         except JournalError:
             self._close()
@@ -203,11 +198,6 @@ class SqliteMemory:
             raise JournalError(f"{self.path}: closed, wanted an open memory")
         return self._connection
 
-    def _check_pages(self, rows: sqlite3.Connection) -> None:
-        found = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise DamagedError(f"{self.path}: {found}")
-
     def _mirror(self, ledger: Ledger) -> None:
         """Write the floors beside the file; without them a crash costs nothing, damage as well would."""
         tree = floors_tree(ledger.floors)
@@ -271,6 +261,5 @@ def _take_back(rows: sqlite3.Connection) -> None:
 
 
 def _is_damage(trouble: Exception) -> bool:
-    """Whether a file is broken, rather than out of reach: for a full disk or a lock none is set aside."""
-    code = getattr(trouble, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return isinstance(trouble, sqlite3.Error) and code & 0xFF in _DAMAGE
+    """Whether a file cannot be believed: broken, or with other tables than ours; its floors are mirrored."""
+    return is_damage(trouble) or getattr(trouble, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR

@@ -22,6 +22,7 @@ from edge.fleet.operator.basis import UNKNOWN_KEY
 from edge.fleet.operator.edit import signer_of
 from edge.fleet.operator.inventory import Document, document_number, document_text
 from edge.fleet.signing import KeyRing, digest_of
+from edge.kit.memory_file import open_memory
 from edge.kit.moments import told
 
 FILE: Final = "history.db"
@@ -106,13 +107,8 @@ class History:
             JournalError: It cannot be used.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_S)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(_TABLE)
+            self._connection = open_memory(self.path, _TABLE, journal="WAL", busy_s=BUSY_S)
         except (sqlite3.Error, OSError) as trouble:
-            self._close()
             raise JournalError(f"{self.path}: {trouble}; wanted the history of the fleet") from trouble
         return self
 

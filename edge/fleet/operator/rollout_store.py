@@ -21,10 +21,12 @@ from pydantic import TypeAdapter, ValidationError
 from edge.domain.errors import FormatError, JournalError
 from edge.fleet.operator.rollout_content import digest_of_content
 from edge.fleet.operator.rollout_state import Content, Member, Rollout
+from edge.kit.memory_file import open_memory
 
 Document = Mapping[str, Any]
 
 FILE: Final = "rollouts.db"
+BUSY_S: Final = 5.0
 HEAD_SCHEMA: Final = "edge.rollout/1"
 MEMBERS_SCHEMA: Final = "edge.rollout-devices/1"
 CONTENT_SCHEMA: Final = "edge.rollout-content/1"
@@ -54,11 +56,7 @@ class RolloutStore:
             JournalError: It cannot be used.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.execute(_TABLE)
+            self._connection = open_memory(self.path, _TABLE, journal="WAL", busy_s=BUSY_S)
         except (sqlite3.Error, OSError) as trouble:
             raise JournalError(f"{self.path}: {trouble}; wanted the file of roll-outs") from trouble
         return self
