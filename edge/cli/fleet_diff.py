@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +179,7 @@ def _basis(console: Console, desk: MqttDesk, where: Place, name: str) -> Documen
     """Return what `set` would make the next document of a name from, and say where the broker has another."""
     there = devices_of(name, desk.devices())
     with written_down(where, None) as history:
-        basis = basis_of(name, _held(desk, name), there, partial(history.documents, name), where.keys())
+        basis = basis_of(name, _held(desk, name), there, history, where.keys())
     if basis.remark:
         console.print(Text(printable(basis.remark), style="yellow"), soft_wrap=True)
     return basis.document

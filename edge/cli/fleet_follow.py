@@ -109,7 +109,8 @@ class _Follower:
     def conclude(self, fates: Mapping[str, Fate], standing: Standing) -> int:
         """Write down what became of it, and say it in one word."""
         note = self._line(*next(iter(fates.items()))) if len(fates) == 1 else self._counted(fates)
-        self._writing.conclude(note)
+        committed = {State.COMMITTED} if fates else set()
+        self._writing.conclude(note, is_committed={fate.state for fate in fates.values()} == committed)
         if len(fates) != 1:
             self._tell_once("", note, "dim")
         if standing is Standing.SECOND or any(fate.code == "conflict" for fate in fates.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -22,6 +23,20 @@ def signed(version: int, **given: Any) -> dict[str, Any]:
     return document
 
 
+@dataclass(frozen=True)
+class Past:
+    """The history of one operator's machine."""
+
+    seen: Sequence[Mapping[str, Any]]
+    version: int
+
+    def documents(self, name: str, version: int) -> Sequence[Mapping[str, Any]]:
+        return [one for one in self.seen if one["version"] == version]
+
+    def committed(self, name: str) -> int:
+        return self.version
+
+
 def evil(version: int) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(desired(version).replace(b"fleet-2026", b"evil"))
     return document
@@ -32,14 +47,13 @@ def basis(
     *reports: Mapping[str, Any],
     seen: Sequence[Mapping[str, Any]] = (),
     name: str = NAME,
+    committed: int = 0,
 ) -> Basis:
     views = {
         f"anna/or-{number}": DeviceView(site="anna", device=f"or-{number}", reported=report)
         for number, report in enumerate(reports, start=3)
     }
-    return basis_of(
-        name, held, views, lambda version: [one for one in seen if one["version"] == version], key_ring()
-    )
+    return basis_of(name, held, views, Past(seen, committed), key_ring())
 
 
 def ended(version: int, status: str, code: str, *, applied: int = 5, **others: Any) -> dict[str, Any]:
@@ -130,3 +144,28 @@ def test_a_layer_is_built_upon_while_one_of_its_devices_has_it() -> None:
     bad, good = ended(4, "rejected", "schema", applied=3), ended(4, "committed", "ok", applied=4)
     both = [{"groups": {"theatres": bad}}, {"groups": {"theatres": good}}]
     assert basis(layer, *both, name=GROUP) == Basis(document=layer)
+
+
+def test_what_a_device_has_not_said_yet_the_history_knows() -> None:
+    """It has committed version 1, and its report of a second ago does not name it."""
+    one, stale = signed(1), ended(0, "", "", applied=0)
+    found = basis(evil(2), stale, seen=[one], committed=1)
+    assert (found.document, found.is_missing) == (one, False)
+    assert "it is not built upon, version 1 is" in found.remark
+    six = signed(6)
+    assert basis(evil(7), ended(5, "committed", "ok"), seen=[signed(5), six], committed=6).document == six
+    assert basis(evil(2), stale, seen=[evil(1)], committed=1).is_missing, "a stranger's is never built upon"
+
+
+def test_what_a_device_has_said_counts_more_than_the_history() -> None:
+    seen = ended(12, "rejected", "bad_signature")
+    assert basis(evil(12), seen, seen=[signed(5), signed(9)], committed=9).document == signed(5)
+    nothing = basis(
+        evil(12), ended(12, "rejected", "bad_signature", applied=0), seen=[signed(9)], committed=9
+    )
+    assert (nothing.document, nothing.is_missing) == (None, False)
+
+
+def test_nothing_is_built_upon_nothing_while_nobody_knows_what_is_at_work() -> None:
+    assert basis(evil(2), ended(0, "", "", applied=0)).is_missing
+    assert not basis(evil(1), ended(0, "", "", applied=0)).is_missing, "there was nothing before it"

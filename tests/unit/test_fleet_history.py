@@ -104,10 +104,12 @@ def test_a_document_that_cannot_be_signed_once_more_is_noted_and_not_kept(histor
 def test_two_tools_write_into_it_at_once(office: Office) -> None:
     folder = office.history.path.parent
     with History(folder, signer=office.signer, by="joe", clock=FakeClock()) as other:
-        other.add("outcome", "anna/or-3", version=3, note="committed")
+        other.add("outcome", "anna/or-3", version=3, note="committed", status="committed")
+        other.add("outcome", "anna/or-3", version=4, note="rejected")
+        assert (other.committed("anna/or-3"), other.committed("anna/or-4")) == (3, 0)
         office.history.add("command", "anna/or-3", note="selftest/1")
         bodies = [json.loads(json.dumps(dict(one.body))) for one in other.entries()]
-    assert [one["by"] for one in bodies] == ["jane", "jane", "jane", "joe", "jane"]
+    assert [one["by"] for one in bodies] == ["jane", "jane", "jane", "joe", "joe", "jane"]
     assert list(broken(iter(bodies), office.ring)) == []
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge.domain.errors import DocumentRefusedError
 from edge.fleet.operator.edit import digest_of_signed, is_group, signer_of
@@ -20,6 +21,16 @@ from edge.fleet.words import DEVICE_SCOPE, group_scope
 
 UNKNOWN_KEY = "signature.key"  # the path of that refusal
 _CAME_TO_NOTHING = ("rejected", "rolled_back")
+
+
+class Past(Protocol):
+    """What this machine has seen; `history.History`."""
+
+    def documents(self, name: str, version: int) -> Sequence[Document]:
+        """Return each different document of a version that was ever seen."""
+
+    def committed(self, name: str) -> int:
+        """Return the version that was last seen to be at work with all whom it concerns, 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +57,7 @@ def basis_of(
     name: str,
     held: Document | None,
     devices: Mapping[str, DeviceView],
-    seen: Callable[[int], Sequence[Document]],
+    history: Past,
     keys: KeyRing,
 ) -> Basis:
     """Return what the next document for a device or a group is made from.
@@ -55,7 +66,7 @@ def basis_of(
         name: Of the device or group.
         held: What the broker holds for it.
         devices: Those that take it.
-        seen: The documents of a version that this machine has in its history.
+        history: Of this machine; what it knows counts where a device has not said yet what it has.
         keys: Whose content is built upon.
     """
     taken = _taken(name, devices)
@@ -63,13 +74,20 @@ def basis_of(
     if held is None or not why:
         return Basis(document=held)
     number = max((one.good for one in taken), default=0)
+    is_said = bool(taken) and all(one.has_seen(held) for one in taken)
+    if not is_said:  # a version may be at work that its report does not name yet
+        number = max(number, history.committed(name))
     if not number:
-        is_first = bool(taken) or document_number(held, "version") == 1
+        is_first = is_said or document_number(held, "version") == 1
         remark = f"{why}; it is not built upon" + (
             "" if is_first else ", and what was before it is not known"
         )
         return Basis(document=None, remark=remark, is_missing=not is_first)
-    found = [each for each in seen(number) if not untrusted(name, each, keys) and not _is_dry(each)]
+    found = [
+        each
+        for each in history.documents(name, number)
+        if not untrusted(name, each, keys) and not _is_dry(each)
+    ]
     digests = {one.digest for one in taken if one.accepted == number and one.digest}
     found = [each for each in found if not digests or digest_of_signed(each) in digests]
     if len(found) != 1:
@@ -90,8 +108,8 @@ def devices_of(name: str, devices: Mapping[str, DeviceView]) -> dict[str, Device
 
 def is_seen(name: str, held: Document | None, devices: Mapping[str, DeviceView]) -> bool:
     """Return whether each device that is there has looked at what the broker holds, and said so."""
-    there = {key: view for key, view in devices.items() if view.presence == "online" and view.reported}
-    return held is None or all(one.has_seen(held) for one in _taken(name, there))
+    scope, there = _scope(name), [view for view in devices.values() if view.presence == "online"]
+    return held is None or all(_Taken.by(view, scope).has_seen(held) for view in there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +161,12 @@ class _Taken:
 
 
 def _taken(name: str, devices: Mapping[str, DeviceView]) -> list[_Taken]:
-    scope = group_scope(name.split("/")[2]) if is_group(name) else DEVICE_SCOPE
+    scope = _scope(name)
     return [_Taken.by(view, scope) for view in devices.values() if view.said_of(scope)]
+
+
+def _scope(name: str) -> str:
+    return group_scope(name.split("/")[2]) if is_group(name) else DEVICE_SCOPE
 
 
 def _why_not(name: str, held: Document, taken: Sequence[_Taken], keys: KeyRing) -> str:

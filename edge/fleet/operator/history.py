@@ -29,6 +29,7 @@ FILE: Final = "history.db"
 HISTORY_SCHEMA: Final = "edge.history/1"
 BEGINNING: Final = "sha256:" + 64 * "0"
 BUSY_S: Final = 10.0
+COMMITTED: Final = "committed"
 What = Literal["seen", "published", "put-back", "conflict", "outcome", "command", "rollout"]
 
 _TABLE: Final = """
@@ -65,6 +66,7 @@ class Entry:
         name: Of whom: `<site>/<device>`, `<site>/group/<group>`, `rollout/<id>`.
         version: Of the document, 0 where there is none.
         note: In words.
+        status: `committed` where what was published is at work with all whom it concerns; else "".
         document: As it was signed, or None.
         key: That signed the entry.
         body: The entry itself, as it was signed.
@@ -77,6 +79,7 @@ class Entry:
     name: str
     version: int
     note: str
+    status: str
     document: Document | None
     key: str
     body: Document
@@ -118,7 +121,14 @@ class History:
         self._close()
 
     def add(
-        self, what: What, name: str, *, version: int = 0, note: str = "", document: Document | None = None
+        self,
+        what: What,
+        name: str,
+        *,
+        version: int = 0,
+        note: str = "",
+        status: str = "",
+        document: Document | None = None,
     ) -> Entry:
         """Write down what was done or seen.
 
@@ -127,6 +137,7 @@ class History:
             name: Of whom.
             version: Of the document; left out, what the document says.
             note: In words.
+            status: As `Entry` has it.
             document: As it was signed; one that cannot be signed once more is not kept, and the note says so.
 
         Raises:
@@ -148,6 +159,7 @@ class History:
                     "name": name,
                     "version": number,
                     "note": note,
+                    **({"status": status} if status else {}),
                     "document": None if document is None else dict(document),
                 }
             )
@@ -180,6 +192,16 @@ class History:
             if document is not None and document not in found:
                 found.append(document)
         return found
+
+    def committed(self, name: str) -> int:
+        """Return the version that was last seen to be at work with all whom it concerns, 0 for none.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        rows = self._do("SELECT body FROM entries WHERE name = ? ORDER BY seq DESC", (name,))
+        entries = (entry_of(json.loads(body)) for (body,) in rows)
+        return next((one.version for one in entries if one.status == COMMITTED), 0)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -234,6 +256,7 @@ def entry_of(body: Document) -> Entry:
         name=document_text(body, "name"),
         version=document_number(body, "version"),
         note=document_text(body, "note"),
+        status=document_text(body, "status"),
         document=document if isinstance(document, Mapping) else None,
         key=document_text(signature if isinstance(signature, Mapping) else None, "key"),
         body=body,

@@ -10,7 +10,7 @@ from edge.fleet.operator.basis import Basis, basis_of, devices_of, is_seen
 from edge.fleet.operator.contest import Decision, Rival, Scene, Standing, decide
 from edge.fleet.operator.edit import digest_of_signed, drafted, is_group, is_same
 from edge.fleet.operator.gathering import read
-from edge.fleet.operator.history import History
+from edge.fleet.operator.history import COMMITTED, History
 from edge.fleet.operator.inventory import DeviceView, Document, document_list, document_number, document_text
 from edge.fleet.operator.mqtt_desk import MqttDesk
 from edge.fleet.operator.rollout_report import Fate, State, said
@@ -129,10 +129,16 @@ class Writing:
         """Return the devices that take this document, by name."""
         return devices_of(self._name, self._desk.devices())
 
-    def conclude(self, note: str) -> None:
-        """Write down what became of it."""
+    def conclude(self, note: str, *, is_committed: bool = False) -> None:
+        """Write down what became of it.
+
+        Args:
+            note: In words.
+            is_committed: It is at work with all whom it concerns.
+        """
         assert self.document is not None, "published before"
-        self._history.add("outcome", self._name, version=_number(self.document), note=note)
+        status, number = COMMITTED if is_committed else "", _number(self.document)
+        self._history.add("outcome", self._name, version=number, note=note, status=status)
 
     # ── whose document stands ─────────────────────────────────────────────────────────────────────────────
 
@@ -168,14 +174,11 @@ class Writing:
         until_ns = self._desk.now_ns() + round(REPORT_S * 1e9)
         while True:
             there = self.concerned()
-            basis = basis_of(self._name, self.start, there, self._seen, self._keys)
+            basis = basis_of(self._name, self.start, there, self._history, self._keys)
             is_late = self._desk.now_ns() >= until_ns
             if basis.is_held or is_late or is_seen(self._name, self.start, there):
                 return basis
             self._desk.wait(TICK_S)
-
-    def _seen(self, version: int) -> list[Document]:
-        return self._history.documents(self._name, version)
 
     def _noted(self, document: Document) -> Rival:
         """Keep a document of somebody else."""
