@@ -1,6 +1,6 @@
 """Sensitivity over false marks per scan, on synthetic chests never trained on; on the GPU, in torch.
 
-usage: froc.py --weights average.pt [--count 60] [--device cuda]
+usage: froc.py --weights average.pt [--count 60] [--processes 8] [--device cuda]
 
 For each thickness of slices: the share of nodules found at some rates of false marks, and at one false mark a
 scan the share for each size, with the error of the diameter. From the chances that it prints, `--chance-min`
@@ -8,6 +8,11 @@ of `export.py` is chosen.
 """
 
 import argparse
+import time
+from collections import defaultdict
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 
 import labels
@@ -32,48 +37,111 @@ def drawn_in(case: Case) -> list[scoring.Drawn]:
     ]
 
 
-@torch.no_grad()
+@dataclass
+class Result:
+    """What some chests came to: for each thickness of slices, and for each bar of the chance."""
+
+    curves: dict[float, scoring.Tally] = field(default_factory=lambda: defaultdict(scoring.Tally))
+    decided: dict[tuple[float, float], scoring.Tally] = field(
+        default_factory=lambda: defaultdict(scoring.Tally)
+    )
+    shared: np.ndarray = field(default_factory=lambda: np.zeros(labels.CLASS_COUNT))
+    total: np.ndarray = field(default_factory=lambda: np.zeros(labels.CLASS_COUNT))
+
+
+class Examiner:
+    """A process's own network."""
+
+    network: LungNet
+    device: torch.device
+    side_voxels: int
+
+    @classmethod
+    def begin(cls, weights: Path, device: str, side_voxels: int) -> None:
+        """Open the network, once in each process."""
+        torch.set_num_threads(1)
+        cls.device, cls.side_voxels = torch.device(device), side_voxels
+        network = LungNet()
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        cls.network = fold_batch_norms(network).to(cls.device)
+
+    @classmethod
+    @torch.no_grad()
+    def examine(cls, number: int) -> Result:
+        """Draw one chest, scan it with slices of each thickness, and count what is found."""
+        found = Result()
+        for case in draw_cases(number, cls.device, cls.side_voxels):
+            scores = cls.network(case.image[None, None])
+            chance = scores.softmax(1)[0, labels.NODULE].cpu().numpy()
+            answer = scores[0].argmax(0)
+            for index in range(1, labels.NODULE):
+                seen, wanted = answer == index, case.truth == index
+                found.shared[index] += float((seen & wanted).sum())
+                found.total[index] += float(seen.sum() + wanted.sum())
+            there = drawn_in(case)
+            tally = found.curves[case.thickness_mm] = scoring.Tally()
+            scoring.count(tally, chance > MARKED_FROM, chance, there, VOXEL_MM)
+            for bar in SHIPPED:
+                tally = found.decided[case.thickness_mm, bar] = scoring.Tally()
+                scoring.count(tally, chance >= bar, None, there, VOXEL_MM)
+        found.curves, found.decided = dict(found.curves), dict(found.decided)
+        return found
+
+
+def add(found: Result, more: Result) -> None:
+    """Add the count of one chest to that of the others."""
+    found.shared += more.shared
+    found.total += more.total
+    for key, tally in more.curves.items():
+        found.curves[key].add(tally)
+    for bar, tally in more.decided.items():
+        found.decided[bar].add(tally)
+
+
+def describe(found: Result) -> None:
+    """Print the tables of the card."""
+    for index in range(1, labels.NODULE):
+        dice = 2 * found.shared[index] / max(found.total[index], 1)
+        print(f"{labels.CLASS_NAMES[index]}: Dice {dice:.4f}")
+    for thickness, tally in sorted(found.curves.items()):
+        print(f"slices of {thickness:g} mm: {tally.scans} scans, {len(tally.nodules)} nodules")
+        for rate, _, share in scoring.curve(tally):
+            print(f"  {rate:g} false marks a scan: {share:.3f} found")
+    for (thickness, bar), tally in sorted(found.decided.items()):
+        rate = len(tally.false_marks) / tally.scans
+        print(f"slices of {thickness:g} mm, chance of {bar:g} and more: {rate:.2f} false marks a scan")
+        print(*(f"  {line}" for line in scoring.by_size(tally)), sep="\n", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--minutes", type=float, default=60.0, help="no chest is begun after this")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--side", type=int, default=SIDE_VOXELS)
     parser.add_argument("--device", default="cuda")
     chosen = parser.parse_args()
-    device = torch.device(chosen.device)
-    network = LungNet()
-    network.load_state_dict(torch.load(chosen.weights, map_location="cpu", weights_only=True))
-    network = fold_batch_norms(network).to(device)
-    curves: dict[float, scoring.Tally] = {}
-    decided: dict[tuple[float, float], scoring.Tally] = {}
-    shared, total = torch.zeros(labels.CLASS_COUNT), torch.zeros(labels.CLASS_COUNT)
-    for number in range(chosen.count):
-        for case in draw_cases(number, device, chosen.side):
-            scores = network(case.image[None, None])
-            chance = scores.softmax(1)[0, labels.NODULE].cpu().numpy()
-            answer = scores[0].argmax(0)
-            for index in range(1, labels.NODULE):
-                seen, wanted = answer == index, case.truth == index
-                shared[index] += float((seen & wanted).sum())
-                total[index] += float(seen.sum() + wanted.sum())
-            there = drawn_in(case)
-            tally = curves.setdefault(case.thickness_mm, scoring.Tally())
-            scoring.count(tally, chance > MARKED_FROM, chance, there, VOXEL_MM)
-            for bar in SHIPPED:
-                tally = decided.setdefault((case.thickness_mm, bar), scoring.Tally())
-                scoring.count(tally, chance >= bar, None, there, VOXEL_MM)
-    for index in range(1, labels.NODULE):
-        print(f"{labels.CLASS_NAMES[index]}: Dice {float(2 * shared[index] / total[index].clamp(min=1)):.4f}")
-    for thickness, tally in curves.items():
-        print(f"slices of {thickness:g} mm: {tally.scans} scans, {len(tally.nodules)} nodules")
-        for rate, _, share in scoring.curve(tally):
-            print(f"  {rate:g} false marks a scan: {share:.3f} found")
-    for (thickness, bar), tally in decided.items():
-        rate = len(tally.false_marks) / tally.scans
-        print(f"slices of {thickness:g} mm, chance of {bar:g} and more: {rate:.2f} false marks a scan")
-        print(*(f"  {line}" for line in scoring.by_size(tally)), sep="\n", flush=True)
+    ends_s = time.monotonic() + 60 * chosen.minutes
+    found = Result()
+    with ProcessPoolExecutor(
+        chosen.processes,
+        get_context("spawn"),
+        initializer=Examiner.begin,
+        initargs=(chosen.weights, chosen.device, chosen.side),
+    ) as pool:
+        waiting = {pool.submit(Examiner.examine, number) for number in range(chosen.count)}
+        while waiting:
+            done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+            for one in done:
+                if not one.cancelled():
+                    add(found, one.result())
+            if time.monotonic() > ends_s:
+                for one in waiting:
+                    one.cancel()
+    describe(found)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,13 @@ class Tally:
     nodules: list[tuple[float, float]] = field(default_factory=list)  # diameter, score; -1 where missed
     errors_mm: list[tuple[float, float]] = field(default_factory=list)  # diameter, marked minus drawn
 
+    def add(self, more: "Tally") -> None:
+        """Add what was found over other scans."""
+        self.scans += more.scans
+        self.false_marks += more.false_marks
+        self.nodules += more.nodules
+        self.errors_mm += more.errors_mm
+
 
 def count(
     tally: Tally, marked: Mask, score: NDArray[np.float32] | None, drawn: Sequence[Drawn], voxel_mm: float
