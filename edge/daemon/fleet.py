@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edge.bundles.likeness import changed_parts
 from edge.bundles.signature import Trust
@@ -25,16 +25,17 @@ from edge.daemon.parts import bundles_of, crowded_of, live_callers_of
 from edge.daemon.planning import Planning, bundle_changes
 from edge.daemon.probes import Probes
 from edge.daemon.works import Former, Works
-from edge.domain.errors import BundleRejectedError, DocumentRefusedError
+from edge.domain.errors import BundleRejectedError, DocumentRefusedError, InferenceError
 from edge.fleet.case import Case
 from edge.fleet.install import Stager, attempt_of
-from edge.fleet.ports import Change, Plan, Wanted
+from edge.fleet.ports import WAITS_FOR, Change, Plan, Wanted
 from edge.fleet.words import ProbeName
 from edge.inference.making import Made
 from edge.kit.log import Log
 from edge.sources.dicom import DicomDoor
 
 LOOK_S: Final = 0.05
+SERIES: Final = "the series that is looked at now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +63,32 @@ class _Trial:
         attempt: Names the switch of bundles.
         before: The wish that was at work.
         former: What else was.
+        is_asked: The change has been asked whether it goes on waiting for a series.
         anew: Bundles whose pipelines began anew.
     """
 
     attempt: str
     before: Wanted | None
     former: Former | None = None
+    is_asked: bool = False
     anew: frozenset[str] = field(default=frozenset())
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is changed yet, because a series is in hand."""
+        return self.is_asked and self.former is not None and not self.former.is_disturbed
+
+
+class _Applying(Work):
+    """The work of applying, which says while it waits."""
+
+    def __init__(self, do: Callable[[Work], None], trial: _Trial) -> None:
+        self._trial = trial
+        super().__init__("applying", do, code="admission")
+
+    def progress(self) -> Mapping[str, Any]:
+        """Return how far it is."""
+        return {**super().progress(), **({WAITS_FOR: SERIES} if self._trial.waits else {})}
 
 
 class FleetDevice:
@@ -158,7 +178,8 @@ class FleetDevice:
     def apply(self, plan: Plan) -> Work:
         """Bring it to work; where the process must begin anew, it ends before the job does."""
         self._trial, self._is_trying = _Trial(attempt=attempt_of(plan.wanted), before=self.wanted), True
-        return self._begun("applying", partial(self._apply, plan, self._trial))
+        self._under_way = _Applying(partial(self._apply, plan, self._trial), self._trial)
+        return self._under_way
 
     def probe(self, plan: Plan, names: Sequence[ProbeName]) -> Work:
         """Try whether the device works now."""
@@ -302,13 +323,23 @@ class FleetDevice:
         models = self._models(prepared, plan.wanted)
         trial.former = self._works.former()
         trial.anew = frozenset(self._differing(models))
-        self._works.change(
-            prepared.after,
-            models=models,
-            anew=_pipelines_with(trial.anew, prepared.after),
-            former=trial.former,
-            go_on=work.check,
-        )
+
+        def go_on() -> None:
+            work.check()
+            trial.is_asked = True
+
+        try:
+            self._works.change(
+                prepared.after,
+                models=models,
+                anew=_pipelines_with(trial.anew, prepared.after),
+                former=trial.former,
+                go_on=go_on,
+            )
+        except InferenceError as late:
+            if not trial.waits:
+                raise
+            raise DocumentRefusedError("timeout", f"waited too long for {SERIES}: {late}") from late
         self.wanted = plan.wanted
 
     def _restore(self, trial: _Trial, work: Work) -> None:

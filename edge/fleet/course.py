@@ -19,8 +19,8 @@ from edge.fleet.careful import CarefulDevice
 from edge.fleet.documents import Apply, Desired, Document, GroupLayer
 from edge.fleet.layers import merge
 from edge.fleet.ledger import Attempt, Kept, Refusal
-from edge.fleet.ports import Device, Job, Plan, Wanted
-from edge.fleet.timing import S_NS, limit_s, moment_ns, window_in_s
+from edge.fleet.ports import WAITS_FOR, Device, Job, Plan, Wanted
+from edge.fleet.timing import LIMITS_S, S_NS, limit_s, moment_ns, window_in_s
 from edge.fleet.words import CASE, State
 from edge.kit.moments import told
 
@@ -40,6 +40,7 @@ class _Live:
     plan: Plan
     is_booted: bool
     since_ns: int
+    entered_ns: int = 0
     job: Job | None = None
     again_ns: int = 0
     failure: Refusal | None = None
@@ -149,7 +150,8 @@ class Course:
         """Return what is being done, for people; safe to ask from any thread."""
         live = self._live
         job = None if live is None else live.restoring or live.job
-        return {} if job is None else job.progress()
+        said = {} if job is None else job.progress()
+        return {name: value for name, value in said.items() if name != WAITS_FOR}
 
     def waits_for(self) -> str:
         """Return what the version waits for, "" where it does not; safe to ask from any thread."""
@@ -244,16 +246,32 @@ class Course:
         if live.job is None:
             live.job = self._device.apply(live.plan)
         if not live.job.done():
-            if self._is_over(attempt, live):
-                return self._decide_back(
-                    attempt, live, Refusal("timeout", f"not applied within {_limit(attempt)}")
-                )
-            return self._poll_s(live)
+            return self._await_applied(attempt, live, live.job)
         try:
             live.job.result()
         except DocumentRefusedError as refusal:
             return self._decide_back(attempt, live, _refusal(refusal))
         return self._enter_probing(attempt, live)
+
+    def _await_applied(self, attempt: Attempt, live: _Live, job: Job) -> float:
+        """Look how far applying is; its time runs from when it waits for nothing any more."""
+        live.waits_for = str(job.progress().get(WAITS_FOR, ""))
+        if live.waits_for:
+            live.since_ns = self._clock.monotonic_ns()
+            if self._has_waited(attempt, live):
+                why = Refusal("timeout", f"waited too long: {live.waits_for}")
+                return self._decide_back(attempt, live, why)
+            return SAFE_POINT_POLL_S
+        if self._is_over(attempt, live):
+            why = Refusal("timeout", f"not applied within {_limit(attempt)}")
+            return self._decide_back(attempt, live, why)
+        return self._poll_s(live)
+
+    def _has_waited(self, attempt: Attempt, live: _Live) -> bool:
+        """Whether it may wait no longer, counted from when it first waited; also where the clock stands."""
+        lasted_s = (self._clock.monotonic_ns() - live.entered_ns) / S_NS
+        until_ns = attempt.waits_until_utc_ns
+        return lasted_s >= LIMITS_S[State.WAITING] or 0 < until_ns <= self._clock.utc_ns()
 
     def _enter_probing(self, attempt: Attempt, live: _Live) -> float:
         """Have what is applied be tried; what cannot be written down stays at work unproven for its time."""
@@ -292,7 +310,7 @@ class Course:
 
     def _decide_back(self, attempt: Attempt, live: _Live, why: Refusal) -> float:
         """Write down that it goes back, so that no start tries it again; going back waits for no disk."""
-        live.back, live.since_ns = why, self._clock.monotonic_ns()
+        live.back, live.since_ns, live.waits_for = why, self._clock.monotonic_ns(), ""
         if live.job is not None:
             live.job.cancel()
         decided = dataclasses.replace(attempt, back=why)
@@ -347,6 +365,7 @@ class Course:
     def _enter(self, attempt: Attempt, live: _Live, state: State) -> float:
         self._book.move(attempt, state)
         live.job, live.since_ns, live.waits_for = None, self._clock.monotonic_ns(), ""
+        live.entered_ns = live.since_ns
         return 0.0
 
     def _poll_s(self, live: _Live) -> float:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from edge.fleet.documents import BundleWanted
 from edge.fleet.words import ProbeName, Restart
+
+WAITS_FOR: Final = "waits_for"  # of the progress of a job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,11 @@ class Job(Protocol):
         """
 
     def progress(self) -> Mapping[str, Any]:
-        """Return how far it is, for people: `{"doing": …, "done": …, "of": …}`."""
+        """Return how far it is, for people: `{"doing": …, "done": …, "of": …}`.
+
+        Of applying also `waits_for` (`WAITS_FOR`), why it has not begun: what is in hand must end first.
+        While it is there nothing was changed, and the device has a limit of its own for it.
+        """
 
     def cancel(self) -> None:
         """Ask it to end soon; never waits."""

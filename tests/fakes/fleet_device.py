@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.domain.errors import DocumentRefusedError
-from edge.fleet.ports import Change, Plan, Wanted
+from edge.fleet.ports import WAITS_FOR, Change, Plan, Wanted
 from edge.fleet.words import ProbeName, Restart
 
 FAULT = "fault_"  # a key of a document's configuration that begins so says what goes wrong with it
@@ -29,8 +29,10 @@ class FakeJob:
         polls: int = 0,
         work: Callable[[], None] = lambda: None,
         is_stubborn: bool = False,
+        waits_for: Callable[[], str] = lambda: "",
     ) -> None:
         self.what = what
+        self._waits_for = waits_for
         self.is_over = False
         self._polls_left = polls
         self._work = work
@@ -53,7 +55,9 @@ class FakeJob:
             raise self._refusal
 
     def progress(self) -> Mapping[str, Any]:
-        return {"doing": self.what, "done": int(self.is_over), "of": 1}
+        waits_for = self._waits_for()
+        said = {"doing": self.what, "done": int(self.is_over), "of": 1}
+        return {**said, WAITS_FOR: waits_for} if waits_for else said
 
     def cancel(self) -> None:
         if not self.is_over and not self._is_stubborn:
@@ -69,6 +73,7 @@ class Faults:
         polls: So often each job is asked before it is over.
         is_stubborn: Jobs do not end when they are cancelled.
         unsafe: What must not be disturbed.
+        in_hand: What applying waits for.
         restart: What every change needs.
         ends_in: In this method the process ends.
         wrong: What goes wrong, as in a document.
@@ -77,6 +82,7 @@ class Faults:
     polls: int = 0
     is_stubborn: bool = False
     unsafe: str = ""
+    in_hand: str = ""
     restart: Restart = "hot"
     ends_in: str = ""
     wrong: frozenset[str] = frozenset()
@@ -162,7 +168,13 @@ class FakeFleetDevice:
         return self._alone(self._job(what, work))
 
     def _job(self, what: str, work: Callable[[], None]) -> FakeJob:
-        return FakeJob(what, polls=self.faults.polls, work=work, is_stubborn=self.faults.is_stubborn)
+        return FakeJob(
+            what,
+            polls=self.faults.polls,
+            work=work,
+            is_stubborn=self.faults.is_stubborn,
+            waits_for=lambda: self.faults.in_hand,
+        )
 
     def _alone(self, job: FakeJob) -> FakeJob:
         busy = self._busy

@@ -651,6 +651,43 @@ def test_what_hangs_ends_by_itself(life: Life, state: str, within_s: float) -> N
     assert life.device.config == {}
 
 
+@pytest.fixture
+def waiting(life: Life) -> Life:
+    """A device that could be changed, if only a series came to its end."""
+    life.offer(desired(1, apply={"deadline": moment(life.clock, in_s=7200)}))
+    life.run_to("applying")
+    life.device.faults = Faults(polls=FOR_EVER, in_hand="a series")
+    life.run(for_s=4000)
+    return life
+
+
+def test_a_series_that_takes_longer_than_applying_may_is_waited_for_and_said(waiting: Life) -> None:
+    progress = waiting.machine.snapshot()
+    assert progress.under_way is not None
+    assert (progress.under_way.state, progress.waits_for) == (State.APPLYING, "a series")
+    assert progress.doing == {"doing": "apply", "done": 0, "of": 1}
+
+
+def test_when_it_waits_no_more_applying_has_all_of_its_time(waiting: Life) -> None:
+    waiting.device.faults.in_hand = ""
+    waiting.run(for_s=290)
+    assert (waiting.last()[0], waiting.machine.snapshot().waits_for) == ("applying", "")
+    waiting.device.faults.polls = 0
+    waiting.run(for_s=20)
+    assert (waiting.last(), "not applied" in waiting.told[-1].message) == (
+        ("rolled_back", 1, "timeout"),
+        True,
+    )
+
+
+def test_a_series_is_waited_for_no_longer_than_a_safe_point(waiting: Life) -> None:
+    waiting.device.faults.polls = 0
+    waiting.run(for_s=4000)
+    assert waiting.last() == ("rolled_back", 1, "timeout")
+    assert waiting.told[-1].message == "waited too long: a series"
+    assert waiting.device.config == {}
+
+
 def test_a_device_that_cannot_say_whether_it_is_safe_is_left_in_peace(life: Life) -> None:
     life.device.unsafe = broken  # type: ignore[method-assign]  # what nobody foresaw
     life.offer(desired(1))

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.daemon.fleet import SERIES
 from edge.domain.errors import DocumentRefusedError
-from edge.fleet.ports import Plan
+from edge.fleet.ports import WAITS_FOR, Plan
 from tests.builders.bundles import write_bundle
 from tests.builders.picture_bundles import write_picture_bundle
 from tests.builders.works import Workshop, document_of, wish, workshop
+from tests.waiting import until
 
 NEW = {"version": "1.0.0", "digest": "sha256:" + "a" * 64, "url": "file:///nowhere", "size_bytes": 10}
 
@@ -115,6 +117,36 @@ def test_the_last_pipeline_of_a_camera_cannot_be_taken_away(tmp_path: Path) -> N
     with workshop(tmp_path, **more) as place:  # of whose cameras one was alone before
         assert refusal(place, {"pipelines": {"look": None}}) == ("unsupported", "sources.watched")
         assert planned(place, {"pipelines": {"look": {"deadline_ms": 80.0}}})
+
+
+def test_a_change_says_while_it_waits_for_the_series_in_hand(
+    place: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assessor = place.works.studies._assessor
+    monkeypatch.setattr(assessor, "_looking", 1)
+    job = place.device.apply(place.device.plan(wish({"pipelines": {"heads": {"deadline_s": 9.0}}})))
+    until(lambda: job.progress().get(WAITS_FOR) == SERIES, within_s=5)
+    monkeypatch.setattr(assessor, "_looking", 0)
+    assert job.wait(10)
+    job.result()
+    assert WAITS_FOR not in job.progress()
+    place.device.settled()
+
+
+def test_a_series_that_does_not_end_in_its_own_time_is_a_timeout(
+    place: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place.works.studies, "_patience_s", 0.05)
+    monkeypatch.setattr(place.works.studies._assessor, "_looking", 1)
+    plan = place.device.plan(wish({"pipelines": {"heads": {"deadline_s": 9.0}}}))
+    job = place.device.apply(plan)
+    assert job.wait(10)
+    with pytest.raises(DocumentRefusedError, match="waited too long for the series") as refused:
+        job.result()
+    assert refused.value.code == "timeout"
+    back = place.device.restore(plan)
+    assert back.wait(10)
+    back.result()
 
 
 def test_a_device_that_must_begin_anew_says_so_and_does_not_call_itself_done(place: Workshop) -> None:
