@@ -19,6 +19,7 @@ from edge.config.fleet import Fleet
 from edge.config.schema import Config
 from edge.daemon.fleet import FleetDevice
 from edge.daemon.fleet_errands import COMMANDS, QUESTIONS, FleetAnswers, FleetErrands
+from edge.daemon.mending import Mending
 from edge.daemon.models import Wishes
 from edge.daemon.parts import MEGABYTE, prefix_of, root_prefix_of
 from edge.daemon.planning import Planning, Site
@@ -34,6 +35,7 @@ from edge.fleet.install import Stager
 from edge.fleet.ledger import Transition
 from edge.fleet.machine import Machine
 from edge.fleet.memory import SqliteMemory
+from edge.fleet.progress import Progress
 from edge.fleet.report import wishes_of
 from edge.fleet.signing import KeyRing
 from edge.fleet.words import State
@@ -118,6 +120,7 @@ class ControlPlane:
         self._errands: FleetErrands | None = None
         self._answers: FleetAnswers | None = None
         self._heed: Callable[[Wishes], None] | None = None
+        self._mending: Mending | None = None
 
     def attach(self, session: MqttSession, presence: Presence, *, inside: Inside, watchdog: Watchdog) -> None:
         """Subscribe with a session that is not open yet."""
@@ -149,7 +152,7 @@ class ControlPlane:
             boot=self._boot,
             is_frozen=self._fleet.frozen,
             beat=watchdog.watch("fleet", limit_s=BEAT_S),
-            heed=lambda progress: self._known(self._heed)(wishes_of(progress)),
+            heed=self._look,
         )
 
     def open(self, rooms: ExitStack, running: Running, threads: Threads) -> None:
@@ -175,6 +178,10 @@ class ControlPlane:
             is_trial=self._boot.is_trial,
         )
         rooms.callback(device.close, within_s=SETTLE_S)
+        mending = self._mending = Mending(
+            device, works, stager, clock=self._clock, is_frozen=self._fleet.frozen
+        )
+        rooms.callback(mending.close, within_s=SETTLE_S)
         self._errands = FleetErrands(
             works=works,
             journal=running.journal,
@@ -192,6 +199,7 @@ class ControlPlane:
             stager=stager,
             status=running.status,
             models=running.models,
+            mending=mending.doing,
         )
         self._heed = running.heed
         if self._boot.why:
@@ -227,6 +235,11 @@ class ControlPlane:
             frozen=self._fleet.frozen,
             told=tell,
         )
+
+    def _look(self, progress: Progress) -> None:
+        """Say what the fleet wants of each bundle, and mend what is gone."""
+        self._known(self._heed)(wishes_of(progress))
+        self._known(self._mending).look(progress)
 
     def _execute(self, name: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._known(self._errands).execute(name, args)

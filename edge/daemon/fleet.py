@@ -6,6 +6,7 @@ begin anew ends before its job does, and `begin.py` goes on from what was writte
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -124,6 +125,7 @@ class FleetDevice:
         is_trial: bool = False,
     ) -> None:
         self.wanted = wanted
+        self.changing = threading.Lock()  # held by whoever changes what is at work
         self._is_trying = is_trial
         self._works = works
         self._planning = planning
@@ -310,6 +312,10 @@ class FleetDevice:
             raise DocumentRefusedError("admission", str(refusal), path=path) from refusal
 
     def _apply(self, plan: Plan, trial: _Trial, work: Work) -> None:
+        with self.changing:
+            self._apply_alone(plan, trial, work)
+
+    def _apply_alone(self, plan: Plan, trial: _Trial, work: Work) -> None:
         prepared = _body(plan)
         self._probes.remember_refusals()
         if prepared.coming or prepared.leaving:
@@ -322,7 +328,7 @@ class FleetDevice:
             raise DocumentRefusedError("timeout", "the process should have begun anew and has not")
         models = self._models(prepared, plan.wanted)
         trial.former = self._works.former()
-        trial.anew = frozenset(self._differing(models))
+        trial.anew = frozenset(differing(self._works, models))
 
         def go_on() -> None:
             work.check()
@@ -332,7 +338,7 @@ class FleetDevice:
             self._works.change(
                 prepared.after,
                 models=models,
-                anew=_pipelines_with(trial.anew, prepared.after),
+                anew=pipelines_with(trial.anew, prepared.after),
                 former=trial.former,
                 go_on=go_on,
             )
@@ -343,9 +349,13 @@ class FleetDevice:
         self.wanted = plan.wanted
 
     def _restore(self, trial: _Trial, work: Work) -> None:
+        with self.changing:
+            self._restore_alone(trial, work)
+
+    def _restore_alone(self, trial: _Trial, work: Work) -> None:
         work.say({"doing": "going back", "done": 0, "of": 1})
         if trial.former is not None:
-            anew = _pipelines_with(trial.anew, trial.former.config)
+            anew = pipelines_with(trial.anew, trial.former.config)
             self._works.undo(trial.former, anew=anew)
         self._stager.switch_back(trial.attempt)
         self.wanted = trial.before
@@ -365,21 +375,6 @@ class FleetDevice:
             models.append(self._staged.pop(bundle.digest))
         return models
 
-    def _differing(self, models: Sequence[Made]) -> list[str]:
-        """Return the bundles that differ in more than may be exchanged between two items."""
-        engine, config = self._works.engine, self._works.config
-        guards = {one.bundle for one in config.pipelines if isinstance(one, VideoPipeline) and one.gate}
-        differing = []
-        for made in models:
-            manifest = made.active.bundle.manifest
-            name = manifest.name
-            has_none = name in engine.refusals or name not in bundles_of(config)
-            if has_none or changed_parts(
-                engine.bundle(name).manifest, manifest, guards_pixels=name in guards
-            ):
-                differing.append(name)
-        return differing
-
     def _close_staged(self) -> None:
         while self._staged:
             _, made = self._staged.popitem()
@@ -398,7 +393,22 @@ def _sorted_out(found: Sequence[Change], wanted: Wanted) -> tuple[tuple[str, ...
     return coming, tuple(name for name in names if name not in wanted.bundles)
 
 
-def _pipelines_with(bundles: frozenset[str], config: Config) -> frozenset[str]:
+def differing(works: Works, models: Sequence[Made]) -> list[str]:
+    """Return the bundles that differ in more than may be exchanged between two items."""
+    engine, config = works.engine, works.config
+    guards = {one.bundle for one in config.pipelines if isinstance(one, VideoPipeline) and one.gate}
+    found = []
+    for made in models:
+        manifest = made.active.bundle.manifest
+        name = manifest.name
+        has_none = name in engine.refusals or name not in bundles_of(config)
+        if has_none or changed_parts(engine.bundle(name).manifest, manifest, guards_pixels=name in guards):
+            found.append(name)
+    return found
+
+
+def pipelines_with(bundles: frozenset[str], config: Config) -> frozenset[str]:
+    """Return the pipelines that look with one of these bundles."""
     pipelines: Mapping[str, str] = {
         one.name: one.bundle for one in config.pipelines if isinstance(one, PipelineWithBundle)
     }

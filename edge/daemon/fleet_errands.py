@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from edge.config.classes import restart_of
@@ -164,6 +165,7 @@ class FleetAnswers:
         stager: Knows which bundles are in use.
         status: Returns what the status file holds.
         models: Returns what it holds about models.
+        mending: Returns what is done about a bundle that is gone from the store, "" where it is not.
     """
 
     def __init__(
@@ -175,6 +177,7 @@ class FleetAnswers:
         stager: Stager,
         status: Callable[[], Said],
         models: Callable[[], Sequence[Said]],
+        mending: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._device = device
         self._works = works
@@ -182,6 +185,7 @@ class FleetAnswers:
         self._stager = stager
         self._status = status
         self._models = models
+        self._mending = mending
         self._drift: tuple[object, Sequence[str]] = (None, ())
 
     def answer(self, method: str) -> Said:
@@ -213,9 +217,14 @@ class FleetAnswers:
         wanted = self._device.wanted
         names = [*bundles_of(self._works.config), *(wanted.bundles if wanted is not None else ())]
         return AtWork(
-            bundles={name: self._bundle(name) for name in dict.fromkeys(names)},
+            bundles={name: self._mended(name, self._bundle(name)) for name in dict.fromkeys(names)},
             drift_paths=[*self._drift_of_values(wanted), *self._drift_of_bundles(wanted)],
         )
+
+    def _mended(self, name: str, seen: BundleAtWork) -> BundleAtWork:
+        """Say also what is done about one that is gone."""
+        whys = [why for why in (seen.why, self._mending(name)) if why]
+        return replace(seen, why="; ".join(whys))
 
     def _bundle(self, name: str) -> BundleAtWork:
         digest = self._stager.package_in_use(name)

@@ -32,7 +32,7 @@ from edge.fleet.switch import Switch, store_opened
 from edge.kit.files import free_bytes
 from edge.kit.log import Log
 
-JOBS_MAX: Final = 2  # what is being staged, and what a command fetches ahead
+JOBS_MAX: Final = 3  # what is being staged, what a command fetches ahead, and what is gone from the store
 INSTALL_S: Final = 1800.0  # so long somebody else may hold the store: a large network is being measured
 
 Admit = Callable[[Bundle], None]
@@ -98,6 +98,13 @@ class Stager:
         """
         return self._begun(lambda job: self._stage(job, bundles))
 
+    def again(self, bundles: Mapping[str, BundleWanted]) -> StagingJob:
+        """Begin to bring bundles into the store that were there before and are gone; nothing is tried.
+
+        The job fails as that of `job` does.
+        """
+        return self._begun(lambda job: self._bring_here(job, bundles))
+
     def fetch(self, bundles: Mapping[str, BundleWanted]) -> StagingJob:
         """Begin to fetch the packages of bundles that are not installed, for a job that may come later.
 
@@ -130,6 +137,13 @@ class Stager:
         except BundleRejectedError as refusal:
             raise DocumentRefusedError("admission", str(refusal), path=f"bundles.{name}") from refusal
 
+    def is_gone(self, name: str, wanted: BundleWanted) -> bool:
+        """Return whether what came out of a package is not in the store, and nothing else is in use."""
+        if self.folder_of(name, wanted) is not None:
+            return False
+        active = active_in(self._store.root / name)
+        return active is None or not (self._store.root / name / active).is_dir()
+
     # ── what is in use ────────────────────────────────────────────────────────────────────────────────────
 
     def switch(self, bundles: Mapping[str, BundleWanted], *, attempt: str) -> None:
@@ -149,6 +163,14 @@ class Stager:
             DocumentRefusedError: `admission`: the store cannot be changed.
         """
         self._switch.back(attempt)
+
+    def use_again(self, bundles: Mapping[str, BundleWanted]) -> None:
+        """Bring into use what `again` has brought back; see `Switch.again`.
+
+        Raises:
+            DocumentRefusedError: `admission`: one is not there, or the store cannot be changed.
+        """
+        self._switch.again({name: self.bundle(name, wanted).path.name for name, wanted in bundles.items()})
 
     def recover(self) -> None:
         """End a switch that a crash has interrupted; to be called once, at the start.
@@ -176,12 +198,15 @@ class Stager:
         job.begin(self._worker, work)
         return job
 
-    def _stage(self, job: StagingJob, bundles: Mapping[str, BundleWanted]) -> None:
+    def _bring_here(self, job: StagingJob, bundles: Mapping[str, BundleWanted]) -> None:
         self._fetcher.sweep([wanted.digest for wanted in bundles.values()])
         for name, wanted in bundles.items():
             with _told(f"bundles.{name}"):
                 if not self._is_whole(job, name, wanted):
                     self._take_in(job, name, wanted, self._fetched(job, name, wanted))
+
+    def _stage(self, job: StagingJob, bundles: Mapping[str, BundleWanted]) -> None:
+        self._bring_here(job, bundles)
         for name, wanted in bundles.items():
             job.say(f"trying {name} {wanted.version}")
             if self._admit is not None and not self.is_in_use(name, wanted):

@@ -101,7 +101,7 @@ class ReportedBundle(Part):
     provider: str = Field(description="What it runs on.")
     latency_ms: dict[str, float] = Field(description="`p50` and `p99` of the network on its golden input.")
     golden: dict[str, float] = Field(description="How its golden answers differ, by measure.")
-    why: str = Field(description="It was refused; empty where it works.")
+    why: str = Field(description="It was refused, or is gone and fetched again; empty where it works.")
 
 
 class ReportedScope(Part):

@@ -102,6 +102,23 @@ class Switch:
         if last.attempt == attempt:
             self._do(last.model_copy(update={"is_undone": True, "former": last.former_before}))
 
+    def again(self, wanted: Mapping[str, str]) -> None:
+        """Bring into use what ought to be, and was gone from the store: no switch that has a way back.
+
+        Args:
+            wanted: Folder in the store of each bundle, by its name.
+
+        Raises:
+            DocumentRefusedError: `admission`: the store cannot be changed.
+        """
+        try:
+            with store_opened(self._store, Cancel(), within_s=SWITCH_S) as changing:
+                for name, folder in wanted.items():
+                    if self._active(name) != folder:
+                        changing.activate(self._store.root / name / folder, keep=(folder,))
+        except (BundleRejectedError, StorageFullError, OSError) as error:
+            raise DocumentRefusedError("admission", str(error), path="bundles") from error
+
     def finish(self) -> None:
         """End what a crash has interrupted.
 
