@@ -24,7 +24,7 @@ from edge.inference.decoders.masks import MaskPart, RawMask, decode_mask
 from edge.inference.decoders.parting import filled
 from edge.inference.decoders.placement import source_in_input
 from edge.inference.decoders.raw import logit
-from edge.inference.decoders.watershed import grow, peaks
+from edge.inference.decoders.watershed import grow, join_shallow, peaks
 from edge.preprocess.pictures import crop, letterbox, stretch
 from tests.builders.detectors import CLASSES
 
@@ -462,6 +462,117 @@ def slow_pass(seed: NDArray[np.bool_], inside: NDArray[np.bool_], relief: Array)
         ]
         height = np.where(inside, np.minimum(height, np.min(ways, axis=0)), np.inf)
     return height.astype(np.float32)
+
+
+def joined(things: list[int], height: list[float], *, prominence_min: float) -> Any:
+    """Things along one line that remain, by the number of the peak they belong to."""
+    line, heights = np.array([things], np.int32), np.array([height], np.float32)
+    return join_shallow(line, heights, prominence_min=prominence_min)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("prominence_min", "remain"),
+    [(0.25, [1, 1, 1, 2, 2]), (0.26, [1, 1, 1, 1, 1]), (0.0, [1, 1, 1, 2, 2])],
+)
+def test_a_peak_stays_that_rises_exactly_as_much_as_it_must(prominence_min: float, remain: list[int]) -> None:
+    height = [0.5, 1.0, 0.5, 0.5, 0.75]  # the second rises by a quarter above the pass
+    assert joined([1, 1, 1, 2, 2], height, prominence_min=prominence_min) == remain
+
+
+@pytest.mark.parametrize(
+    ("height", "remain"),
+    [
+        ([8, 5.5, 6, 5, 7], [1, 1, 1, 3, 3]),  # the one between is shallow, the last is not
+        ([8, 7.5, 7.9, 7.4, 7.8], [1, 1, 1, 1, 1]),  # each hangs on the one before
+        ([6, 5.5, 7, 6.5, 8], [3, 3, 3, 3, 3]),
+        ([8, 5, 6.5, 6, 6.8], [1, 1, 3, 3, 3]),  # the last two are deep together
+    ],
+)
+def test_of_a_chain_what_hangs_together_is_one(height: list[float], remain: list[int]) -> None:
+    assert joined([1, 1, 2, 3, 3], height, prominence_min=1.0) == remain
+
+
+def test_peaks_of_one_height_on_a_plateau_are_one_thing_and_apart_they_are_two() -> None:
+    assert len(set(joined([1, 1, 2, 2], [3, 3, 3, 3], prominence_min=0.5))) == 1
+    assert joined([1, 1, 2, 2], [3, 2, 2, 3], prominence_min=0.5) == [1, 1, 2, 2]
+    assert len(set(joined([1, 2, 3, 4], [3, 2.9, 3, 3], prominence_min=0.5))) == 1
+
+
+def test_things_that_do_not_touch_are_never_joined() -> None:
+    assert joined([1, 1, 0, 2, 2], [3, 3, 3, 3, 3], prominence_min=9) == [1, 1, 0, 2, 2]
+    assert joined([0, 0], [1, 2], prominence_min=1) == [0, 0]
+
+
+def hills(seed: int) -> tuple[Array, NDArray[np.bool_], NDArray[np.int32]]:
+    """Heights that all differ, what lies inside, and a seed on each peak."""
+    noise = np.random.default_rng(seed)
+    height = noise.permutation(100).reshape(10, 10).astype(np.float32)
+    inside = np.asarray(noise.random((10, 10)) < 0.9)
+    cross = ndimage.generate_binary_structure(2, 1)
+    highest = ndimage.maximum_filter(np.where(inside, height, -1), footprint=cross, mode="nearest")
+    seeds = np.zeros((10, 10), np.int32)
+    is_peak = inside & (height >= highest)
+    seeds[is_peak] = np.arange(1, np.count_nonzero(is_peak) + 1)
+    return height, inside, seeds
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 9999), prominence_min=st.integers(0, 80))
+def test_what_remains_are_the_peaks_that_a_slow_climb_finds_to_stand_out(
+    seed: int, prominence_min: int
+) -> None:
+    height, inside, seeds = hills(seed)
+    things = grow(seeds, inside=inside, relief=-height)
+    found = join_shallow(things, height, prominence_min=prominence_min)
+    wanted = set()
+    for peak in np.argwhere(seeds > 0):
+        place = tuple(peak)
+        climb = slow_pass(inside & (height > height[place]), inside, 100 - height)[place]
+        wanted |= {place} if height[place] - (100 - climb) >= prominence_min else set()
+    tops = ndimage.maximum_position(height, found, np.unique(found[inside]))
+    assert set(tops) == wanted
+    assert np.array_equal(found > 0, inside)
+    assert len(np.unique(found[things > 0])) == len(wanted)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 9999), doubled=st.integers(-3, 3), raised=st.integers(-64, 64))
+def test_neither_the_unit_of_the_height_nor_where_it_begins_matters(
+    seed: int, doubled: int, raised: int
+) -> None:
+    height, inside, seeds = hills(seed)
+    things, unit = grow(seeds, inside=inside, relief=-height), 2.0**doubled
+    other = join_shallow(things, (height + raised) * np.float32(unit), prominence_min=20 * unit)
+    assert np.array_equal(join_shallow(things, height, prominence_min=20), other)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3.5])
+@pytest.mark.parametrize(("prominence_min", "things"), [(0.0, {4, 5}), (0.4, {2}), (0.9, {1})])
+def test_peaks_stand_out_in_a_larger_picture_as_in_the_input(
+    prominence_min: float, things: set[int], times: float
+) -> None:
+    left, right = discs(16)
+    height = np.maximum(ndimage.distance_transform_edt(left), ndimage.distance_transform_edt(right)) / 10
+    height[:, 18:23] -= 0.4  # a groove: shallow peaks in one thing, as a network draws them
+    scores = np.stack([left | right, height])[np.newaxis].astype(np.float32)
+    rule = {
+        "by": "distance",
+        "height": {"output": "out", "channel": 1},
+        "height_min": 0.5,
+        "apart_min_px": 1,
+        "prominence_min": prominence_min,
+    }
+    geometry = stretch((round(40 * times), round(60 * times)), input_shape_px=(40, 60))
+    found = decoded(
+        {"out": scores},
+        geometry,
+        decoder="sigmoid",
+        thresholds=[0.5],
+        scores_are="probabilities",
+        labels=CLASSES[:1],
+        things=rule,
+    )
+    assert found.things.max() in things
 
 
 def test_of_peaks_near_each_other_the_highest_counts() -> None:
