@@ -61,6 +61,13 @@ class Fleet(Section):
         description="Folder, or address of a web server, where packages of bundles are looked for first; "
         "left out: none.",
     )
+    download_max_kb_s: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Kilobytes a second that all packages together may come with, so that a thin line has "
+        "room for findings; 0: as fast as they come.",
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -52,6 +52,7 @@ FOLDER: Final = "fleet"  # in the state folder
 ALERT: Final = "fleet-start"
 BEAT_S: Final = 120.0
 SETTLE_S: Final = 20.0
+KILOBYTE: Final = 1000
 
 Part = TypeVar("Part")
 
@@ -266,5 +267,6 @@ def stager_of(config: Config, *, admit: Callable[[Bundle], None] | None = None) 
         folder_of(config),
         mirror=fleet.mirror or "" if fleet is not None else "",
         reserve_bytes=config.state.reserve_mb * MEGABYTE,
+        download_bytes_per_s=fleet.download_max_kb_s * KILOBYTE if fleet is not None else 0,
         admit=admit,
     )

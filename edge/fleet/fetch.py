@@ -26,9 +26,11 @@ from edge.domain.errors import DocumentRefusedError, StorageFullError
 from edge.fleet.addresses import shown, trouble_with
 from edge.fleet.cancel import Cancel
 from edge.fleet.documents import BundleWanted
+from edge.fleet.pace import Pace
 from edge.fleet.part import OtherBytesError, Part, Tell, receive, take_up
 from edge.fleet.places import BusyPlaceError, Place, PlaceError, RangeRefusedError, TlsMaker
 from edge.kit.backoff import Backoff
+from edge.kit.clock import SystemClock
 from edge.kit.files import free_bytes, sync_folder
 from edge.kit.log import Log
 
@@ -52,6 +54,7 @@ class Fetcher:
         rounds_max: So often in a row all places are tried in vain.
         idle_s: So long nothing may come from a place.
         tls: Makes the context for https.
+        pace: How fast all together may come.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Fetcher:
         rounds_max: int = ROUNDS_MAX,
         idle_s: float = 20.0,
         tls: TlsMaker = ssl.create_default_context,
+        pace: Pace | None = None,
     ) -> None:
         self._folder = folder
         self._mirror = mirror
@@ -72,6 +76,7 @@ class Fetcher:
         self._rounds_max = rounds_max
         self._idle_s = idle_s
         self._tls = tls
+        self._pace = pace or Pace(0, SystemClock())
         self._log = Log("fetch")
 
     def fetch(self, wanted: BundleWanted, *, path: str, cancel: Cancel, tell: Tell) -> Path:
@@ -195,7 +200,7 @@ class Fetcher:
             try:
                 with place.opened(offset=part.has_bytes, tag=tag, cancel=cancel) as reply:
                     tag = reply.tag
-                    receive(part, wanted, reply, place, cancel=cancel, tell=tell)
+                    receive(part, wanted, reply, place, cancel=cancel, tell=tell, pace=self._pace)
                 if part.is_right(wanted):
                     return
                 mixtures += part.is_mixed

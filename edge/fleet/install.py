@@ -24,11 +24,13 @@ from edge.bundles.store import Bundle, load
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError, StorageFullError
 from edge.fleet.documents import BundleWanted
 from edge.fleet.fetch import Fetcher
+from edge.fleet.pace import Pace
 from edge.fleet.packages import Packages
 from edge.fleet.places import TlsMaker
 from edge.fleet.ports import Wanted
 from edge.fleet.staging import StagingJob
 from edge.fleet.switch import Switch, store_opened
+from edge.kit.clock import SystemClock
 from edge.kit.files import free_bytes
 from edge.kit.log import Log
 
@@ -47,6 +49,7 @@ class Stager:
         folder: Its own; made when something is staged.
         mirror: A folder, or the beginning of an address, that is looked into first; "" for none.
         reserve_bytes: Free space that is never used.
+        download_bytes_per_s: How fast packages may come, all together; 0: as fast as they do.
         admit: Tries a bundle that lies in the store on this device, and raises BundleRejectedError.
         tls: Makes the context for https.
         fetcher: In place of one made of these.
@@ -60,6 +63,7 @@ class Stager:
         mirror: str = "",
         *,
         reserve_bytes: int = 0,
+        download_bytes_per_s: int = 0,
         admit: Admit | None = None,
         tls: TlsMaker = ssl.create_default_context,
         fetcher: Fetcher | None = None,
@@ -70,7 +74,11 @@ class Stager:
         self._reserve_bytes = reserve_bytes
         self._admit = admit
         self._fetcher = fetcher or Fetcher(
-            folder / "packages", mirror=mirror, reserve_bytes=reserve_bytes, tls=tls
+            folder / "packages",
+            mirror=mirror,
+            reserve_bytes=reserve_bytes,
+            tls=tls,
+            pace=Pace(download_bytes_per_s, SystemClock()),
         )
         self._switch = Switch(store, folder / "switch.json")
         self._packages = Packages(folder / "packages.json")

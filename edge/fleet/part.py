@@ -10,6 +10,7 @@ from typing import Final
 from edge.domain.errors import StorageFullError
 from edge.fleet.cancel import Cancel
 from edge.fleet.documents import BundleWanted
+from edge.fleet.pace import Pace
 from edge.fleet.places import BusyPlaceError, Place, PlaceError, RangeRefusedError, Reply
 
 PIECE_BYTES: Final = 1 << 18
@@ -79,9 +80,16 @@ def take_up(part: Part, wanted: BundleWanted) -> None:
 
 
 def receive(
-    part: Part, wanted: BundleWanted, reply: Reply, place: Place, *, cancel: Cancel, tell: Tell
+    part: Part,
+    wanted: BundleWanted,
+    reply: Reply,
+    place: Place,
+    *,
+    cancel: Cancel,
+    tell: Tell,
+    pace: Pace,
 ) -> None:
-    """Add what an answer holds; afterwards there are as many bytes as the document says.
+    """Add what an answer holds, at its pace; afterwards there are as many bytes as the document says.
 
     Raises:
         OtherBytesError: It holds more or less than that.
@@ -100,11 +108,12 @@ def receive(
         part.forget()
     part.is_mixed = part.has_bytes > 0
     while part.has_bytes < size_bytes:
-        piece = reply.stream.read1(min(PIECE_BYTES, size_bytes - part.has_bytes))
+        piece = reply.stream.read1(pace.piece_bytes(min(PIECE_BYTES, size_bytes - part.has_bytes)))
         if not piece or cancel.is_asked:
             raise BusyPlaceError(f"{place}: broke off after {part.has_bytes} of {size_bytes} bytes")
         part.add(piece)
         tell(part.has_bytes)
+        cancel.wait(pace.rest_s(len(piece)))
     if reply.total_bytes is None and reply.stream.read1(1):
         part.forget()
         raise OtherBytesError(f"{place}: has more than the {size_bytes} bytes that the document says")

@@ -23,7 +23,9 @@ from edge.fleet.addresses import shown, trouble_with
 from edge.fleet.cancel import Cancel
 from edge.fleet.documents import BundleWanted
 from edge.fleet.fetch import KEPT, Fetcher
+from edge.fleet.pace import Pace
 from edge.kit.backoff import Backoff
+from edge.kit.clock import SystemClock
 from tests.peers.broker import Certificates
 from tests.peers.package_server import (
     PackageServer,
@@ -81,6 +83,38 @@ def folder(tmp_path: Path) -> Path:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.suffix for path in folder.iterdir())
+
+
+# ── how fast it comes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_all_downloads_together_keep_to_their_pace(folder: Path) -> None:
+    bytes_per_s = 400_000
+    slow = Fetcher(folder, backoff=AT_ONCE, pace=Pace(bytes_per_s, SystemClock()))
+    with PackageServer(CONTENT) as one, PackageServer(OTHER) as other:
+        meant = [wanted(one.url), wanted(other.url, OTHER)]
+        began_s = time.monotonic()
+        threads = [threading.Thread(target=fetch, args=(slow, each)) for each in meant]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        took_s = time.monotonic() - began_s
+    assert names(folder) == [".edgebundle", ".edgebundle"]
+    assert took_s >= 0.9 * 2 * len(CONTENT) / bytes_per_s
+
+
+def test_a_slow_download_ends_at_once_when_it_is_cancelled(folder: Path) -> None:
+    cancel = Cancel()
+    slow = Fetcher(folder, backoff=AT_ONCE, pace=Pace(10, SystemClock()))
+    with PackageServer(CONTENT) as server:
+        thread = threading.Thread(target=refused, args=(slow, wanted(server.url), cancel))
+        thread.start()
+        until(lambda: any(path.stat().st_size for path in folder.glob("*.part")), within_s=5)
+        began_s = time.monotonic()
+        cancel.ask()
+        thread.join(5)
+    assert time.monotonic() - began_s < 2
 
 
 # ── what comes whole ──────────────────────────────────────────────────────────────────────────────────────

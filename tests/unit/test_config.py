@@ -589,6 +589,7 @@ def test_a_fleet_is_believed_by_its_keys(tmp_path: Path) -> None:
         ("case_quiet_min: -1", "fleet.case_quiet_min: is -1; allowed: a number from 0 to 1440"),
         ("mirror: 'ftp://mirror/a'", "fleet.mirror: wanted a folder, or an address such as"),
         ("mirror: 'http://me:hidden@mirror/a'", "fleet.mirror: wanted a folder, or an address such as"),
+        ("download_max_kb_s: -1", "fleet.download_max_kb_s: is -1; allowed: "),
         ("frozen: 1", "fleet.frozen: is 1; allowed: "),
         ("server: x", "fleet.server: unknown key; allowed: keys, groups, local"),
     ],
