@@ -23,7 +23,10 @@ PROVIDERS: Final = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 
+ort.set_default_logger_severity(4)  # what it says to everybody: trouble reaches us as an exception
+
 PREFIX: Final = r"^\[ONNXRuntimeError\] : \d+ : \w+ : "
+ORIGIN: Final = r"^/\S+:\d+ .*?\) (?=[A-Z])"
 PLACE: Final = r" Status Message: \S+:\d+ .*? was false\. "
 
 # What the runtime raises; it has no common parent of its own.
@@ -141,12 +144,15 @@ def _open(network: bytes, options: Any, provider: str, arithmetic: str) -> tuple
         ort.preload_dlls()
     if provider == "cuda":
         try:
-            chosen = _providers(provider, arithmetic, records=True)
-            return ort.InferenceSession(network, options, providers=chosen), True
+            return _session(network, options, _providers(provider, arithmetic, records=True)), True
         except TROUBLE:
             pass  # a node has to run on the CPU, or there is no GPU: the next attempt says which
-    chosen = _providers(provider, arithmetic, records=False)
-    return ort.InferenceSession(network, options, providers=chosen), False
+    return _session(network, options, _providers(provider, arithmetic, records=False)), False
+
+
+def _session(network: bytes, options: Any, providers: list[Any]) -> Any:
+    """Open a session that fails where it cannot do what it was asked for, instead of doing something else."""
+    return ort.InferenceSession(network, options, providers=providers, enable_fallback=0)
 
 
 def _providers(provider: str, arithmetic: str, *, records: bool) -> list[Any]:
@@ -182,4 +188,4 @@ def _check_names(session: Any, *, name: str, wiring: Wiring) -> None:
 def _first_line(error: Exception) -> str:
     """Return what the runtime says, without its own name, and the place in its code."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(PLACE, " ", re.sub(PREFIX, "", lines[0]))[:200]
+    return re.sub(PLACE, " ", re.sub(ORIGIN, "", re.sub(PREFIX, "", lines[0])))[:200]

@@ -70,20 +70,24 @@ def _ours(bundle: Bundle, precision: str, picture: NDArray[np.float32]) -> Calla
 
 
 def _peers(torch: Any, folder: Path, picture: NDArray[np.float32]) -> dict[str, Callable[[], object]]:
-    """Return the network in PyTorch: each precision in both memory layouts, as it is and as a CUDA graph."""
+    """Return the network and its decision in PyTorch: each precision, as it is, as a CUDA graph, compiled."""
     sys.path.insert(0, str(folder))
-    network = importlib.import_module("network")
+    network, export = importlib.import_module("network"), importlib.import_module("export")
     torch.backends.cudnn.benchmark = True
     found: dict[str, Callable[[], object]] = {}
     for precision in PRECISIONS:
         dtype = torch.float16 if precision == "fp16" else torch.float32
         for layout in ("contiguous_format", "channels_last_3d"):
-            model = network.fold_batch_norms(network.BrainNet()).cuda().to(dtype)
+            model = export.Labelled(network.fold_batch_norms(network.BrainNet())).eval().cuda().to(dtype)
             model = model.to(memory_format=getattr(torch, layout))
             given = torch.from_numpy(picture).cuda().to(dtype).to(memory_format=getattr(torch, layout))
             once = _eager(torch, model, given, allows_tf32=precision == "tf32")
             found[f"torch {precision} {layout}"] = once
             found[f"torch {precision} {layout}, graph"] = _graph(torch, once)
+            compiled = torch.compile(model, mode="reduce-overhead")
+            found[f"torch {precision} {layout}, compiled"] = _eager(
+                torch, compiled, given, allows_tf32=precision == "tf32"
+            )
     return found
 
 
@@ -92,7 +96,7 @@ def _eager(torch: Any, model: Any, given: Any, *, allows_tf32: bool) -> Callable
         torch.backends.cudnn.allow_tf32 = allows_tf32
         torch.backends.cuda.matmul.allow_tf32 = allows_tf32
         with torch.inference_mode():
-            answer = model(given).argmax(1).to(torch.uint8)
+            answer = model(given)
         if not torch.cuda.is_current_stream_capturing():
             torch.cuda.synchronize()
         return answer
