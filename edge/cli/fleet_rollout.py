@@ -10,7 +10,7 @@ import typer
 
 from edge.cli.fleet_options import FleetFile, StateFolder
 
-VERBS: Final = ("show", "resume", "pause", "approve", "abort")
+VERBS: Final = ("show", "resume", "pause", "approve", "abort", "forget")
 RINGS: Final = ("canary=1", "5%", "25%", "100%")
 _UNITS_S: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -90,7 +90,7 @@ def rollout(
 
     edge fleet rollout FILE --ring canary=1 --ring 5% --ring 100% --success 98% --soak 10m
 
-    edge fleet rollout show | resume ID | pause ID | approve ID | abort ID
+    edge fleet rollout show | resume ID | pause ID | approve ID | abort ID | forget ID
 
     Exit 0: all have it. 1: it is held or aborted, or somebody does not have it. 3: it is not over, and nobody
     runs it here. 4: somebody else runs it.
@@ -104,6 +104,8 @@ def rollout(
     if what in VERBS:
         if rollout_id is None:
             raise typer.BadParameter(f"{what} which one? `edge fleet rollout show` lists them")
+        if what == "forget":
+            raise typer.Exit(command.forget(where, rollout_id))
         raise typer.Exit(command.tell(where, rollout_id, what))
     if rollout_id is not None:
         raise typer.BadParameter(

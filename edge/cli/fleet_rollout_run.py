@@ -22,6 +22,7 @@ from edge.cli.rows import printable
 from edge.domain.errors import ConfigurationError, DeliveryError, DocumentRefusedError
 from edge.fleet.operator import freeze
 from edge.fleet.operator.rollout_desk import RolloutDesk, SignedDesk, believed
+from edge.fleet.operator.rollout_forget import forget as forgotten
 from edge.fleet.operator.rollout_orders import Order, answered, why_not
 from edge.fleet.operator.rollout_plan import RolloutFile, parse_file, parse_ring, plan
 from edge.fleet.operator.rollout_runner import Runner, give_order, holder_of, is_alive
@@ -163,6 +164,31 @@ def tell(where: Place, rollout_id: str, verb: str) -> int:
             f"{rollout_id}: {runner.rollout.why}; nobody runs it: edge fleet rollout resume {rollout_id}"
         )
         return ALL
+
+
+def forget(where: Place, rollout_id: str) -> int:
+    """Take a roll-out that is over away from the broker.
+
+    Returns:
+        0 it is gone from there; 4 somebody runs it.
+
+    Raises:
+        ConfigurationError: It is not over, or the broker keeps nothing of it.
+        FormatError: There is none of that id.
+        EdgeError: The broker, the key or a file of ours cannot be used.
+    """
+    console = Console(highlight=False)
+    with _desk(where) as (desk, store):
+        holder = holder_of(desk.rollouts(), rollout_id)
+        if holder and is_alive(desk, rollout_id):
+            console.print(f"{rollout_id}: {holder} runs it; nothing is forgotten", markup=False)
+            return CONFLICT
+        count = forgotten(desk, store, rollout_id, by=where.operator)
+        console.print(
+            f"{rollout_id}: {count} pieces are gone from the broker; {store.path} and the history have it",
+            markup=False,
+        )
+    return ALL
 
 
 def _tell_holder(

@@ -378,3 +378,6 @@ def test_killed_in_the_middle_it_is_resumed_on_another_machine(scene: Scene) -> 
             aborted.communicate(timeout=60)
         assert aborted.returncode == 1
         assert configs(desk) == [{}] * COUNT
+        with scene.command("forget", rollout_id) as gone:
+            assert "pieces are gone from the broker" in gone.communicate(timeout=30)[0]
+        until(lambda: desk.rollouts() == {}, within_s=5)

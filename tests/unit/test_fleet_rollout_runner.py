@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from edge.domain.errors import DocumentRefusedError, FormatError
+from edge.domain.errors import ConfigurationError, DocumentRefusedError, FormatError
+from edge.fleet.operator.rollout_forget import forget
 from edge.fleet.operator.rollout_orders import Order, answered
 from edge.fleet.operator.rollout_runner import Runner, give_order, holder_of, is_alive
 from edge.fleet.operator.rollout_state import Phase, Rollout, Step
@@ -253,6 +254,58 @@ def test_the_newest_of_each_piece_counts_wherever_it_lies(kept: RolloutStore, re
     over = runner.run(silent)
     assert rollout_of("r-1", old, kept.pieces()) == over
     assert rollout_of("r-1", kept.pieces(), {**old, "r-1.h": {"revision": revision}}) == over
+
+
+def test_what_is_over_is_taken_away_from_the_broker_and_kept_here(kept: RolloutStore, tmp_path: Path) -> None:
+    world = World(*boxes(5))
+    runner = Runner(world, kept, begun(world), holder="anna")
+    runner.take()
+    with pytest.raises(ConfigurationError, match="is running; only what is over"):
+        forget(world, kept, "r-1", by="anna")
+    assert world.rollouts()
+    over = runner.run(silent)
+    runner.release()
+    count = len(world.rollouts())
+    with RolloutStore(tmp_path / "elsewhere") as file:
+        assert forget(world, file, "r-1", by="berta") == count
+        assert world.rollouts() == {}
+        assert world.notes[-1] == f"r-1: taken away from the broker by berta: {count} pieces"
+        assert rollout_of("r-1", file.pieces()) == over
+        with pytest.raises(ConfigurationError, match="the broker keeps nothing of it"):
+            forget(world, file, "r-1", by="berta")
+    with pytest.raises(FormatError, match="no such roll-out"):
+        forget(world, kept, "r-2", by="anna")
+
+
+def test_forgetting_that_was_cut_off_can_be_ended_on_any_machine(kept: RolloutStore, tmp_path: Path) -> None:
+    world = World(*boxes(120))
+    runner = Runner(world, kept, begun(world), holder="anna")
+    runner.take()
+    runner.run(silent)
+    lasting, cut = world.publish_rollout, PlugPulledError("between two pieces")
+
+    def pulled(name: str, document: Mapping[str, Any] | None) -> None:
+        lasting(name, document)
+        raise cut
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "publish_rollout", pulled)
+        with pytest.raises(PlugPulledError):
+            forget(world, kept, "r-1", by="anna")
+    assert "r-1" in world.rollouts()
+    with RolloutStore(tmp_path / "elsewhere") as file:
+        forget(world, file, "r-1", by="berta")
+    assert world.rollouts() == {}
+
+
+def test_nothing_is_forgotten_while_a_device_has_not_its_document(kept: RolloutStore) -> None:
+    world = World(*boxes(2))
+    runner = Runner(world, kept, begun(world), holder="anna")
+    runner.take()
+    runner.run(silent)
+    del world.desired["anna/or-1"]  # the broker has lost it
+    with pytest.raises(ConfigurationError, match="anna/or-1 has not its document yet"):
+        forget(world, kept, "r-1", by="anna")
 
 
 def test_an_abort_after_the_end_is_possible_anywhere(kept: RolloutStore, tmp_path: Path) -> None:
