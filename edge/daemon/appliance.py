@@ -34,7 +34,7 @@ from edge.daemon.parts import (
     session_of,
     source_of,
 )
-from edge.daemon.studies import StudyHalf
+from edge.daemon.studies import IMAGING, StudyHalf
 from edge.daemon.surroundings import Surroundings
 from edge.daemon.threads import Threads
 from edge.daemon.works import Works
@@ -45,6 +45,7 @@ from edge.findings.envelope import wrap
 from edge.inference.drift import Drift
 from edge.inference.engine import Engine
 from edge.kit.files import free_bytes
+from edge.kit.inherited import Listeners
 from edge.kit.journal import Entry, Journal
 from edge.kit.log import Log, RecentLines, to_stderr
 from edge.kit.memory import give_back
@@ -66,6 +67,8 @@ SIGNALS_SEEN_S = 0.1
 PERIOD_SEEN_S = 1.0
 SOMETHING_BROKE = 70
 NEXT_START_S = 600.0  # as long as the unit gives a first start
+LAST_CALLERS_S = 3.0  # others wait that much longer: beside a start of 2 to 4 s, and well below their 30 s
+CALLERS_SEEN_S = 0.02
 
 
 class Appliance:
@@ -75,6 +78,7 @@ class Appliance:
         config: With which it is opened.
         clock: Time.
         recent: Holds the newest lines of the log.
+        listeners: Keeps the sockets of doors for whoever opens after us; left out, nobody does.
 
     Attributes:
         plane: The fleet's side; to be set before `run`, None where there is none.
@@ -82,13 +86,22 @@ class Appliance:
         begins_anew: It ended in order, so that the process can begin anew.
     """
 
-    def __init__(self, config: Config, clock: Clock, *, recent: RecentLines | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        *,
+        recent: RecentLines | None = None,
+        listeners: Listeners | None = None,
+    ) -> None:
         self.plane: ControlPlane | None = None
         self.was_open = False
         self.begins_anew = False
         self._config = config  # what is at work now is that of `_works`
         self._clock = clock
         self._recent = recent
+        self._listeners = listeners if listeners is not None else Listeners()
+        self._doors: list[DicomDoor] = []
         self._log = Log("daemon")
         self._stopping = threading.Event()
         self._is_asked_to_stop = False
@@ -112,24 +125,49 @@ class Appliance:
         with ExitStack() as rooms:
             self._open(rooms)
             self.was_open = True
+            self._listeners.close_unused()
             self._watchdog.ready("receiving")
             self._log.info("ready", site=self._config.site.id, device=self._config.device.id)
             self._await_end()
             self._say_why()
+            self._part_with_callers()
         if self.begins_anew:  # a signal from now on ends the process at once, and is not lost with it
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
-        self.begins_anew = self.begins_anew and not (self._fatal or self._is_asked_to_stop)
+        self.begins_anew = self._goes_on()
         return SOMETHING_BROKE if self._fatal else 0
 
     def _say_why(self) -> None:
         """Tell systemd and the log why it ends; one that begins anew must not be taken for stopped."""
-        if self.begins_anew and not (self._fatal or self._is_asked_to_stop):
+        if self._goes_on():
             self._watchdog.begin_anew(within_s=NEXT_START_S)
             self._log.info("stopping", because="the process begins anew")
             return
         self._watchdog.stopping()
         self._log.info("stopping", because=self._fatal or "asked to")
+
+    def _part_with_callers(self) -> None:
+        """Refuse callers from now on; or, where the process begins anew, have them wait for it.
+
+        The series in hand is finished while callers are still served, and those who are in may come to their
+        end: so that nobody waits for longer than the rest of the stop and a start.
+        """
+        if not self._goes_on():
+            self._listeners.close()
+            return
+        self._threads.end(IMAGING)
+        for door in self._doors:
+            door.let_nobody_in()
+        until_ns = self._clock.monotonic_ns() + round(LAST_CALLERS_S * 1e9)
+        while self._goes_on() and self._clock.monotonic_ns() < until_ns:
+            if not any(door.callers for door in self._doors):
+                return
+            threading.Event().wait(CALLERS_SEEN_S)
+        self._log.warning("callers are hung up on", callers=sum(door.callers for door in self._doors))
+
+    def _goes_on(self) -> bool:
+        """Return whether the process begins anew and nothing has come between."""
+        return self.begins_anew and not (self._fatal or self._is_asked_to_stop)
 
     def begin_anew(self) -> None:
         """Have the appliance end in order, so that its process can begin anew; from any thread."""
@@ -192,12 +230,12 @@ class Appliance:
         self._works = self._at_work(engine, studies, live, presence, exchange)
         answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
         rooms.enter_context(Control(config.state.folder, answers=answers))
-        doors = self._open_sources(rooms, intake, presence)
+        self._open_sources(rooms, intake, presence)
         if self.plane is not None and self._voice is not None:
             running = Running(
                 works=self._works,
                 journal=journal,
-                doors=doors,
+                doors=self._doors,
                 albums=self._albums,
                 status=self._status,
                 models=self._about_models,
@@ -287,22 +325,20 @@ class Appliance:
         else:
             self._works.close()
 
-    def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> list[DicomDoor]:
-        """Open every source of studies, last of all; return the doors among them."""
-        doors: list[DicomDoor] = []
+    def _open_sources(self, rooms: ExitStack, intake: Intake, presence: Presence) -> None:
+        """Open every source of studies, last of all."""
         for source in self._config.sources:
             if not isinstance(source, StudySource):
                 continue
             stage = Stage(source.name, self._clock)
-            opened = source_of(self._config, source, self._clock, stage)
+            opened = source_of(self._config, source, self._clock, stage, self._listeners)
             rooms.enter_context(opened.serve(intake))
-            doors += [opened] if isinstance(opened, DicomDoor) else []
+            self._doors += [opened] if isinstance(opened, DicomDoor) else []
             self._books.keep(stage.health)
             about = {"name": source.name, "kind": source.kind, "state": "online"}
             self._books.know(lambda about=about: about)  # type: ignore[misc]  # mypy: a default is no argument
             presence.source(source.name, "online")
             self._log.info("source open", source=source.name, kind=source.kind)
-        return doors
 
     def _snapshot(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer a person at the box who wants to see what a camera shows."""

@@ -3,7 +3,8 @@
     trial, once ─▶ what was proven last ─▶ what was proven before it ─▶ the file alone
 
 Whatever cannot be loaded, or with which the appliance does not open, is left for the next; each time with an
-alert. A process that has to begin anew stops in order and puts another in its own place, under its number.
+alert. A process that has to begin anew stops in order and puts another in its own place, under its number,
+with the sockets that its doors listened on: whoever calls meanwhile waits, and is refused by nobody.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from edge.fleet import boot
 from edge.fleet.boot import Boot
 from edge.fleet.install import attempt_of
 from edge.kit.clock import SystemClock
+from edge.kit.inherited import Listeners, inherited
 from edge.kit.log import Log, RecentLines, to_stderr
 from edge.kit.memory import keep_memory_plain
 
@@ -58,21 +60,22 @@ def run(path: Path) -> int:
         EdgeError: It cannot start: a port is taken, the journal is in use, a secret is missing.
     """
     keep_memory_plain()
-    site = site_of(path)
-    with tenancy(_config(site, Boot()).state.folder):  # before anything is decided, or counted
-        code, begins_anew = _lived(site, SystemClock())
-        if begins_anew:
-            _put_another_in_our_place()
+    with Listeners(inherited()) as listeners:
+        site = site_of(path)
+        with tenancy(_config(site, Boot()).state.folder):  # before anything is decided, or counted
+            code, begins_anew = _lived(site, SystemClock(), listeners)
+            if begins_anew:
+                _put_another_in_our_place(listeners)
     return code
 
 
-def _lived(site: Site, clock: Clock) -> tuple[int, bool]:
+def _lived(site: Site, clock: Clock, listeners: Listeners) -> tuple[int, bool]:
     """Run appliances until one has opened and ended; return its status, and whether to begin anew."""
     recent = RecentLines()
     start = first(site, clock)
     while True:
         to_stderr(level=start.config.log_level, recent=recent)
-        appliance = Appliance(start.config, clock, recent=recent)
+        appliance = Appliance(start.config, clock, recent=recent, listeners=listeners)
         fleet = start.config.fleet
         if fleet is not None:
             appliance.plane = ControlPlane(
@@ -187,7 +190,8 @@ def _switch_bundles(config: Config, chosen: Boot) -> None:
             )
 
 
-def _put_another_in_our_place() -> NoReturn:
+def _put_another_in_our_place(listeners: Listeners) -> NoReturn:
     """Begin anew: the same program, the same arguments, the same process number. Never returns."""
     sys.stderr.flush()
+    listeners.hand_over()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves

@@ -27,6 +27,7 @@ from edge.fleet.questions import ANSWER_SCHEMA
 from edge.fleet.report import EVENT_SCHEMA, REPORTED_SCHEMA
 from edge.inference.engine import Engine
 from edge.kit.backoff import Backoff
+from edge.kit.inherited import Listeners
 from edge.kit.journal import Journal
 from edge.kit.mqtt import MqttSession, Tls
 from edge.kit.stage import Stage
@@ -217,7 +218,9 @@ def _imaging(config: Config) -> list[ImagingPipeline]:
     return [one for one in config.pipelines if isinstance(one, ImagingPipeline)]
 
 
-def source_of(config: Config, source: StudySource, clock: Clock, stage: Stage) -> ports.StudySource:
+def source_of(
+    config: Config, source: StudySource, clock: Clock, stage: Stage, listeners: Listeners
+) -> ports.StudySource:
     """Return a door, closed.
 
     Raises:
@@ -225,11 +228,18 @@ def source_of(config: Config, source: StudySource, clock: Clock, stage: Stage) -
     """
     spool = config.state.folder / "spool"
     if isinstance(source, DicomSource):
-        return _door(source, spool, config.state.reserve_mb * MEGABYTE, clock, stage)
+        return _door(source, spool, config.state.reserve_mb * MEGABYTE, clock, stage, listeners)
     return _folder(source, spool, clock, stage)
 
 
-def _door(source: DicomSource, spool: Path, reserve_bytes: int, clock: Clock, stage: Stage) -> DicomDoor:
+def _door(
+    source: DicomSource,
+    spool: Path,
+    reserve_bytes: int,
+    clock: Clock,
+    stage: Stage,
+    listeners: Listeners,
+) -> DicomDoor:
     tls = None
     if source.tls is not None:
         tls = DoorTls(
@@ -249,6 +259,7 @@ def _door(source: DicomSource, spool: Path, reserve_bytes: int, clock: Clock, st
         spool=spool,
         reserve_bytes=reserve_bytes,
         tls=tls,
+        listen=listeners.listen,
         clock=clock,
         stage=stage,
     )

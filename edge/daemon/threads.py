@@ -22,6 +22,7 @@ class Threads:
         self._watchdog = watchdog
         self._drain_s = drain_s
         self._log = Log("daemon")
+        self._enders: dict[str, Callable[[], None]] = {}
 
     @contextmanager
     def running(
@@ -44,9 +45,13 @@ class Threads:
         thread = threading.Thread(target=body, name=name, daemon=True)
         thread.start()
         self._watchdog.expect(name, thread.is_alive)
-        try:
-            yield
-        finally:
+
+        is_ended = threading.Event()
+
+        def end() -> None:
+            if is_ended.is_set():
+                return
+            is_ended.set()
             stop()
             within_s = max(self._drain_s(), at_least_s)
             thread.join(within_s)
@@ -54,3 +59,17 @@ class Threads:
                 self._log.warning("left to the journal", thread=name, after_s=within_s)
             else:
                 self._watchdog.release(name)
+
+        self._enders[name] = end
+        try:
+            yield
+        finally:
+            end()
+            if self._enders.get(name) is end:  # and not one of that name that has begun since
+                del self._enders[name]
+
+    def end(self, name: str) -> None:
+        """End a thread before its turn, where there is one of that name, and give it its time."""
+        end = self._enders.get(name)
+        if end is not None:
+            end()

@@ -6,9 +6,7 @@ in the journal. Nothing is decoded here.
 
 from __future__ import annotations
 
-import errno
 import ipaddress
-import itertools
 import secrets
 import socket
 import ssl
@@ -17,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config
@@ -25,9 +24,11 @@ from pynetdicom.presentation import MediaStoragePresentationContexts, NonPatient
 from edge.domain.errors import ConfigurationError
 from edge.domain.ports import Clock, Intake
 from edge.kit.files import free_bytes
+from edge.kit.inherited import listen
 from edge.kit.log import Log
 from edge.kit.stage import Stage
 from edge.sources.dicom_echo import echo, greet
+from edge.sources.dicom_entrance import Entrance
 from edge.sources.dicom_reactor import DoorAssociation, Refusal
 from edge.sources.dicom_visit import Visit
 
@@ -42,8 +43,6 @@ _IDLE_S = 300.0  # between two objects of an association
 _STALL_S = 60.0  # within an object
 _HANDSHAKE_S = 10.0
 _STOP_S = 10.0
-_ACCEPT_AGAIN_S = 0.1
-_LISTENER_GONE = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +113,7 @@ class DicomDoor:
         tls: DoorTls | None = None,
         pdu_bytes: int = 131072,
         only_own_title: bool = False,
+        listen: Callable[[str, int], socket.socket] = listen,
     ) -> None:
         """Store what the door needs.
 
@@ -132,6 +132,7 @@ class DicomDoor:
             tls: None for plain TCP.
             pdu_bytes: Largest PDU we announce.
             only_own_title: Whether an association that calls another AE title is rejected.
+            listen: Returns a socket that listens at an address, for us to close.
         """
         self.name = name
         self.port = port
@@ -143,12 +144,15 @@ class DicomDoor:
         self._reserve_bytes = reserve_bytes
         self._tls = tls
         self._only_own_title = only_own_title
+        self._listen = listen
+        self._clock = clock
         self._log = Log(name)
         self._threads = Stage(f"{name} threads", clock)
         self._open: dict[str, DoorAssociation] = {}
+        self._callers: set[str] = set()  # from the moment they are accepted
         self._admitted: set[str] = set()
         self._open_lock = threading.Condition()
-        self._closing = threading.Event()
+        self._entrance: Entrance | None = None
         self._own_titles: set[str] = set()  # of ourselves, while we try whether we answer
         self._entity = AE(ae_title)
         self._entity.maximum_pdu_size = pdu_bytes
@@ -166,52 +170,61 @@ class DicomDoor:
             ConfigurationError: The address cannot be listened on, or the TLS files cannot be used.
         """
         _configure_pynetdicom()
-        self._closing.clear()
         self._spool.mkdir(parents=True, exist_ok=True)
         for leftover in self._spool.glob("*.part"):
             leftover.unlink()  # of a life before; nobody was told that it was taken
         context = self._tls.context() if self._tls is not None else None
-        with self._listen() as listener:
+        with self._listener() as listener:
             self.port = listener.getsockname()[1]
-            thread = threading.Thread(
-                target=self._accept, args=(listener, context, intake), name=f"{self.name} door", daemon=True
+            entrance = Entrance(
+                listener,
+                name=self.name,
+                let_in=partial(self._let_in, context, intake),
+                has_room=lambda: self.callers < self._associations_max,
+                clock=self._clock,
             )
-            thread.start()
-            self._log.info("door open", host=self._address[0], port=self.port, ae_title=self._entity.ae_title)
-            try:
-                yield
-            finally:
-                self._closing.set()
-                listener.shutdown(socket.SHUT_RDWR)
-                thread.join()
-                self._close_associations()
+            with entrance as self._entrance:
+                self._log.info(
+                    "door open", host=self._address[0], port=self.port, ae_title=self._entity.ae_title
+                )
+                try:
+                    yield
+                finally:
+                    entrance.shut()
+                    self._close_associations()
 
-    def _listen(self) -> socket.socket:
+    def let_nobody_in(self) -> None:
+        """Accept no further caller of an open door; those who are in go on, the others wait at its socket."""
+        assert self._entrance is not None, "the door is open"
+        self._entrance.shut()
+
+    @property
+    def callers(self) -> int:
+        """How many were accepted and have not left: also those who have not yet said what they want."""
+        with self._open_lock:
+            return len(self._callers)
+
+    def _listener(self) -> socket.socket:
+        host, port = self._address
         try:
-            family = socket.getaddrinfo(*self._address, type=socket.SOCK_STREAM)[0][0]
-            listener = socket.create_server(self._address, family=family, backlog=128)
+            return self._listen(host, port)
         except OSError as trouble:
-            host, port = self._address
             raise ConfigurationError(f"{self.name}: cannot listen on {host}:{port}: {trouble}") from trouble
-        return listener
 
-    def _accept(self, listener: socket.socket, context: ssl.SSLContext | None, intake: Intake) -> None:
-        for number in itertools.count(1):
-            try:
-                connection, address = listener.accept()
-            except OSError as trouble:
-                if self._closing.is_set():
-                    return
-                if trouble.errno in _LISTENER_GONE:
-                    raise  # a door that hears nobody ends the process
-                self._log.error("connection not accepted", because=trouble)
-                self._closing.wait(_ACCEPT_AGAIN_S)
-                continue
-            name = f"{self.name} {number}"
-            begin = threading.Thread(
-                target=self._begin, args=(connection, address, context, intake, name), name=name, daemon=True
-            )
-            begin.start()
+    def _let_in(
+        self,
+        context: ssl.SSLContext | None,
+        intake: Intake,
+        connection: socket.socket,
+        address: tuple[str, int],
+        name: str,
+    ) -> None:
+        with self._open_lock:
+            self._callers.add(name)
+        begin = threading.Thread(
+            target=self._begin, args=(connection, address, context, intake, name), name=name, daemon=True
+        )
+        begin.start()
 
     def _begin(
         self,
@@ -231,6 +244,7 @@ class DicomDoor:
         except OSError as trouble:  # ssl.SSLError is one
             self._log.warning("connection refused", address=address[0], because=trouble)
             connection.close()
+            self.left(name)
             return
         association = DoorAssociation(self._entity, connection, address=address, name=name)
         with self._open_lock:
@@ -240,6 +254,7 @@ class DicomDoor:
         if is_crowded:
             self._log.warning("connection refused", address=address[0], because="too many are open")
             connection.close()
+            self.left(name)
             return
         association.begin(Visit(self, association, intake))
 
@@ -312,6 +327,7 @@ class DicomDoor:
         with self._open_lock:
             self._open.pop(name, None)
             self._admitted.discard(name)
+            self._callers.discard(name)
             self._open_lock.notify_all()
 
     def _enter(self, name: str) -> bool:

@@ -24,6 +24,7 @@ from tests.builders.bundles import golden, write_bundle
 from tests.builders.heads import ball_series
 from tests.builders.picture_bundles import write_picture_bundle
 from tests.end_to_end.appliance import Appliance
+from tests.end_to_end.callers import Callers
 from tests.end_to_end.fleet_office import DEVICE, Office, at_once, reference, with_fleet
 from tests.end_to_end.kept import data_set_of, kept_files
 from tests.end_to_end.receiver import Receiver
@@ -35,6 +36,7 @@ FORM = VideoForm(height_px=144, width_px=256, fps=10.0, bit_rate_kbps=100)
 STILL = {"frozen_s": 0, "black_level": 0, "blinded_share": 1.0, "blurred_ratio": 0}
 PACE = {"settle_ms": 100, "gap_max_ms": 20_000, "age_max_ms": 5000, "summary_s": 3600}  # of a busy machine
 SERIES, SLICES, PACE_S = 250, 4, 0.08
+CALLS_WITH_SERIES = 30
 CHANGED = "the pipeline is being changed"
 
 
@@ -46,7 +48,12 @@ class Hospital:
     office: Office
     receiver: Receiver
     sender: Sender
+    callers: Callers
     series: dict[str, set[str]]
+
+    def answered(self) -> dict[str, Path]:
+        """Every object that somebody was told is kept."""
+        return {**self.sender.answered, **self.callers.answered}
 
     def findings(self, pipeline: str) -> list[dict[str, Any]]:
         return [finding for finding in self.receiver.findings() if finding["pipeline"] == pipeline]
@@ -60,15 +67,14 @@ class Hospital:
         until(lambda: len(self.findings("tiny")) >= before + count, within_s=60, what="further findings")
 
 
-def series_sent(folder: Path) -> tuple[list[Path], dict[str, set[str]]]:
-    """Write series; return their files in order, and the objects of each."""
+def series_sent(folder: Path, count: int) -> tuple[list[list[Path]], dict[str, set[str]]]:
+    """Write series; return the files of each in order, and their objects."""
     files, objects = [], {}
-    for number in range(SERIES):
-        written = ball_series(folder / str(number), name=f"head-{number}", slices=SLICES)
-        files += written
-        objects[str(number)] = {
-            str(dcmread(file, stop_before_pixels=True).SOPInstanceUID) for file in written
-        }
+    for number in range(count):
+        name = f"{folder.name}-{number}"
+        written = ball_series(folder / str(number), name=name, slices=SLICES)
+        files.append(written)
+        objects[name] = {str(dcmread(file, stop_before_pixels=True).SOPInstanceUID) for file in written}
     return files, objects
 
 
@@ -85,7 +91,8 @@ def hospital(folder: Path) -> Iterator[Hospital]:
     bundles = folder / "bundles"
     write_bundle(bundles, name="tiny")
     write_picture_bundle(bundles, name="brightness")
-    files, series = series_sent(folder / "sent")
+    files, series = series_sent(folder / "sent", SERIES)
+    called, more = series_sent(folder / "called", CALLS_WITH_SERIES)
     dark = Recording.of((plain(40, FORM) for _ in range(10)), FORM)
     with ExitStack() as rooms:
         server = rooms.enter_context(RtspServer(streams={"/or": Stream(dark), "/well": Stream(dark)}))
@@ -96,14 +103,21 @@ def hospital(folder: Path) -> Iterator[Hospital]:
         for source, pipeline in (("or", "light"), ("well", "well")):
             box.add(source=camera(source, server.url(f"/{source}")), pipeline=looking(pipeline, source))
         rooms.enter_context(with_fleet(box, office))
-        sender = rooms.enter_context(Sender(box.dicom_port, files, pace_s=PACE_S, seed=None))
-        yield Hospital(box=box, office=office, receiver=receiver, sender=sender, series=series)
+        in_turn = [file for one in files for file in one]
+        yield Hospital(
+            box=box,
+            office=office,
+            receiver=receiver,
+            sender=rooms.enter_context(Sender(box.dicom_port, in_turn, pace_s=PACE_S, seed=None)),
+            callers=Callers(box.dicom_port, called),
+            series={**series, **more},
+        )
 
 
 def compare(place: Hospital) -> None:
     """Every object answered is kept, every whole series was told of once, and no finding is missing."""
     place.sender.stop.set()
-    answered = set(place.sender.answered)
+    answered = set(place.answered())
     whole = [objects for objects in place.series.values() if objects <= answered]
     assert len(whole) > 10
     until(lambda: len(told(place)) >= len(whole), within_s=60, what=f"findings of {len(whole)} series")
@@ -114,7 +128,7 @@ def compare(place: Hospital) -> None:
 
 def compare_kept(place: Hospital) -> None:
     """Every object that was answered is kept, and no finding came under two names."""
-    answered = dict(place.sender.answered)
+    answered = place.answered()
     kept = kept_files(place.box.state)
     for sop_uid, sent in answered.items():
         assert [data_set_of(path) for path in kept[sop_uid]] == [data_set_of(sent)], sop_uid
@@ -227,9 +241,13 @@ def test_changes_come_to_work_and_go_back_while_studies_and_frames_come_in(tmp_p
             ("end", "NOT_ASSESSED"),
         ]
 
-        version = office.desire({"engine": {"threads": 2}})
-        office.until_state(version, "committed", within_s=60)
-        place.until_more_studies()
+        with place.callers:  # while another process takes the place of this one
+            version = office.desire({"engine": {"threads": 2}})
+            office.until_state(version, "committed", within_s=60)
+            place.until_more_studies()
+        assert place.callers.failed == []
+        assert len(place.callers.waited_s) > CALLS_WITH_SERIES
+        assert max(place.callers.waited_s) > 0.5  # some had to wait for it
         assert place.findings("tiny")[-1]["model"]["version"] == "1.0.0"  # the fleet names it no more
         compare(place)
         versions = [one["model"]["version"] for one in place.findings("tiny")]
@@ -245,12 +263,14 @@ def test_a_change_that_needs_another_process_and_does_not_work_there_goes_back(t
         place.until_more_studies()
         first = place.office.desire({"pipelines": {"tiny": {"deadline_s": 120}}})
         place.office.until_state(first, "committed")
-        nowhere = place.office.desire(
-            {"pipelines": {"tiny": {"deadline_s": 130}}, "engine": {"provider": "npu"}},
-            apply={**at_once(), "confirm_s": 5},
-        )
-        assert place.office.until_state(nowhere, "rolled_back", within_s=90)["code"] == "probe"
-        until(lambda: place.office.reported()["applied_version"] == first, within_s=30, what="the first")
+        with place.callers:  # there and back
+            nowhere = place.office.desire(
+                {"pipelines": {"tiny": {"deadline_s": 130}}, "engine": {"provider": "npu"}},
+                apply={**at_once(), "confirm_s": 5},
+            )
+            assert place.office.until_state(nowhere, "rolled_back", within_s=90)["code"] == "probe"
+            until(lambda: place.office.reported()["applied_version"] == first, within_s=30, what="the first")
+        assert place.callers.failed == []
         assert "fleet-rolled-back-device" in place.office.alerts()
         place.until_more_studies()
         assert place.findings("tiny")[-1]["verdict"] == "PRESENT"

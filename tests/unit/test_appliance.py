@@ -99,3 +99,26 @@ def test_who_must_have_ended_before_another_begins_gets_its_time_whatever_drain_
     with threads.running("look", body, told.set, at_least_s=10.0):
         pass
     assert ended.is_set()
+
+
+def test_a_thread_may_end_before_its_turn_and_is_told_once(clock: FakeClock) -> None:
+    told = threading.Event()
+    ends: list[str] = []
+
+    def body() -> None:
+        assert told.wait(10)
+
+    def stop() -> None:
+        ends.append("told")
+        told.set()
+
+    watchdog = Watchdog(clock)
+    threads = Threads(watchdog, drain_s=lambda: 10.0)
+    with threads.running("look", body, stop):
+        threads.end("look")
+        threads.end("nobody")
+        assert ends == ["told"]
+        assert watchdog.overdue() == []  # it is not missed
+    assert ends == ["told"]
+    threads.end("look")
+    assert ends == ["told"]

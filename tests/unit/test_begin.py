@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import io
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from edge.fleet import switch
 from edge.fleet.ledger import Attempt, Ledger, Standing
 from edge.fleet.memory import SqliteMemory
 from edge.fleet.words import State
+from edge.kit.inherited import Listeners
 from edge.kit.log import RecentLines
 from tests.builders.works import document_of, wish
 from tests.fakes.clock import FakeClock
+from tests.ports import free_port
 
 UNUSABLE = {"pipelines": {"heads": {"deadline_s": -1.0}}}
 GONE = {"version": "1", "digest": "sha256:" + "a" * 64, "url": "file:///nowhere", "size_bytes": 1}
@@ -190,10 +193,11 @@ class FakeAppliance:
 
     opened: list[float]
 
-    def __init__(self, config: Config, clock: Clock, *, recent: RecentLines) -> None:
+    def __init__(self, config: Config, clock: Clock, *, recent: RecentLines, listeners: Listeners) -> None:
         self.plane: object = None
         self.begins_anew = self.was_open = False
         self.config = config
+        self.listeners = listeners
 
     def begin_anew(self) -> None:
         self.begins_anew = True
@@ -222,6 +226,41 @@ def test_an_appliance_that_does_not_open_is_opened_with_what_comes_next(
     remember(path, dataclasses.replace(ledger, attempts=(trial(deadline(30)),)))
     assert begin.run(path) == 0
     assert opened == [30.0, 20.0, 10.0]
+
+
+class FakeAppliancesWithADoor(FakeAppliance):
+    """Is called while it opens, and serves whoever has called by then."""
+
+    port: int
+    callers: list[socket.socket]
+    served: list[object]
+
+    def run(self) -> int:
+        with self.listeners.listen("127.0.0.1", self.port) as door:
+            self.callers.append(socket.create_connection(("127.0.0.1", self.port), timeout=5))
+            code = super().run()
+            for _ in self.callers:
+                connection, address = door.accept()
+                connection.close()
+                self.served.append(address)
+        return code
+
+
+def test_who_calls_an_appliance_that_does_not_open_is_served_by_what_comes_next(
+    path: Path, opened: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = FakeAppliancesWithADoor
+    each.port, each.callers, each.served = free_port(), [], []
+    monkeypatch.setattr(begin, "Appliance", each)
+    ledger = Ledger(committed=standing(deadline(20)), previous=standing(deadline(10)))
+    remember(path, dataclasses.replace(ledger, attempts=(trial(deadline(30)),)))
+    assert begin.run(path) == 0
+    assert opened == [30.0, 20.0, 10.0]
+    assert each.served == [caller.getsockname() for caller in each.callers]
+    for caller in each.callers:
+        caller.close()
+    with socket.socket() as late:
+        assert late.connect_ex(("127.0.0.1", each.port)) != 0
 
 
 def test_a_file_that_does_not_open_is_the_persons_to_mend(path: Path, opened: list[float]) -> None:
