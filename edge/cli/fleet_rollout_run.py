@@ -6,7 +6,7 @@ import datetime
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from edge.cli.fleet_desk import Place, opened, written_down
 from edge.cli.fleet_rollout_table import Watcher, list_of, plan_of, table_of
 from edge.cli.fleet_text import from_yaml, problems_of
 from edge.cli.rows import printable
+from edge.config.classes import restart_of
 from edge.domain.errors import ConfigurationError, DeliveryError, DocumentRefusedError
 from edge.fleet.operator import freeze
 from edge.fleet.operator.rollout_desk import RolloutDesk, SignedDesk, believed
@@ -271,9 +272,18 @@ def _read(path: Path) -> RolloutFile:
     except UnicodeDecodeError as trouble:
         raise ConfigurationError(f"{path}: is no text; wanted YAML") from trouble
     file = parse_file(from_yaml(text, name=str(path)), origin=str(path))
-    if problems := problems_of({"config": file.config}):
+    if problems := [*problems_of({"config": file.config}), *_unknown(file.without)]:
         raise ConfigurationError(f"{path}: " + "; ".join(problems))
     return file
+
+
+def _unknown(paths: Sequence[str]) -> Iterator[str]:
+    """Yield those that name no option: a slip of the pen would take nothing away, and nobody would notice."""
+    for path in paths:
+        try:
+            restart_of(path)
+        except ValueError as unknown:
+            yield f"without: {unknown}"
 
 
 def _terms(asked: Asked) -> Terms:

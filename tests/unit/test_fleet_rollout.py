@@ -12,6 +12,7 @@ from edge.domain.errors import ConfigurationError
 from edge.fleet.operator.edit import digest_of_signed
 from edge.fleet.operator.rollout import decide, unpublished
 from edge.fleet.operator.rollout_content import document, standing
+from edge.fleet.operator.rollout_orders import Order, followed
 from edge.fleet.operator.rollout_plan import Ring, parse_file, parse_ring, plan
 from edge.fleet.operator.rollout_state import Back, Phase, Step
 from tests.builders.fleet_rollouts import (
@@ -412,6 +413,31 @@ def test_bundles_are_replaced_by_name_and_taken_away() -> None:
     assert set(world.desired["anna/or-0"]["bundles"]) == {"b"}
 
 
+def test_overrides_are_taken_away_before_others_are_laid_over() -> None:
+    world = World(*boxes(3))
+    world.edit("anna/or-0", {"log_level": "DEBUG", "pipelines": {"a": {"deadline_s": 9}}})
+    world.edit("anna/or-1", {"pipelines": {"a": {"deadline_s": 9, "slices_min": 4}, "b": {}}})
+    world.edit("anna/or-2", {"drain_s": 5})
+    for _ in range(8):
+        world.step()
+    given = parse_file(
+        {"select": {"devices": ["*"]}, "without": ["log_level", "pipelines.a.deadline_s"]}, origin="file"
+    )
+    made = begun(world, given=given, rings=("100%",))
+    assert sorted(made.members) == ["anna/or-0", "anna/or-1"], "the third one has it already"
+    *_, over = rounds(world, made)
+    assert over.phase is Phase.DONE
+    assert [box.config for box in world.boxes.values()] == [
+        {},
+        {"pipelines": {"a": {"slices_min": 4}, "b": {}}},
+        {"drain_s": 5},
+    ]
+    back = followed(over, Order.ABORT, by="anna", now_ms=world.now_ms)
+    *_, gone_back = rounds(world, back)
+    assert gone_back.phase is Phase.ABORTED
+    assert world.boxes["anna/or-0"].config == {"log_level": "DEBUG", "pipelines": {"a": {"deadline_s": 9}}}
+
+
 def test_the_canary_is_somebody_who_is_there() -> None:
     world = World(*boxes(20))
     for name in list(world.boxes)[:19]:
@@ -451,6 +477,7 @@ def test_who_is_meant_is_said_by_site_by_device_and_by_exception(
         ({"select": {"devices": ["*"]}, "config": {"a": 1}, "confg": {}}, "confg"),
         ({"select": {"devices": ["*"]}, "config": {"a": 1}, "apply": {"mode": "window"}}, "wanted window"),
         ({"select": {"devices": ["*"]}, "bundles": {"a": {"version": "1"}}}, "bundles.a.digest"),
+        ({"select": {"devices": ["*"]}, "without": ["log level"]}, "wanted a path such as"),
         ([], "dictionary"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 import typer
@@ -66,6 +67,14 @@ def test_what_makes_no_sense_is_said_before_anything_is_done(
     ended = CliRunner().invoke(app, ["fleet", "rollout", *words, "--fleet", str(settings)])
     assert ended.exit_code == 2
     assert why in " ".join(ended.output.replace("│", " ").split())
+
+
+def test_an_override_that_is_no_option_is_told_before_anybody_is_asked(tmp_path: Path) -> None:
+    settings, file = tmp_path / "fleet.yaml", tmp_path / "rollout.yaml"
+    settings.write_text("broker: {host: nowhere.invalid, tls: false}\n")
+    file.write_text("select: {devices: ['*']}\nwithout: [log_level, log_levels]\n")
+    ended = CliRunner().invoke(app, ["fleet", "rollout", str(file), "--fleet", str(settings)])
+    assert "without: log_levels: no class is known" in str(ended.exception)
 
 
 def test_a_plan_says_who_gets_it_when_and_who_does_not() -> None:

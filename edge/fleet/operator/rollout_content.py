@@ -15,7 +15,7 @@ from edge.fleet.operator.rollout_report import State, is_refused, said
 from edge.fleet.operator.rollout_state import Back, Change, Content, Member, Rollout
 from edge.fleet.signing import canonical, digest_of
 from edge.kit.moments import told
-from edge.kit.trees import laid_over
+from edge.kit.trees import laid_over, steps_of, without
 
 Document = Mapping[str, Any]
 
@@ -107,8 +107,9 @@ def rollout_of(document: Document | None) -> str:
 def merged(before: Content, change: Change) -> Content:
     """Return what a change makes of a content; a bundle is one value, None takes it away."""
     bundles = {**before.bundles, **change.bundles}
+    kept = without(before.config, [steps_of(path) for path in change.without])
     return Content(
-        config=laid_over(before.config, change.config),
+        config=laid_over(kept, change.config),
         bundles={name: bundle for name, bundle in bundles.items() if bundle is not None},
     )
 

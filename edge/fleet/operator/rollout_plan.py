@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from edge.domain.errors import ConfigurationError
 from edge.fleet.documents import BundleWanted, Name, Part, Window
@@ -19,9 +19,17 @@ from edge.fleet.operator.inventory import DeviceView
 from edge.fleet.operator.rollout_content import merged, room_of, standing
 from edge.fleet.operator.rollout_state import Change, Member, Rollout, Terms
 from edge.fleet.words import ProbeName
-from edge.kit.trees import written
+from edge.kit.trees import steps_of, written
 
 Views = Mapping[str, DeviceView]
+
+
+def _path(text: str) -> str:
+    steps_of(text)
+    return text
+
+
+PathText = Annotated[str, Field(max_length=256), AfterValidator(_path)]
 Globs = Annotated[tuple[str, ...], Field(strict=False, max_length=10_000)]
 
 _RING: Final = re.compile(
@@ -76,6 +84,9 @@ class RolloutFile(Part):
 
     select: Selection = Field(description="Who is meant.")
     config: dict[str, Any] = Field(default_factory=dict, description="Laid over each device's own document.")
+    without: Annotated[tuple[PathText, ...], Field(strict=False, max_length=256)] = Field(
+        default=(), description="Options that each device's own document is to set no longer, by their paths."
+    )
     bundles: dict[Name, BundleWanted | None] = Field(
         default_factory=dict,
         max_length=64,
@@ -85,8 +96,8 @@ class RolloutFile(Part):
 
     @model_validator(mode="after")
     def _brings_something(self) -> Self:
-        if not (self.config or self.bundles):
-            raise ValueError("brings nothing; wanted config or bundles")
+        if not (self.config or self.bundles or self.without):
+            raise ValueError("brings nothing; wanted config, without or bundles")
         return self
 
     @property
@@ -96,7 +107,10 @@ class RolloutFile(Part):
             name: None if bundle is None else bundle.model_dump() for name, bundle in self.bundles.items()
         }
         return Change(
-            config=self.config, bundles=bundles, apply=self.apply.model_dump(mode="json", exclude_none=True)
+            config=self.config,
+            bundles=bundles,
+            apply=self.apply.model_dump(mode="json", exclude_none=True),
+            without=self.without,
         )
 
 

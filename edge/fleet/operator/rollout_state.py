@@ -62,6 +62,7 @@ class Change:
 
     Attributes:
         config: Laid over the `config` of its present document.
+        without: Paths in the `config` of its present document that are taken away first.
         bundles: By name, each in place of the one it has; None takes one away.
         apply: When and how: `mode`, `window`, `confirm_s`, `probe`, as far as given.
     """
@@ -69,6 +70,7 @@ class Change:
     config: Mapping[str, Any] = field(default_factory=dict)
     bundles: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     apply: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
