@@ -96,8 +96,47 @@ def _troubles(status: Status, reserve_mb: int) -> Iterator[str]:
                 moved = ", ".join(last["moved"])
                 changed = f"pictures of {source['source']} have changed since {last['since']}"
                 yield f"model {model['name']}: {changed}: {moved}"
+    yield from _fleet_troubles(status.get("fleet", {}))
     if status["disk_free_mb"] < reserve_mb:
         yield f"{status['disk_free_mb']} MB free, below the reserve of {reserve_mb} MB: nothing more is taken"
+
+
+def _fleet_troubles(fleet: Mapping[str, Any]) -> Iterator[str]:
+    if fleet.get("line") and "connection" not in fleet["line"]:  # of the connection it is said already
+        yield f"fleet: {fleet['line']}"
+    if fleet.get("rung", "committed") != "committed":
+        yield f"fleet: what was committed last cannot be used; at work is: {fleet['rung']}"
+    for scope in fleet.get("scopes", ()):
+        if scope["status"] == "rolled_back":
+            yield f"fleet: {_version(scope)} rolled back: {_reason(scope)}"
+
+
+def _fleet_lines(fleet: Mapping[str, Any] | None) -> Iterator[str]:
+    """Say what the fleet wants, what of it is at work, and what came to nothing last."""
+    if fleet is None:
+        return
+    yield f"fleet: {fleet['line'] or 'connected'}{', frozen by the site' if fleet.get('frozen') else ''}"
+    for scope in fleet.get("scopes", ()):
+        is_own = scope["scope"] == "device"
+        at_work = f"version {scope['applied']} at work" if scope["applied"] else "nothing of it at work"
+        wanted = f", {scope['desired']} wanted" if scope["desired"] != scope["applied"] else ""
+        state = f"; {_version(scope)} {scope['status'].replace('_', ' ')}" if scope["version"] else ""
+        why = f": {_reason(scope)}" if scope["code"] != "ok" else ""
+        yield f"  {'document' if is_own else scope['scope']}: {at_work}{wanted}{state}{why}"
+    if fleet.get("waits"):
+        yield f"  waits for: {fleet['waits']}"
+    back = fleet.get("rolled_back")
+    if back is not None:
+        yield f"  last rolled back: {_version(back)} at {back['at']}: {_reason(back)}"
+
+
+def _version(said: Mapping[str, Any]) -> str:
+    scope = "" if said["scope"] == "device" else f"{said['scope']} "
+    return f"{scope}version {said['version']}"
+
+
+def _reason(said: Mapping[str, Any]) -> str:
+    return ": ".join(part for part in (said["code"], said["message"]) if part)
 
 
 def _drift_lines(model: Mapping[str, Any]) -> Iterator[str]:
@@ -146,6 +185,7 @@ def _lines(status: Status) -> Iterator[str]:
         version = model.get("version", "")
         yield f"model {model['name']}{' ' * bool(version)}{version}: {how or 'not in use'}"
         yield from _drift_lines(model)
+    yield from _fleet_lines(status.get("fleet"))
     taken_ms = status.get("delivery_ms", {})
     if taken_ms:
         percentiles = ", ".join(f"{name} {ms:.0f} ms" for name, ms in taken_ms.items())

@@ -365,6 +365,7 @@ class Appliance:
             **self._standing(),
             "sources": self._books.sources(),
             "models": self._about_models(),
+            **({"fleet": self.plane.standing()} if self.plane is not None else {}),
             "delivery_ms": self._latency.percentiles(),
             "live_delivery_ms": self._live_latency.percentiles(),
             "disk_free_mb": free_bytes(self._config.state.folder) // MEGABYTE,

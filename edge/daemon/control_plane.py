@@ -19,6 +19,7 @@ from edge.config.fleet import Fleet
 from edge.config.schema import Config
 from edge.daemon.fleet import FleetDevice
 from edge.daemon.fleet_errands import COMMANDS, QUESTIONS, FleetAnswers, FleetErrands
+from edge.daemon.fleet_standing import FleetStanding
 from edge.daemon.mending import Mending
 from edge.daemon.models import Wishes
 from edge.daemon.parts import MEGABYTE, prefix_of, root_prefix_of
@@ -27,7 +28,7 @@ from edge.daemon.probes import Probes
 from edge.daemon.threads import Threads
 from edge.daemon.works import Works
 from edge.domain.ports import Clock
-from edge.fleet.agent import Agent
+from edge.fleet.agent import TRANSITIONS_MAX, Agent
 from edge.fleet.boot import Boot
 from edge.fleet.case import Case
 from edge.fleet.collected import collecting
@@ -122,6 +123,7 @@ class ControlPlane:
         self._answers: FleetAnswers | None = None
         self._heed: Callable[[Wishes], None] | None = None
         self._mending: Mending | None = None
+        self._standing = FleetStanding(lambda: self._known(self._agent).line())
 
     def attach(self, session: MqttSession, presence: Presence, *, inside: Inside, watchdog: Watchdog) -> None:
         """Subscribe with a session that is not open yet."""
@@ -208,6 +210,10 @@ class ControlPlane:
         rooms.enter_context(self._rooms)
         rooms.enter_context(threads.running("fleet", agent.run, agent.stop))
 
+    def standing(self) -> Mapping[str, Any]:
+        """Return what the status file holds about the fleet; for any thread, once attached."""
+        return self._standing.told()
+
     # ── in the thread of the agent ────────────────────────────────────────────────────────────────────────
 
     def _machine(self, told: Callable[[Transition], None]) -> Machine:
@@ -223,11 +229,14 @@ class ControlPlane:
                 device.settled()
             if transition.state is State.COMMITTED:
                 presence.clear_alert(ALERT)
+            self._standing.hear(transition)
             told(transition)
 
         self._rooms.close()  # of a memory that was opened before, and something after it failed
+        memory = self._rooms.enter_context(SqliteMemory(self._folder))
+        self._standing.recall(memory.journal(TRANSITIONS_MAX))
         return Machine(
-            self._rooms.enter_context(SqliteMemory(self._folder)),
+            memory,
             device,
             self._keys,
             device_id=self._config.device.id,
@@ -241,6 +250,7 @@ class ControlPlane:
         """Say what the fleet wants of each bundle, and mend what is gone."""
         self._known(self._heed)(wishes_of(progress))
         self._known(self._mending).look(progress)
+        self._standing.heed(progress)
 
     def _execute(self, name: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._known(self._errands).execute(name, args)

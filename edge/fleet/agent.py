@@ -150,6 +150,7 @@ class Agent:
         )
         self._machine: Machinery | None = None
         self._is_new_line = True
+        self._refused = ""
         self._stopping = threading.Event()
         self._filters = self._subscribe(session, root_prefix, groups)
 
@@ -177,6 +178,10 @@ class Agent:
         """Have the agent look around: something may have changed that it reports, or waits for."""
         self._inbox.wake()
 
+    def line(self) -> str:
+        """Return why nothing of the fleet is heard now, "" where it is."""
+        return self._refused if self._session.connected else "no connection to the broker"
+
     def stop(self) -> None:
         """Let the thread end."""
         self._stopping.set()
@@ -193,8 +198,9 @@ class Agent:
 
     def _tell_refused(self, refused: Mapping[str, str]) -> None:
         ours = [f"{name}: {why}" for name, why in refused.items() if name in self._filters]
-        if ours:
-            text = f"the broker does not let us hear {'; '.join(ours)}: see its access list"
+        text = f"the broker does not let us hear {'; '.join(ours)}: see its access list" if ours else ""
+        self._refused = text
+        if text:
             self._alerts.raise_alert(SUBSCRIPTION, text)
         else:
             self._alerts.clear_alert(SUBSCRIPTION)

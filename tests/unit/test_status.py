@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from edge.cli.status import _lines, _troubles
+from edge.daemon.fleet_standing import FleetStanding
+from edge.fleet.memory import RamMemory
 from edge.ops import status
 from edge.ops.status import FILE, StatusFile
+from tests.builders.fleet import Life, desired
 from tests.fakes.clock import FakeClock
 
 
@@ -50,3 +53,63 @@ def test_boxes_that_were_not_followed_are_told_of() -> None:
     source = {"name": "or", "state": "online", "not_followed": {"hands on or": 12}}
     document = {"broker": True, "models": [], "sources": [source], "disk_free_mb": 9000}
     assert "  hands on or: 12 boxes were not followed, there were too many at once" in list(_lines(document))
+
+
+OWN = {"scope": "device", "desired": 44, "applied": 42, "version": 44, "status": "waiting", "code": "ok"}
+GROUP = {"scope": "group/theatres", "desired": 0, "applied": 0, "version": 0, "status": "none", "code": "ok"}
+BACK = {"scope": "device", "version": 43, "status": "rolled_back", "code": "probe", "message": "engine: no"}
+FLEET = {
+    "line": "",
+    "frozen": False,
+    "rung": "committed",
+    "scopes": [{**OWN, "message": ""}, {**GROUP, "message": ""}],
+    "waits": "2 DICOM associations are open",
+    "rolled_back": {**BACK, "at": "2026-11-22T14:00:00.000Z"},
+}
+WELL = {"broker": True, "stages": [], "models": [], "sources": [], "disk_free_mb": 9000}
+
+
+def test_how_the_device_stands_with_its_fleet_is_shown() -> None:
+    assert list(_lines({**WELL, "fleet": FLEET}))[1:-1] == [
+        "fleet: connected",
+        "  document: version 42 at work, 44 wanted; version 44 waiting",
+        "  group/theatres: nothing of it at work",
+        "  waits for: 2 DICOM associations are open",
+        "  last rolled back: version 43 at 2026-11-22T14:00:00.000Z: probe: engine: no",
+    ]
+    assert list(_troubles({**WELL, "fleet": FLEET}, 100)) == []
+    assert "fleet" not in " ".join(_lines(WELL))
+    assert "fleet: no connection to the broker" in list(
+        _lines({**WELL, "fleet": {"line": "no connection to the broker"}})
+    )
+
+
+@pytest.mark.parametrize(
+    ("fleet", "told"),
+    [
+        (
+            {"scopes": [{**BACK, "desired": 43, "applied": 42}]},
+            "fleet: version 43 rolled back: probe: engine: no",
+        ),
+        ({"rung": "yaml"}, "fleet: what was committed last cannot be used; at work is: yaml"),
+        ({"line": "the broker does not let us hear a"}, "fleet: the broker does not let us hear a"),
+    ],
+)
+def test_what_came_of_the_fleet_and_needs_a_person_is_not_well(fleet: dict[str, object], told: str) -> None:
+    assert list(_troubles({**WELL, "fleet": {**FLEET, **fleet}}, 100)) == [told]
+
+
+def test_what_was_rolled_back_last_is_known_after_a_start() -> None:
+    standing = FleetStanding(lambda: "")
+    assert standing.told() == {"line": ""}
+    life = Life(RamMemory(), FakeClock(), groups=["theatre"])
+    for version, config in ((1, {"a": 1}), (2, {"fault_x": "probe"}), (3, {"a": 3})):
+        life.offer(desired(version, config=config, apply={"confirm_s": 1}))
+        life.run()
+    standing.recall(life.memory.journal(200))
+    standing.heed(life.machine.snapshot())
+    said = standing.told()
+    assert (said["rolled_back"]["version"], said["rolled_back"]["code"]) == (2, "probe")
+    own = said["scopes"][0]
+    assert (own["scope"], own["desired"], own["applied"], own["status"]) == ("device", 3, 3, "committed")
+    assert json.dumps(said)
