@@ -202,7 +202,7 @@ def patience_s(config: Config) -> float:
 
 
 def rules_of(config: Config) -> Sequence[Rule]:
-    """Return which series concern which pipeline."""
+    """Return which series concern which pipeline that looks at a series by itself."""
     return [
         Rule(
             pipeline=one.name,
@@ -211,6 +211,7 @@ def rules_of(config: Config) -> Sequence[Rule]:
             spacing_max_mm=one.select.spacing_max_mm,
         )
         for one in _imaging(config)
+        if not one.roles
     ]
 
 

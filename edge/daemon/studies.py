@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from edge.config.schema import Config
 from edge.daemon.parts import MEGABYTE, patience_s, rules_of, wanted_of
 from edge.daemon.readings import readings_of
+from edge.daemon.roles import ExchangeableRoles, awaited_of, roles_wanted_of, study_roles_of
 from edge.daemon.threads import Threads
 from edge.domain.errors import InferenceError
 from edge.domain.finding import Finding
@@ -19,13 +20,17 @@ from edge.inference.engine import Engine
 from edge.kit.journal import Entry, Journal
 from edge.kit.stage import Stage
 from edge.ops.watchdog import Watchdog
+from edge.pipelines.casting import Director
 from edge.pipelines.exchangeable import Exchangeable
+from edge.pipelines.gathered import Together
 from edge.pipelines.imaging import Assessor, Imaging
 from edge.pipelines.measured import FileAssessor
 from edge.pipelines.result import Assessing, ByFormat
 from edge.pipelines.stations import stations, viewers
+from edge.pipelines.study_roles import StudyRoles
 from edge.pipelines.watching import Watch
 from edge.studies.assemble import Assembler
+from edge.studies.gather import Gathering
 from edge.studies.intake import QUEUE, JournaledIntake, instance_of
 
 IMAGING = "imaging"
@@ -70,7 +75,17 @@ class StudyHalf:
         self._assembler = Assembler(
             clock, quiet_s=config.assembly.quiet_s, deadline_s=config.assembly.deadline_s
         )
+        self._gathering = Gathering(clock)
         self._assessor = Exchangeable(self._assessor_of(config))
+        self._roles = ExchangeableRoles(self._assessor, self._roles_of(config))
+        self._gathering.follow(awaited_of(config))
+        self._together = Together(
+            journal=journal,
+            gathering=self._gathering,
+            assessor=self._roles,
+            envelope=envelope,
+            stage=self._stage,
+        )
         self._imaging = Imaging(
             journal=journal,
             assembler=self._assembler,
@@ -78,6 +93,7 @@ class StudyHalf:
             envelope=envelope,
             stage=self._stage,
             beat=self._beat,
+            studies=self._together,
         )
         self._intake = JournaledIntake(
             journal,
@@ -105,12 +121,13 @@ class StudyHalf:
         return sum(self._journal.count(QUEUE, state) for state in UNDONE)
 
     def retry_set_aside(self) -> int:
-        """Try again every series that was set aside; return how many objects that are."""
+        """Try again every series, and every study, that was set aside; return how many items that are."""
         groups = dict.fromkeys(item.group for item in self._journal.items(QUEUE, states=("set_aside",)))
         taken = 0
         for group in groups:
             taken += self._journal.take_back(QUEUE, group)
             self._assembler.restore(instance_of(item) for item in self._journal.items(QUEUE, group=group))
+        taken += self._together.take_back()
         self._imaging.wake()
         return taken
 
@@ -140,10 +157,12 @@ class StudyHalf:
         Raises:
             ConfigurationError: A rule cannot be, or rampy is wanted and not installed.
         """
-        assessor = self._assessor_of(config)
+        assessor, roles = self._assessor_of(config), self._roles_of(config)
         self._patience_s = patience_s(config)
         self._watchdog.allow(IMAGING, limit_s=self._patience_s)
         self._assessor.put(assessor)
+        self._roles.put(roles)
+        self._gathering.follow(awaited_of(config))
 
     def _assessor_of(self, config: Config) -> Assessing:
         series = Assessor(
@@ -154,6 +173,7 @@ class StudyHalf:
             clock=self._clock,
             beat=self._beat,
             watch=self._watch,
+            cast=Director(roles_wanted_of(config)),
         )
         files = FileAssessor(
             readings=readings_of(config, self._engine, self._watch),
@@ -162,8 +182,14 @@ class StudyHalf:
         )
         return ByFormat({"cube": files, "spectrum": files}, otherwise=series)
 
+    def _roles_of(self, config: Config) -> StudyRoles:
+        return study_roles_of(
+            config, self._engine, identity=self._identity, clock=self._clock, watch=self._watch
+        )
+
     def _kept(self, instance: Instance) -> None:
         self._assembler.kept(instance)
+        self._gathering.kept(instance)
         self._imaging.wake()
 
     def _closed(self, association: str) -> None:

@@ -123,18 +123,39 @@ class ModelStamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesSeen:
-    """A finding speaks of a series.
+class RoleSeen:
+    """One of several series that were looked at together, or should have been.
 
     Attributes:
-        modality: As the objects said.
-        instances: How many the series had.
-        closed_because: `count`, `quiet`, `deadline`, `asked`.
+        role: What it was taken for: `T1`, `FLAIR`.
+        subject: Keyed hash of the series.
+        number: SeriesNumber, or None where it is not known.
+        revision: Of the series.
+        instances: How many it had.
+    """
+
+    role: str
+    subject: str
+    number: int | None
+    revision: int
+    instances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSeen:
+    """A finding speaks of a series, or of several that one model looks at together.
+
+    Attributes:
+        modality: As the objects said; those of several are joined with `+`.
+        instances: How many the series had, all together.
+        closed_because: `count`, `quiet`, `deadline`, `asked`; of several the weakest evidence.
+        roles: Every series it rests on, where a model takes several; () for a series by itself.
     """
 
     modality: str
     instances: int
     closed_because: str
+    roles: tuple[RoleSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +211,10 @@ class Finding:
     Attributes:
         finding_id: UUIDv7, new for each finding.
         pipeline: Which pipeline speaks; `intake` where no pipeline was reached.
-        subject: Keyed hash of the series, or of the live source.
+        subject: Keyed hash of the series, of the study whose series were looked at together, or of the live
+            source.
         study: Keyed hash of the study, or "".
-        revision: Of the series or the event; a higher one replaces a lower one.
+        revision: Of the series, the study or the event; a higher one replaces a lower one.
         observation: What was found.
         seen: What it speaks of.
         picture: Which picture of a series it speaks of; None where it is the whole series, or a live source.

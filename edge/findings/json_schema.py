@@ -32,12 +32,13 @@ def schema() -> dict[str, Any]:
             pipeline=_text("Which pipeline says this; `intake` where no pipeline was meant for it.", least=1),
             subject=_says(
                 {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                "Keyed hash of the SeriesInstanceUID or of the live source; the key never leaves the device.",
+                "Keyed hash of the SeriesInstanceUID, of the StudyInstanceUID where its series were looked "
+                "at together, or of the live source; the key never leaves the device.",
             ),
             study=_says(hash_or_nothing, "Keyed hash of the StudyInstanceUID, empty where there is none."),
             revision=_says(
                 {"type": "integer", "minimum": 1},
-                "Of the series (one more when instances came late) or event; a higher replaces a lower one.",
+                "Of series, study (one more when objects came late) or event; a higher replaces a lower one.",
             ),
             observed_at=_says({"type": "string", "pattern": _INSTANT}, "UTC."),
             verdict=_says(
@@ -142,6 +143,17 @@ def _definitions() -> dict[str, Any]:
             closed_because=_says(
                 {"enum": ["count", "quiet", "deadline", "asked"]}, "Why it was thought complete."
             ),
+            roles=_says(
+                {"type": "array", "items": {"$ref": "#/$defs/role"}},
+                "Every series this rests on, where one model takes several; empty for a series by itself.",
+            ),
+        ),
+        "role": _object(
+            role=_text("What the series was taken for: T1, FLAIR.", least=1),
+            subject=_says({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "Keyed hash of the series."),
+            number=_says({"type": ["integer", "null"]}, "SeriesNumber; null where it is not known."),
+            revision=_says({"type": "integer", "minimum": 1}, "Of the series."),
+            instances=_says({"type": "integer", "minimum": 0}, "How many objects it had."),
         ),
         "picture": _object(
             object=_text("Keyed hash of the UID of the object that holds it.", least=1),

@@ -86,7 +86,12 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
 
 
 def _series(seen: SeriesSeen) -> dict[str, Any]:
-    return {"modality": seen.modality, "instances": seen.instances, "closed_because": seen.closed_because}
+    return {
+        "modality": seen.modality,
+        "instances": seen.instances,
+        "closed_because": seen.closed_because,
+        "roles": [asdict(role) for role in seen.roles],
+    }
 
 
 def _picture(seen: PictureSeen) -> dict[str, Any]:

@@ -169,6 +169,7 @@ class Journal:
         state: str,
         older_than_ns: int,
         count_max: int = 1000,
+        needed_by: str = "",
         let_go: Callable[[Item], None] = lambda _: None,
     ) -> list[Item]:
         """Remove items that have been in a state since before `older_than_ns` (UTC), oldest first.
@@ -180,6 +181,7 @@ class Journal:
             state: `done` or `set_aside`.
             older_than_ns: UTC.
             count_max: At most so many.
+            needed_by: Queue whose undone items hold back the group that the first line of their key names.
             let_go: Removes what belongs to an item; no `put` of the same item comes between that and the end
                 of its row.
 
@@ -190,7 +192,12 @@ class Journal:
 
         def work(transaction: Transaction) -> list[Item]:
             items = rows.forget(
-                transaction, queue, state=state, older_than_ns=older_than_ns, count_max=count_max
+                transaction,
+                queue,
+                state=state,
+                older_than_ns=older_than_ns,
+                count_max=count_max,
+                needed_by=needed_by,
             )
             for item in items:
                 let_go(item)

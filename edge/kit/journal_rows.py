@@ -60,9 +60,9 @@ class Entry:
     """Something to keep.
 
     Attributes:
-        queue: `intake` or `outbox`.
+        queue: `intake`, `together` or `outbox`.
         key: Identifies it in its queue: SOP Instance UID, dedupe id.
-        group: What it is worked on with, or kept in order with: series key, subject.
+        group: What it is worked on with, or kept in order with: series key, study, subject.
         body: What its readers need.
         digest: Tells equal contents from others under the same key.
     """
@@ -206,10 +206,11 @@ def finish(
 
 
 def forget(
-    transaction: Transaction, queue: str, *, state: str, older_than_ns: int, count_max: int
+    transaction: Transaction, queue: str, *, state: str, older_than_ns: int, count_max: int, needed_by: str
 ) -> list[Item]:
     """Remove finished items of groups in which nothing is undone, the oldest first.
 
+    A group stays, too, where an undone item of the queue `needed_by` names it in the first line of its key.
     Of what was leased with its whole group a mark stays: a rest of a group must not pass for all of it.
     """
     found = transaction.rows.execute(
@@ -218,9 +219,13 @@ def forget(
             SELECT 1 FROM items AS other
             WHERE other.queue = item.queue AND other.grp = item.grp
             AND other.state IN ('ready', 'leased', 'interrupted'))
+        AND NOT EXISTS (
+            SELECT 1 FROM items AS user
+            WHERE user.queue = ? AND substr(user.key, 1, length(item.grp) + 1) = item.grp || char(10)
+            AND user.state IN ('ready', 'leased', 'interrupted'))
         ORDER BY changed_ns, id LIMIT ?
         """,
-        (queue, state, older_than_ns, count_max),
+        (queue, state, older_than_ns, needed_by, count_max),
     )
     items = to_items(found)
     transaction.rows.executemany("DELETE FROM items WHERE id = ?", [(item.id,) for item in items])

@@ -1,7 +1,8 @@
 """Letting go of what was kept long enough: finished series, what was set aside, findings that have left.
 
-Nothing that is not finished is ever touched. Files go within the transaction that ends their rows, so that an
-object that arrives again at that moment is kept anew, not removed with its forerunner.
+Nothing that is not finished is ever touched, nor a series whose study waits for another one. Files go within
+the transaction that ends their rows, so that an object that arrives again at that moment is kept anew, not
+removed with its forerunner.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from edge.kit.files import free_bytes
 from edge.kit.journal import Item, Journal
 from edge.kit.log import Log
 
-_INTAKE, _OUTBOX = "intake", "outbox"
+_INTAKE, _TOGETHER, _OUTBOX = "intake", "together", "outbox"
 _BATCH = 200
 _HOUR_NS = 3600 * 10**9
 _MEGABYTE = 1_000_000
@@ -42,7 +43,7 @@ def sweep(journal: Journal, folder: Path, clock: Clock, limits: Limits) -> int:
     """Forget what is past its time, and more of what is finished while space is short.
 
     Args:
-        journal: Holds the queues `intake` and `outbox`.
+        journal: Holds the queues `intake`, `together` and `outbox`.
         folder: Of the intake's files; there is none before the first has arrived.
         clock: Time; the wall clock.
         limits: How long things are kept.
@@ -62,8 +63,9 @@ def sweep(journal: Journal, folder: Path, clock: Clock, limits: Limits) -> int:
             journal, _INTAKE, state, before_ns
         ):  # first: their files make room for the rest
             removed += len(items)
-        while _forget(journal, _OUTBOX, state, before_ns):
-            pass
+        for queue in (_TOGETHER, _OUTBOX):
+            while _forget(journal, queue, state, before_ns):
+                pass
     early = 0
     while folder.exists() and free_bytes(folder) < limits.soft_free_mb * _MEGABYTE:
         items = _forget(journal, _INTAKE, "done", now_ns)
@@ -76,8 +78,14 @@ def sweep(journal: Journal, folder: Path, clock: Clock, limits: Limits) -> int:
 
 
 def _forget(journal: Journal, queue: str, state: str, before_ns: int) -> list[Item]:
-    let_go = _remove_file if queue == _INTAKE else _nothing
-    return journal.forget(queue, state=state, older_than_ns=before_ns, count_max=_BATCH, let_go=let_go)
+    return journal.forget(
+        queue,
+        state=state,
+        older_than_ns=before_ns,
+        count_max=_BATCH,
+        needed_by=_TOGETHER if queue == _INTAKE else "",  # its study waits for another series yet
+        let_go=_remove_file if queue == _INTAKE else _nothing,
+    )
 
 
 def _remove_file(item: Item) -> None:

@@ -28,12 +28,18 @@ class Exchangeable:
 
     def assess(self, series: Series) -> Result:
         """Look at one series with the assessor of this moment."""
+        with self.looking() as assessor:
+            return assessor.assess(series)
+
+    @contextmanager
+    def looking(self) -> Iterator[Assessing]:
+        """Hold the assessor of this moment: nothing is exchanged until the `with` ends."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_changing)
             self._looking += 1
             assessor = self._assessor
         try:
-            return assessor.assess(series)
+            yield assessor
         finally:
             with self._changed:
                 self._looking -= 1

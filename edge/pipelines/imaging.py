@@ -1,7 +1,8 @@
 """The imaging path: a complete series becomes a volume or pictures, answers, findings, and envelopes.
 
     intake journal ─▶ series ─▶ scans    ─▶ model ─▶ policy ─▶ findings ─▶ outbox
-                             └▶ pictures ─▶ model ─▶ policy ─┘
+                             ├▶ pictures ─▶ model ─▶ policy ─┤
+                             └▶ roles ─▶ queue `together`: study ─▶ model ─▶ policy ─┘
 
 `Assessor` is that path for one series, without a journal: `edge analyze` calls it as it is. `Imaging` drives
 it from the journal: findings enter the outbox in the same transaction that marks the series done, so a crash
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
@@ -25,12 +27,15 @@ from edge.kit.journal import Entry, Journal, Lease
 from edge.kit.log import Log
 from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
-from edge.pipelines.result import UNROUTED, Assessing, Result, SeriesVoice, together
+from edge.pipelines.casting import Cast, no_roles
+from edge.pipelines.gathered import Together
+from edge.pipelines.result import UNROUTED, Assessing, Result, SeriesVoice, rest_of, together
 from edge.pipelines.series_pictures import PicturesAssessor, Told
 from edge.pipelines.series_volumes import VolumesAssessor
 from edge.pipelines.stations import A_SERIES, Station, Viewer
 from edge.pipelines.watching import Watch, nobody_watches
 from edge.studies.assemble import Assembler, series_of
+from edge.studies.role_played import entry_of
 from edge.studies.select import Rule, preselect
 
 ATTEMPTS_MAX = 3
@@ -53,11 +58,12 @@ class Assessor:
         beat: Callable[[], None] = lambda: None,
         told: Told = lambda _pipeline, _picture, _looked: None,
         watch: Watch = nobody_watches,
+        cast: Cast = no_roles,
     ) -> None:
         """Store what the path needs.
 
         Args:
-            rules: Of all pipelines, in their order.
+            rules: Of all pipelines that look at a series by itself, in their order.
             stations: Of those that look at volumes.
             viewers: Of those that look at pictures.
             identity: Makes subjects.
@@ -65,8 +71,10 @@ class Assessor:
             beat: Called before each picture.
             told: Is shown each picture that was assessed.
             watch: Is shown every answer.
+            cast: Says which roles a series plays in pipelines that look at several together.
         """
         self._rules = rules
+        self._cast = cast
         self._viewers = viewers
         self._voice = SeriesVoice(identity, clock)
         self._volumes = VolumesAssessor(
@@ -78,17 +86,23 @@ class Assessor:
 
     def assess(self, series: Series) -> Result:
         """Look at one series with every pipeline that is meant for it."""
+        casting = self._cast(series)
         try:
             meant_for = preselect(series, self._rules)
         except NotSelectedError as nobody:
-            return Result(findings=(self._voice.unassessed(series, UNROUTED, A_SERIES, str(nobody)),))
+            if casting.played:  # of its study something will be said
+                return Result(findings=(), roles=casting.played)
+            reason = casting.misfit or str(nobody)
+            return Result(findings=(self._voice.unassessed(series, UNROUTED, A_SERIES, reason),))
+        return replace(self._assess(series, meant_for), roles=casting.played)
+
+    def _assess(self, series: Series, meant_for: Sequence[str]) -> Result:
         of_pictures = [name for name in meant_for if name in self._viewers]
         of_volumes = [name for name in meant_for if name not in self._viewers]
-        try:
-            _refuse_a_rest(series)
-        except SeriesRejectedError as rest:
-            refused = self._pictures.refuse(series, of_pictures, str(rest))
-            said = {**self._volumes.refuse(series, of_volumes, rest), **refused}
+        rest = rest_of(series)
+        if rest:
+            refused = self._pictures.refuse(series, of_pictures, rest)
+            said = {**self._volumes.refuse(series, of_volumes, SeriesRejectedError(rest)), **refused}
         else:
             said = self._volumes.assess(series, of_volumes) if of_volumes else {}
             said |= self._pictures.assess(series, of_pictures) if of_pictures else {}
@@ -101,20 +115,8 @@ class Assessor:
     def give_up(self, series: Series, reason: str) -> Result:
         """Say that nobody could look at a series, for a reason outside the path."""
         finding = self._voice.unassessed(series, UNROUTED, A_SERIES, reason)
-        return Result(findings=(finding,), refusal=reason)
-
-
-def _refuse_a_rest(series: Series) -> None:
-    """What an earlier revision said of the whole must not be replaced by what a rest of it shows.
-
-    Raises:
-        SeriesRejectedError: It is a rest.
-    """
-    if series.let_go:
-        raise SeriesRejectedError(
-            f"{len(series.instances)} instances are here, {series.let_go} more were before and their time "
-            "has passed; wanted all of them again"
-        )
+        played = tuple(replace(one, refusal=reason) for one in self._cast(series).played)
+        return Result(findings=(finding,), refusal=reason, roles=played)
 
 
 class Imaging:
@@ -129,6 +131,7 @@ class Imaging:
         envelope: Callable[[Finding, int], Entry],
         stage: Stage,
         beat: Callable[[], None],
+        studies: Together | None = None,
     ) -> None:
         """Store what the path needs.
 
@@ -139,7 +142,9 @@ class Imaging:
             envelope: Encodes a finding for the outbox, given when its last instance arrived (UTC, ns).
             stage: The books.
             beat: Called at least once a second while idle, and before each series.
+            studies: Where series in their roles wait for the others; None where no series plays a role.
         """
+        self._studies = studies
         self._journal = journal
         self._assembler = assembler
         self._assessor = assessor
@@ -160,6 +165,8 @@ class Imaging:
             reason = f"the process ended {lease.attempt} times while it worked on this series"
             self._log.error("set aside", series=self._assessor.name(series), because=reason)
             self._conclude(lease, series, self._assessor.give_up(series, reason))
+        if self._studies is not None:
+            self._studies.take_up(self._wait)
 
     def run(self) -> None:
         """Work until `stop`; the body of the thread `imaging`."""
@@ -182,7 +189,7 @@ class Imaging:
         self._woken.set()
 
     def work_once(self) -> bool:
-        """Assess every series that is complete now; return whether there was one."""
+        """Assess every series that is complete now, then every study; return whether there was one."""
         due = self._assembler.due()
         for series_key, because in due:
             if self._stopping.is_set():
@@ -191,6 +198,18 @@ class Imaging:
             lease = self._with_room(partial(self._journal.lease_group, "intake", series_key))
             if lease is not None:
                 self._work(lease, because)
+        return self._work_on_studies() or bool(due)
+
+    def _work_on_studies(self) -> bool:
+        """Look at every study that is due; return whether there was one."""
+        if self._studies is None or self._stopping.is_set():
+            return False
+        due = self._studies.due(self._assembler.studies_growing())
+        for one in due:
+            if self._stopping.is_set():
+                break
+            self._beat()
+            self._studies.work(one, self._wait)
         return bool(due)
 
     def _work(self, lease: Lease, because: ClosedBecause) -> None:
@@ -206,27 +225,31 @@ class Imaging:
 
     def _with_room(self, act: Callable[[], _Answer]) -> _Answer:
         """Wait on a full disk: it is no fault of the series, and retention makes room."""
+        return when_there_is_room(act, stage=self._stage, wait=self._wait)
 
-        def wait(seconds: float) -> bool:
-            self._beat()
-            return self._stopping.wait(seconds)
-
-        return when_there_is_room(act, stage=self._stage, wait=wait)
+    def _wait(self, seconds: float) -> bool:
+        self._beat()
+        return self._stopping.wait(seconds)
 
     def _conclude(self, lease: Lease, series: Series, result: Result) -> str | None:
-        """Write findings and the end of the series in one transaction."""
+        """Write findings, the roles it plays, and the end of the series in one transaction."""
         last_received_ns = max(instance.received_at_ns for instance in series.instances)
         entries = [
             self._with_room(partial(self._envelope, finding, last_received_ns)) for finding in result.findings
         ]
+        then = [*entries, *map(entry_of, result.roles)]
         if result.refusal:
-            self._with_room(partial(self._journal.set_aside, lease, reason=result.refusal, then=entries))
-            return result.refusal
-        self._with_room(partial(self._journal.done, lease, then=entries))
-        self._log.info(
-            "series assessed",
-            series=self._assessor.name(series),
-            instances=len(series.instances),
-            findings=len(entries),
-        )
-        return None
+            self._with_room(partial(self._journal.set_aside, lease, reason=result.refusal, then=then))
+        else:
+            self._with_room(partial(self._journal.done, lease, then=then))
+            self._log.info(
+                "series assessed",
+                series=self._assessor.name(series),
+                instances=len(series.instances),
+                findings=len(entries),
+                roles=len(result.roles),
+            )
+        for played in result.roles:
+            assert self._studies is not None, "who has roles to give has studies to look at"
+            self._studies.came(played)
+        return result.refusal or None

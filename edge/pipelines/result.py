@@ -13,6 +13,7 @@ from edge.domain.ports import Clock
 from edge.domain.study import Series
 from edge.findings.identity import KeyedHash
 from edge.findings.ids import uuid7
+from edge.studies.role_played import RolePlayed
 
 UNROUTED = "intake"
 
@@ -22,7 +23,9 @@ class Result:
     """What became of one series.
 
     Attributes:
-        findings: At least one; silence is not a result.
+        findings: At least one, unless the series plays a role: then its study is spoken of. Silence is not a
+            result.
+        roles: Of the series, in pipelines that look at several together.
         segmentations: (pipeline, answer) of every volume that was assessed.
         refusal: Why the series must be looked at by a person, or "".
         is_damaged: Some of its bytes are not what they claim to be.
@@ -32,6 +35,7 @@ class Result:
     segmentations: tuple[tuple[str, Segmentation], ...] = ()
     refusal: str = ""
     is_damaged: bool = False
+    roles: tuple[RolePlayed, ...] = ()
 
 
 class Assessing(Protocol):
@@ -112,6 +116,20 @@ def together(results: Sequence[Result]) -> Result:
         segmentations=tuple(pair for result in results for pair in result.segmentations),
         refusal="; ".join(dict.fromkeys(result.refusal for result in results if result.refusal)),
         is_damaged=any(result.is_damaged for result in results),
+        roles=tuple(played for result in results for played in result.roles),
+    )
+
+
+def rest_of(series: Series) -> str:
+    """Say that a series is a rest of what it was, or "".
+
+    What an earlier revision said of the whole must not be replaced by what a rest of it shows.
+    """
+    if not series.let_go:
+        return ""
+    return (
+        f"{len(series.instances)} instances are here, {series.let_go} more were before and their time "
+        "has passed; wanted all of them again"
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from edge.bundles.volume_input import Input
-from edge.domain.errors import EdgeError, PictureRejectedError
-from edge.domain.finding import Verdict
+from edge.domain.errors import EdgeError, InferenceError, PictureRejectedError
+from edge.domain.finding import Code, Finding, Observation, RoleSeen, SeriesSeen, Verdict
 from edge.domain.image import Scan
 from edge.domain.ports import Clock
 from edge.domain.study import Series
@@ -15,6 +15,7 @@ from edge.findings.identity import KeyedHash
 from edge.findings.policy import judge, told_apart
 from edge.pipelines.result import Result, SeriesVoice, is_damage
 from edge.pipelines.stations import Station
+from edge.pipelines.watching import Watch, nobody_watches, scanner_of
 from edge.studies.pixels import build
 from edge.studies.select import Rule, select
 from edge.studies.together import refuse_apart
@@ -24,22 +25,47 @@ class RolesAssessor:
     """The path for series that are looked at together; it never raises expected trouble."""
 
     def __init__(
-        self, *, pipeline: str, station: Station, given: Input, identity: KeyedHash, clock: Clock
+        self,
+        *,
+        pipeline: str,
+        station: Station,
+        given: Input | None,
+        identity: KeyedHash,
+        clock: Clock,
+        slices_min: int = 1,
+        spacing_max_mm: float = float("inf"),
+        watch: Watch = nobody_watches,
     ) -> None:
         """Store what the path needs.
 
         Args:
             pipeline: Speaks in the findings.
             station: Of the bundle.
-            given: Of its manifest: the roles.
+            given: Of its manifest: the roles; None where it could not be read, and the station has no model.
             identity: Makes subjects.
             clock: Time.
+            slices_min: Each series must have so many.
+            spacing_max_mm: No side of a voxel of any of them may be longer.
+            watch: Is shown every answer.
         """
         self._pipeline = pipeline
         self._station = station
         self._given = given
+        self._rule = Rule(
+            pipeline=pipeline,
+            modalities=frozenset(),
+            slices_min=slices_min,
+            spacing_max_mm=spacing_max_mm,
+        )
+        self._watch = watch
+        self._identity = identity
         self._voice = SeriesVoice(identity, clock)
         self._clock = clock
+
+    @property
+    def subject(self) -> Code:
+        """What is looked for."""
+        return self._station.subject
 
     def assess(self, series: Mapping[str, Series]) -> Result:
         """Look at series together.
@@ -51,37 +77,50 @@ class RolesAssessor:
             Findings about the series of the model's first role, on whose grid the answer lies; about any
             where that one is missing.
         """
-        lead = series.get(self._given.roles[0]) or next(iter(series.values()))
-        started_ns = self._clock.monotonic_ns()
-        if self._station.model is None or self._station.policy is None:
-            return self._refused(lead, f"bundle {self._pipeline} is not in use: {self._station.refusal}")
+        given = self._given
+        lead = (series.get(given.roles[0]) if given else None) or next(iter(series.values()))
         try:
-            scans = self._scans(series)
-            assembled_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
-            first, *rest = self._given.roles
-            segmentation = self._station.model.infer(
-                scans[first].volumes[0],
-                deadline_s=self._station.deadline_s,
-                others={role: scans[role].volumes[0] for role in rest},
-            )
+            if given is None:
+                raise InferenceError(self._unused(self._station))
+            with self._station.held() as station:
+                return self._look(lead, series, given, station)
         except EdgeError as trouble:
             return self._refused(lead, str(trouble), is_damaged=is_damage(trouble))
-        observations = judge(segmentation, self._station.policy)
+
+    def _look(self, lead: Series, series: Mapping[str, Series], given: Input, station: Station) -> Result:
+        """Look with the model of this moment.
+
+        Raises:
+            EdgeError: It could not look.
+        """
+        if station.model is None or station.policy is None:
+            raise InferenceError(self._unused(station))
+        started_ns = self._clock.monotonic_ns()
+        scans = self._scans(series, given)
+        assembled_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
+        first, *rest = given.roles
+        segmentation = station.model.infer(
+            scans[first].volumes[0],
+            deadline_s=station.deadline_s,
+            others={role: scans[role].volumes[0] for role in rest},
+        )
+        changed = self._watch(station.model.stamp, scanner_of(series[first].instances[0]), segmentation)
+        observations = judge(segmentation, station.policy)
         findings = tuple(
             replace(
-                self._voice.finding(lead, self._pipeline, observation),
-                model=self._station.model.stamp,
+                self._finding(lead, series, observation),
+                model=station.model.stamp,
                 latency_ms={"assemble": assembled_ms, **segmentation.latency_ms},
-                notes=_notes(scans),
+                notes=(*_notes(scans), *changed),
             )
             for observation in observations
         )
         if all(one.verdict is Verdict.NOT_ASSESSED for one in observations):
             return Result(findings=findings)
-        shown = told_apart(segmentation, self._station.policy)
+        shown = told_apart(segmentation, station.policy)
         return Result(findings=findings, segmentations=((self._pipeline, shown),))
 
-    def _scans(self, series: Mapping[str, Series]) -> Mapping[str, Scan]:
+    def _scans(self, series: Mapping[str, Series], given: Input) -> Mapping[str, Scan]:
         """Return the scan of each role.
 
         Raises:
@@ -90,20 +129,39 @@ class RolesAssessor:
             NotSelectedError: A series shows nothing its role takes.
             FormatError: Something is damaged.
         """
-        roles = self._given.roles
+        roles = given.roles
         if set(series) != set(roles):
             raise PictureRejectedError(
                 f"{self._pipeline} takes {', '.join(roles)}; given: {', '.join(series)}"
             )
         refuse_apart(series)
         scans = {}
-        for role, accepts in zip(roles, self._given.accepted, strict=True):
-            wanted = Rule(pipeline=role, modalities=frozenset(kind.modality for kind in accepts))
+        for role, accepts in zip(roles, given.accepted, strict=True):
+            modalities = frozenset(kind.modality for kind in accepts)
+            wanted = replace(self._rule, pipeline=role, modalities=modalities)
             ((_, scans[role]),) = select(series[role], build(series[role]), [wanted])
         return scans
 
+    def _unused(self, station: Station) -> str:
+        return f"bundle {self._pipeline} is not in use: {station.refusal}"
+
+    def _finding(self, lead: Series, series: Mapping[str, Series], observation: Observation) -> Finding:
+        finding = self._voice.finding(lead, self._pipeline, observation)
+        assert isinstance(finding.seen, SeriesSeen), "it speaks of a series"
+        roles = tuple(
+            RoleSeen(
+                role=role,
+                subject=self._identity.subject(one.series_uid),
+                number=None,
+                revision=one.revision,
+                instances=len(one.instances),
+            )
+            for role, one in series.items()
+        )
+        return replace(finding, seen=replace(finding.seen, roles=roles))
+
     def _refused(self, lead: Series, reason: str, *, is_damaged: bool = False) -> Result:
-        finding = self._voice.unassessed(lead, self._pipeline, self._station.subject, reason)
+        finding = self._voice.unassessed(lead, self._pipeline, self.subject, reason)
         return Result(findings=(finding,), refusal=reason, is_damaged=is_damaged)
 
 

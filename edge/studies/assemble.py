@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge.domain.ports import Clock
@@ -18,6 +18,7 @@ from edge.domain.study import ClosedBecause, Instance, Series
 from edge.kit.journal import Journal, Lease
 from edge.studies.intake import EVERY_STATE, QUEUE, instance_of, series_key
 
+FINISHED = ("done", "set_aside")
 _BREATH_S = 1.0  # without a further instance, a reached count is believed while associations are open
 
 
@@ -27,6 +28,7 @@ class _Growing:
 
     first_ns: int
     last_ns: int
+    study_uid: str
     sop_uids: set[str] = field(default_factory=set)
     announced: int | None = None
     open_associations: set[str] = field(default_factory=set)
@@ -60,6 +62,11 @@ class Assembler:
         """How many series are not closed yet."""
         with self._lock:
             return len(self._growing)
+
+    def studies_growing(self) -> Mapping[str, str]:
+        """Return the study of each series that is not closed yet."""
+        with self._lock:
+            return {key: series.study_uid for key, series in self._growing.items()}
 
     def restore(self, instances: Iterable[Instance]) -> None:
         """Take up what a restart found undone in the journal; its associations are all closed."""
@@ -101,7 +108,8 @@ class Assembler:
     def _add(self, instance: Instance, *, is_open: bool) -> None:
         with self._lock:
             now_ns = self._clock.monotonic_ns()
-            series = self._growing.setdefault(series_key(instance), _Growing(now_ns, now_ns))
+            begun = _Growing(now_ns, now_ns, instance.study_uid)
+            series = self._growing.setdefault(series_key(instance), begun)
             series.last_ns = now_ns
             series.sop_uids.add(instance.sop_uid)
             series.announced = max(
@@ -131,17 +139,40 @@ def series_of(journal: Journal, lease: Lease, because: ClosedBecause) -> Series:
     """
     items = journal.items(QUEUE, group=lease.group, states=EVERY_STATE)
     taken = {item.id for item in lease.items}
-    instances = tuple(
-        instance_of(item) for item in items if item.id in taken or item.state in ("done", "set_aside")
-    )
+    instances = [instance_of(item) for item in items if item.id in taken or item.state in FINISHED]
+    revision = max(lease.closing, 1)
+    return _series(lease.group, instances, because, revision=revision, let_go=lease.let_go)
+
+
+def closed_series(journal: Journal, series_uid: str, because: ClosedBecause, *, revision: int) -> Series:
+    """Return a series that was closed before, with all of its instances that are still here.
+
+    Args:
+        journal: Holds them.
+        series_uid: What it is assembled under.
+        because: Why it was closed.
+        revision: That it was closed as.
+    """
+    items = journal.items(QUEUE, group=series_uid, states=FINISHED)
+    return _series(series_uid, [instance_of(item) for item in items], because, revision=revision)
+
+
+def _series(
+    series_uid: str,
+    instances: Sequence[Instance],
+    because: ClosedBecause,
+    *,
+    revision: int,
+    let_go: int = 0,
+) -> Series:
     return Series(
-        series_uid=lease.group,
+        series_uid=series_uid,
         study_uid=next((instance.study_uid for instance in instances if instance.study_uid), ""),
         modality="+".join(sorted({instance.modality for instance in instances if instance.modality})),
-        instances=instances,
+        instances=tuple(instances),
         closed_because=because,
-        revision=max(lease.closing, 1),
-        let_go=lease.let_go,
+        revision=revision,
+        let_go=let_go,
     )
 
 

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from tests.builders.bundles import about, npz, serialized, write_files
 
 LESION = {"system": "SCT", "value": "52988006", "meaning": "Lesion"}
+SHARP = 40.0
 DTYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
 DTYPES |= {"int64": TensorProto.INT64, "int32": TensorProto.INT32}
 
@@ -138,3 +139,22 @@ def write_segmenter(
         golden_npz=golden_npz,
         edit=edit,
     )
+
+
+def write_pair(root: Path, *, name: str = "pair") -> Path:
+    """Write a bundle of two channels of CT, T1 and FLAIR: where both together are bright is a lesion."""
+    kind = [{"modality": "CT", "unit": "hounsfield"}]
+    made = document(name=name, channels=[{"role": role, "accepts": kind} for role in ("T1", "FLAIR")])
+    made["preprocessing"].append({"step": "scale_range", "low": 0, "high": 1000})
+    made["policy"]["measurements"][0]["modalities"] = ["CT"]
+    made["policy"]["components"] = {
+        "code": made["policy"]["looked_for"],
+        "labels": ["core"],
+        "components_max": 5,
+    }
+    network = linear([[0, 0], [SHARP, SHARP]], [0, -1.5 * SHARP])
+    return write_segmenter(root, network, made, golden(_bright_together, channels=2))
+
+
+def _bright_together(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(picture.sum(axis=0) > 1.5, np.uint8)

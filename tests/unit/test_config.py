@@ -528,10 +528,57 @@ def test_a_pipeline_whose_model_wants_several_series_is_an_error(tmp_path: Path)
     volume_bundles.write_segmenter(tmp_path / "models", network, written, marked)
     errors = [str(problem) for problem in checked(GOOD, tmp_path).errors]
     assert any(
-        "pipelines[0].bundle: is 'brain-mr', whose model wants several series, T1, FLAIR" in one
+        "pipelines[0].bundle: is 'brain-mr', whose model looks at several series together, T1, FLAIR, and "
+        "nobody says which of a study is which; wanted roles" in one
         for one in errors
     )
     assert any("edge analyze --series T1=DIR" in one for one in errors)
+
+
+T1 = "{role: T1, series_description: '(?i)t1', contrast_bolus: false}"
+FLAIR = "{role: FLAIR, series_description: flair}"
+
+
+def roles_of(*roles: str) -> str:
+    """A good file whose pipeline has these roles."""
+    return GOOD.replace(
+        "select: {modalities: [MR]}", f"select: {{modalities: [MR]}}, roles: [{', '.join(roles)}]"
+    )
+
+
+def test_roles_that_are_those_of_the_bundle_are_in_order(tmp_path: Path) -> None:
+    volume_bundles.write_pair(tmp_path / "models", name="brain-mr")
+    of_mr = [str(one) for one in checked(roles_of(T1, FLAIR), tmp_path).errors]
+    assert len(of_mr) == 2
+    assert "pipelines[0].roles: let T1 be MR, and 'brain-mr' takes CT for it" in of_mr[0]
+    assert checked(roles_of(T1, FLAIR).replace("[MR]", "[CT]"), tmp_path).errors == ()
+    other = roles_of(T1, FLAIR.replace("FLAIR", "T2")).replace("[MR]", "[CT]")
+    (unlike,) = checked(other, tmp_path).errors
+    assert "are T1, T2, and 'brain-mr' takes T1, FLAIR; wanted exactly these" in str(unlike)
+
+
+def test_roles_for_a_bundle_of_one_series_are_an_error(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "models", name="brain-mr")
+    (found,) = checked(roles_of(T1, FLAIR), tmp_path).errors
+    assert "pipelines[0].roles: are T1, FLAIR, and 'brain-mr' takes one series; wanted none" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        ([T1], "roles has one; wanted two or more"),
+        ([T1, T1], "role T1 is there twice"),
+        ([T1, "{role: FLAIR}"], "role FLAIR fits every series; wanted at least one of modalities"),
+        (["{role: T1, series_description: '(?i)t1'}", T1.replace("role: T1", "role: T1c")], "role T1 too"),
+        ([T1, "{role: PET, modalities: [PT]}"], "role PET wants PT, which select.modalities leaves out"),
+        ([T1, FLAIR.replace("flair", "'(flair'")], "is no regular expression"),
+        ([T1, FLAIR.replace("flair", "'.*'")], "fits what says nothing at all"),
+    ],
+)
+def test_roles_that_can_never_be_told_apart_are_refused(
+    tmp_path: Path, roles: list[str], message: str
+) -> None:
+    assert message in str(checked(roles_of(*roles), tmp_path).errors[0])
 
 
 def test_a_pipeline_that_selects_what_a_bundle_for_pictures_does_not_look_at_is_an_error(

@@ -280,7 +280,7 @@ def test_everything_wrong_with_a_wish_is_said_at_once_and_by_name() -> None:
         "health: is empty; allowed: a mapping with period_s",
         "assembly.quiet_s: is 'long'; allowed: a number from 0.05 to 3600",
         "pipelines.brain.deadline: unknown key (did you mean 'deadline_s'?); allowed: "
-        "kind, name, bundle, select, deadline_s, pictures_max",
+        "kind, name, bundle, select, deadline_s, pictures_max, roles, roles_wait_s",
         "pipelines.brain.select.modalities[0]: is 'mr'; allowed: "
         "a DICOM modality in capitals, such as CT or MR",
         "pipelines.\"a b\": is called 'a b'; allowed: "

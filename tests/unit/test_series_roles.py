@@ -4,65 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from edge.cli.app import app
 from edge.domain.errors import SeriesRejectedError
 from edge.studies.together import refuse_apart
-from tests.builders.series import CORONAL, stack, written
-from tests.builders.volume_bundles import document, golden, linear, write_segmenter
+from tests.builders.pair import FRAME, axial, coronal
+from tests.builders.series import stack, written
+from tests.builders.volume_bundles import write_pair
 
 pytestmark = pytest.mark.usefixtures("log_as_found")
-
-SHARP = 40.0
-KIND = [{"modality": "CT", "unit": "hounsfield"}]
-FRAME: dict[str, Any] = {"FrameOfReferenceUID": "1.2.3.4", "PatientPosition": "HFS", "PatientID": "somebody"}
-
-
-def summed(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.asarray(picture.sum(axis=0) > 1.5, np.uint8)
 
 
 @pytest.fixture
 def roots(tmp_path: Path) -> Path:
     """A bundle of two channels: where both together are bright is a lesion."""
-    roles = [{"role": role, "accepts": KIND} for role in ("T1", "FLAIR")]
-    made = document(name="pair", channels=roles)
-    made["preprocessing"].append({"step": "scale_range", "low": 0, "high": 1000})
-    made["policy"]["measurements"][0]["modalities"] = ["CT"]
-    made["policy"]["components"] = {
-        "code": made["policy"]["looked_for"],
-        "labels": ["core"],
-        "components_max": 5,
-    }
-    network = linear([[0, 0], [SHARP, SHARP]], [0, -1.5 * SHARP])
-    write_segmenter(tmp_path / "bundles", network, made, golden(summed, channels=2))
+    write_pair(tmp_path / "bundles")
     return tmp_path / "bundles"
-
-
-def axial(folder: Path, **changes: Any) -> Path:
-    """Twelve slices of 2 mm; a block of 12 x 10 x 8 mm around (0, 0, 12) mm is bright."""
-    folder.mkdir(parents=True)
-    pictures = np.zeros((12, 24, 24), np.int16)
-    pictures[4:8, 7:17, 6:18] = 1000
-    shots = stack(list(pictures), origin_mm=(-11.5, -11.5, 1.0), spacing_mm=2.0)
-    written(shots, folder, pixel_spacing_mm=(1.0, 1.0), **{**FRAME, **changes})
-    return folder
-
-
-def coronal(folder: Path, **changes: Any) -> Path:
-    """The same patient in slices of another direction: the block and more around it is bright."""
-    folder.mkdir(parents=True)
-    pictures = np.zeros((20, 24, 30), np.int16)
-    pictures[3:17, 4:20, 5:25] = 1000
-    shots = stack(list(pictures), orientation=CORONAL, origin_mm=(-14.5, 9.5, 23.5), step_mm=(0.0, -1.0, 0.0))
-    written(shots, folder, orientation=CORONAL, pixel_spacing_mm=(1.0, 1.0), **{**FRAME, **changes})
-    return folder
 
 
 def analyzed(roots: Path, *words: object) -> Result:

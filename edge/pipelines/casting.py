@@ -1,0 +1,86 @@
+"""Which roles a series plays in the pipelines that look at several series of a study together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from edge.domain.study import Series
+from edge.kit.stage import contain
+from edge.pipelines.result import rest_of
+from edge.studies.role_played import RolePlayed
+from edge.studies.role_rules import Header, RolesWanted, header_of, roles_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Casting:
+    """What a series is to the pipelines that look at several together.
+
+    Attributes:
+        played: One for each pipeline that it plays a role of.
+        misfit: Why it plays none, where a pipeline wants its modality; else "".
+    """
+
+    played: tuple[RolePlayed, ...] = ()
+    misfit: str = ""
+
+
+Cast: TypeAlias = Callable[[Series], Casting]
+
+
+def no_roles(_: Series) -> Casting:
+    """Say that no pipeline looks at several series together."""
+    return Casting()
+
+
+class Director:
+    """Says which roles a series plays; never raises expected trouble.
+
+    Args:
+        wanted: Of every pipeline that looks at several series together.
+    """
+
+    def __init__(self, wanted: Sequence[RolesWanted]) -> None:
+        self._wanted = tuple(wanted)
+
+    def __call__(self, series: Series) -> Casting:
+        """Say what a series is to them, by what its header says."""
+        shown = frozenset(series.modality.split("+"))
+        wanting = [one for one in self._wanted if one.modalities & shown]
+        if not wanting or any(instance.format != "dicom" for instance in series.instances):
+            return Casting(misfit=_misfit(series, wanting, "files other than DICOM say nothing of it"))
+        found: list[Header] = []
+        trouble = contain(lambda: found.append(header_of(series)))
+        if trouble:
+            return Casting(misfit=_misfit(series, wanting, trouble))
+        return self._of_header(series, found[0], wanting)
+
+    def _of_header(self, series: Series, header: Header, wanting: Sequence[RolesWanted]) -> Casting:
+        roles = {one.pipeline: roles_of(series, header, one) for one in wanting}
+        played = tuple(
+            RolePlayed(
+                pipeline=pipeline,
+                roles=fitting,
+                series_uid=series.series_uid,
+                study_uid=series.study_uid,
+                modality=series.modality,
+                number=header.number,
+                revision=series.revision,
+                instances=len(series.instances),
+                closed_because=series.closed_because,
+                received_at_ns=max(instance.received_at_ns for instance in series.instances),
+                refusal=rest_of(series),
+            )
+            for pipeline, fitting in roles.items()
+            if fitting
+        )
+        return Casting(played=played, misfit="" if played else _misfit(series, wanting, ""))
+
+
+def _misfit(series: Series, wanting: Sequence[RolesWanted], why: str) -> str:
+    if not wanting:
+        return ""
+    names = " or ".join(one.pipeline for one in wanting)
+    said = f"modality {series.modality}: the series plays no role of {names}, and no other pipeline takes it"
+    return f"{said}: {why}" if why else said

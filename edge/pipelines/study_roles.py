@@ -1,0 +1,197 @@
+"""The path of a study for one pipeline: its series in their roles, together, or why nobody looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edge.domain.finding import Finding, Observation, RoleSeen, SeriesSeen, Verdict
+from edge.domain.ports import Clock
+from edge.domain.study import ClosedBecause, Series
+from edge.findings.identity import KeyedHash
+from edge.findings.ids import uuid7
+from edge.pipelines.result import Result, rest_of
+from edge.pipelines.roles import RolesAssessor
+from edge.pipelines.stations import A_SERIES
+from edge.studies.role_played import RolePlayed
+
+_WEAKEST_LAST = tuple(ClosedBecause)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What there is of a study for one pipeline.
+
+    Attributes:
+        played: Every series in its role, each as it was closed last; at least one.
+        revision: Of the study for this pipeline, from 1.
+        waited_s: So long the roles that are missing were waited for.
+        let_go: So many times a series in its role was here before, and its time has passed.
+    """
+
+    played: tuple[RolePlayed, ...]
+    revision: int
+    waited_s: float = 0.0
+    let_go: int = 0
+
+    @property
+    def pipeline(self) -> str:
+        """Who looks."""
+        return self.played[0].pipeline
+
+    @property
+    def study_uid(self) -> str:
+        """StudyInstanceUID, or ""."""
+        return self.played[0].study_uid
+
+
+class StudyRoles:
+    """The path for series that are looked at together, in the daemon; never raises expected trouble."""
+
+    def __init__(
+        self,
+        *,
+        assessors: Mapping[str, RolesAssessor],
+        roles: Mapping[str, Sequence[str]],
+        identity: KeyedHash,
+        clock: Clock,
+    ) -> None:
+        """Store what the path needs.
+
+        Args:
+            assessors: By name of the pipeline.
+            roles: By name of the pipeline, all of them, in the order of the configuration.
+            identity: Makes subjects.
+            clock: Time.
+        """
+        self._assessors = assessors
+        self._roles = roles
+        self._identity = identity
+        self._clock = clock
+
+    def assess(self, gathered: Gathered, series_of: Callable[[RolePlayed], Series]) -> Result:
+        """Look at what there is of a study.
+
+        Args:
+            gathered: What there is.
+            series_of: Returns the series, with what is here of its objects.
+
+        Returns:
+            Findings about the study: they name every series that played a role.
+        """
+        if gathered.pipeline not in self._assessors:
+            reason = f"pipeline {gathered.pipeline} is not configured any more to look at several series"
+            return self.give_up(gathered, reason)
+        reason = "; ".join(self._unready(gathered))
+        if reason:  # nothing a person could mend at the box: the study, or the rules, are as they are
+            return replace(self.give_up(gathered, reason), refusal="")
+        series = {played.roles[0]: series_of(played) for played in gathered.played}
+        gone = [
+            f"role {role}: {rest}"
+            for role, rest in zip(series, _rests(gathered, series), strict=True)
+            if rest
+        ]
+        if gone:
+            return self.give_up(gathered, "; ".join(gone))
+        result = self._assessors[gathered.pipeline].assess(series)
+        return replace(result, findings=tuple(self._of_study(one, gathered) for one in result.findings))
+
+    def give_up(self, gathered: Gathered, reason: str) -> Result:
+        """Say that nobody could look at a study, and that a person should see why."""
+        assessor = self._assessors.get(gathered.pipeline)
+        observation = Observation(
+            code=assessor.subject if assessor else A_SERIES, verdict=Verdict.NOT_ASSESSED, reason=reason
+        )
+        finding = Finding(
+            finding_id=uuid7(self._clock),
+            pipeline=gathered.pipeline,
+            subject=self.name(gathered),
+            study=self._identity.study(gathered.study_uid),
+            revision=gathered.revision,
+            observation=observation,
+            seen=self._seen(gathered),
+            model=None,
+            observed_at_ns=self._clock.utc_ns(),
+        )
+        return Result(findings=(finding,), refusal=reason)
+
+    def name(self, gathered: Gathered) -> str:
+        """Return the keyed hash of what is spoken of: the study; a series that names none by itself."""
+        study = self._identity.study(gathered.study_uid)
+        return study or self._identity.subject(gathered.played[0].series_uid)
+
+    def _of_study(self, finding: Finding, gathered: Gathered) -> Finding:
+        """Return a finding about the first role's series as one about the study: so revisions replace it."""
+        return replace(
+            finding,
+            subject=self.name(gathered),
+            study=self._identity.study(gathered.study_uid),
+            revision=gathered.revision,
+            seen=self._seen(gathered),
+        )
+
+    def _seen(self, gathered: Gathered) -> SeriesSeen:
+        played = gathered.played
+        return SeriesSeen(
+            modality="+".join(sorted({kind for one in played for kind in one.modality.split("+") if kind})),
+            instances=sum(one.instances for one in played),
+            closed_because=max((one.closed_because for one in played), key=_WEAKEST_LAST.index).value,
+            roles=tuple(
+                RoleSeen(
+                    role=role,
+                    subject=self._identity.subject(one.series_uid),
+                    number=one.number,
+                    revision=one.revision,
+                    instances=one.instances,
+                )
+                for role, one in self._in_order(gathered)
+            ),
+        )
+
+    def _in_order(self, gathered: Gathered) -> list[tuple[str, RolePlayed]]:
+        """Return who plays what in the order of the configuration; what it does not know comes last."""
+        known = list(self._roles.get(gathered.pipeline, ()))
+        pairs = [(role, one) for one in gathered.played for role in one.roles]
+        return sorted(pairs, key=lambda pair: known.index(pair[0]) if pair[0] in known else len(known))
+
+    def _unready(self, gathered: Gathered) -> Iterator[str]:
+        """Say everything that keeps a model from looking at what there is."""
+        if not gathered.study_uid:
+            yield f"{_called(gathered.played[0])} names no study, so nobody knows what belongs to it"
+            return
+        pairs = self._in_order(gathered)
+        for one in gathered.played:
+            if len(one.roles) > 1:
+                yield f"{_called(one)} fits the rules of {' and '.join(one.roles)}; wanted those of one"
+            if one.refusal:
+                yield f"{_called(one)}, {' and '.join(one.roles)}: {one.refusal}"
+        single = [(role, one) for role, one in pairs if len(one.roles) == 1]
+        for role in dict.fromkeys(role for role, _ in single):
+            players = [_called(one) for other, one in single if other == role]
+            if len(players) > 1:
+                yield f"role {role} is ambiguous: {' and '.join(players)} fit it; wanted one"
+        yield from self._missing(gathered, {role for role, _ in pairs})
+
+    def _missing(self, gathered: Gathered, there: set[str]) -> Iterator[str]:
+        missing = [role for role in self._roles[gathered.pipeline] if role not in there]
+        if not missing:
+            return
+        named = f"role {missing[0]}" if len(missing) == 1 else f"roles {' and '.join(missing)}"
+        before = (
+            "; series of it that were looked at before are gone, their time has passed"
+            if gathered.let_go
+            else ""
+        )
+        yield f"{named} did not come within {gathered.waited_s:g} s{before}"
+
+
+def _called(played: RolePlayed) -> str:
+    """Name a series to a reader who has the study before him: by its number, never by its UID."""
+    return "a series without a number" if played.number is None else f"series {played.number}"
+
+
+def _rests(gathered: Gathered, series: Mapping[str, Series]) -> Iterator[str]:
+    """Say of each series whether objects it had are gone."""
+    for one in gathered.played:
+        here = series[one.roles[0]]
+        yield rest_of(replace(here, let_go=max(0, one.instances - len(here.instances))))

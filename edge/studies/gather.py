@@ -1,0 +1,141 @@
+"""When is a study looked at together: a state machine with events and a clock, without a thread of its own.
+
+    a series in a role ─▶ every role is there ─────────────────────────────▶ due
+                       └▶ quiet for `wait_s` after the study's last object ─▶ due, and who is missing is said
+
+What it knows is in the journal; at a restart the waiting begins anew, so that a study never waits for less.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from edge.domain.ports import Clock
+from edge.domain.study import Instance
+
+LONGEST_S: Final = 86_400.0  # a study that objects never cease to come for is spoken of after a day
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a pipeline waits for.
+
+    Attributes:
+        roles: All of them must be there.
+        wait_s: After the last object of the study; then it is said which did not come.
+    """
+
+    roles: frozenset[str]
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A study that a pipeline is to look at now.
+
+    Attributes:
+        group: As the journal calls it.
+        waited_s: So long the roles that are missing were waited for; 0 where nobody waited.
+    """
+
+    group: str
+    waited_s: float
+
+
+@dataclass(slots=True)
+class _Study:
+    """A study on its way, for one pipeline."""
+
+    pipeline: str
+    study_uid: str
+    first_ns: int
+    last_ns: int
+    series: frozenset[str]
+    roles: frozenset[str]
+
+
+class Gathering:
+    """Knows every study of which a series plays a role; safe to use from many threads.
+
+    Args:
+        clock: Time; the monotonic one only.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._awaited: Mapping[str, Awaited] = {}
+        self._studies: dict[str, _Study] = {}
+
+    def follow(self, awaited: Mapping[str, Awaited]) -> None:
+        """Wait for this from now on, by name of the pipeline, also where a study waits already."""
+        with self._lock:
+            self._awaited = dict(awaited)
+
+    def came(
+        self,
+        group: str,
+        *,
+        pipeline: str,
+        study_uid: str,
+        series: Collection[str],
+        roles: Collection[str],
+    ) -> frozenset[str]:
+        """Note that a series came in a role.
+
+        Args:
+            group: As the journal calls pipeline and study.
+            pipeline: That looks at it.
+            study_uid: Of the series; "" where it names none, and nobody else can be waited for.
+            series: All in a role by now, as they are assembled.
+            roles: All that are there by now.
+
+        Returns:
+            The roles that are waited for yet.
+        """
+        with self._lock:
+            now_ns = self._clock.monotonic_ns()
+            begun_ns = self._studies[group].first_ns if group in self._studies else now_ns
+            study = _Study(pipeline, study_uid, begun_ns, now_ns, frozenset(series), frozenset(roles))
+            self._studies[group] = study
+            return self._missing(study)
+
+    def kept(self, instance: Instance) -> None:
+        """Note that an object of a study arrived: its others may be on their way."""
+        with self._lock:
+            for study in self._studies.values():
+                if study.study_uid == instance.study_uid:
+                    study.last_ns = self._clock.monotonic_ns()
+
+    def due(self, growing: Mapping[str, str]) -> list[Due]:
+        """Return what is to be looked at now, and forget it.
+
+        Args:
+            growing: Series that are on their way in, each with its study: one may play the role that is
+                missing, or come again with more of what is here.
+        """
+        with self._lock:
+            now_ns = self._clock.monotonic_ns()
+            waited = {group: self._waited_s(study, now_ns, growing) for group, study in self._studies.items()}
+            due = [Due(group, seconds) for group, seconds in waited.items() if seconds is not None]
+            for one in due:
+                del self._studies[one.group]
+            return due
+
+    def _missing(self, study: _Study) -> frozenset[str]:
+        """Return which roles are waited for; none where nobody can, or wants to, look any more."""
+        awaited = self._awaited.get(study.pipeline)
+        return awaited.roles - study.roles if awaited is not None and study.study_uid else frozenset()
+
+    def _waited_s(self, study: _Study, now_ns: int, growing: Mapping[str, str]) -> float | None:
+        """Return how long was waited in vain; None where it is not over."""
+        if not self._missing(study):
+            return None if study.series & growing.keys() else 0.0
+        wait_s = self._awaited[study.pipeline].wait_s
+        if now_ns - study.first_ns >= LONGEST_S * 1e9:
+            return LONGEST_S
+        is_over = now_ns - study.last_ns >= wait_s * 1e9 and study.study_uid not in growing.values()
+        return wait_s if is_over else None

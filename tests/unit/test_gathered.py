@@ -1,0 +1,355 @@
+"""Series in their roles wait in the journal for the others of their study; nothing that came is lost."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from edge.bundles.store import read_manifest
+from edge.bundles.volume_segmentation import VolumeSegmentation
+from edge.domain.errors import PictureRejectedError
+from edge.domain.finding import Finding, ModelStamp
+from edge.domain.image import Segmentation, Volume
+from edge.findings.identity import KeyedHash
+from edge.findings.mqtt_json import to_dict
+from edge.kit.journal import Entry, Journal
+from edge.kit.stage import Stage
+from edge.ops.retention import sweep
+from edge.pipelines.casting import Director
+from edge.pipelines.gathered import Together
+from edge.pipelines.imaging import Assessor, Imaging
+from edge.pipelines.roles import RolesAssessor
+from edge.pipelines.stations import Station
+from edge.pipelines.study_roles import StudyRoles
+from edge.studies.assemble import Assembler
+from edge.studies.gather import Awaited, Gathering
+from edge.studies.intake import instance_of, instance_to_json
+from edge.studies.role_rules import RoleRule, RolesWanted
+from tests.builders.files import series_of_files
+from tests.builders.pair import axial, coronal
+from tests.builders.volume_bundles import write_pair
+from tests.fakes.clock import FakeClock
+
+QUIET_S, WAIT_S = 1.0, 600.0
+LOOKED = "the model was asked"
+RULES = [
+    RoleRule(role=role, texts={"series_description": re.compile(text)})
+    for role, text in (("T1", "T1"), ("FLAIR", "FLAIR|both"))
+]
+KEY = KeyedHash(bytes(16))
+
+
+Opened = Callable[..., AbstractContextManager["Box"]]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Asked:
+    """A model that refuses, so that its words say that it was reached."""
+
+    @property
+    def stamp(self) -> ModelStamp:
+        return ModelStamp(
+            model_id="pair", version="1", sha256="0" * 64, precision="fp32", runtime="none", provider="none"
+        )
+
+    def infer(
+        self, volume: Volume, *, deadline_s: float, others: Mapping[str, Volume] = MappingProxyType({})
+    ) -> Segmentation:
+        shapes = [one.voxels.shape for one in (volume, *others.values())]
+        raise PictureRejectedError(f"{LOOKED}: {shapes}")
+
+
+class Box:
+    """The study path on a journal, without threads."""
+
+    def __init__(
+        self, journal: Journal, manifest: VolumeSegmentation, clock: FakeClock, *, pipelines: Sequence[str]
+    ) -> None:
+        self.journal, self.clock = journal, clock
+        station = Station(
+            model=Asked(),
+            refusal="",
+            policy=manifest.policy,
+            subject=manifest.policy.looked_for.code(),
+            deadline_s=1.0,
+        )
+        looks = RolesAssessor(
+            pipeline="pair", station=station, given=manifest.input, identity=KEY, clock=clock
+        )
+        wanted = RolesWanted(
+            pipeline="pair", modalities=frozenset({"CT"}), roles=tuple(RULES), wait_s=WAIT_S, slices_min=4
+        )
+        roles = StudyRoles(
+            assessors=dict.fromkeys(pipelines, looks),
+            roles={name: ["T1", "FLAIR"] for name in pipelines},
+            identity=KEY,
+            clock=clock,
+        )
+        self.gathering = Gathering(clock)
+        self.gathering.follow(dict.fromkeys(pipelines, Awaited(frozenset({"T1", "FLAIR"}), WAIT_S)))
+        self.assembler = Assembler(clock, quiet_s=QUIET_S, deadline_s=60.0)
+        stage = Stage("imaging", clock)
+        self.together = Together(
+            journal=journal,
+            gathering=self.gathering,
+            assessor=roles,
+            envelope=_envelope,
+            stage=stage,
+        )
+        self.imaging = Imaging(
+            journal=journal,
+            assembler=self.assembler,
+            assessor=Assessor(rules=[], stations={}, identity=KEY, clock=clock, cast=Director([wanted])),
+            envelope=_envelope,
+            stage=stage,
+            beat=lambda: None,
+            studies=self.together,
+        )
+        self.imaging.take_up()
+        self.assembler.restore(instance_of(item) for item in journal.items("intake"))
+
+    def keep(self, folder: Path, *, count: int = 1000) -> None:
+        """Take the first `count` files of a folder."""
+        for instance in series_of_files(folder.iterdir()).instances[:count]:
+            body = instance_to_json(instance)
+            self.journal.put(Entry("intake", instance.sop_uid, instance.series_uid, body, instance.sha256))
+            self.assembler.kept(instance)
+            self.gathering.kept(instance)
+        self.assembler.association_closed("1")
+
+    def work(self, after_s: float = QUIET_S) -> list[dict[str, Any]]:
+        """Let time go by, look, and return all that was ever said."""
+        self.clock.advance(after_s)
+        self.imaging.work_once()
+        return [json.loads(item.body) for item in self.journal.items("outbox")]
+
+
+def _envelope(finding: Finding, _: int) -> Entry:
+    said = to_dict(finding, site="s", device="d")
+    return Entry("outbox", finding.finding_id, finding.subject, json.dumps(said).encode())
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> VolumeSegmentation:
+    _, found = read_manifest(write_pair(tmp_path / "bundles"))
+    assert isinstance(found, VolumeSegmentation)
+    return found
+
+
+@pytest.fixture
+def opened(tmp_path: Path, manifest: VolumeSegmentation, clock: FakeClock) -> Opened:
+    @contextmanager
+    def open_box(*pipelines: str) -> Iterator[Box]:
+        with Journal(tmp_path / "journal.db", clock) as journal:
+            yield Box(journal, manifest, clock, pipelines=pipelines)
+
+    return open_box
+
+
+@pytest.fixture
+def box(opened: Opened) -> Iterator[Box]:
+    with opened("pair") as box:
+        yield box
+
+
+def t1(folder: Path, **said: Any) -> Path:
+    return axial(folder, **{"StudyInstanceUID": "1.2", "SeriesDescription": "T1", "SeriesNumber": 4, **said})
+
+
+def flair(folder: Path, **said: Any) -> Path:
+    said = {"StudyInstanceUID": "1.2", "SeriesDescription": "FLAIR", "SeriesNumber": 7, **said}
+    return coronal(folder, **said)
+
+
+def test_what_plays_no_role_is_said_by_the_intake_alone(tmp_path: Path, box: Box) -> None:
+    box.keep(t1(tmp_path / "a", SeriesDescription="T2"))
+    box.keep(t1(tmp_path / "b"), count=3)  # a localizer
+    said = box.work()
+    assert [one["pipeline"] for one in said] == ["intake"] * 2
+    assert all("plays no role of pair" in one["reason"] for one in said)
+    assert box.work(WAIT_S + 1) == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, LOOKED),
+        ({"PatientID": "another"}, "series of roles T1 and FLAIR have another patient"),
+        ({"FrameOfReferenceUID": "1.9"}, "T1 and FLAIR have another frame of reference"),
+        ({"SeriesDescription": "T1 both"}, "series 7 fits the rules of T1 and FLAIR; wanted those of one"),
+        ({"StudyInstanceUID": ""}, "series 7 names no study, so nobody knows what belongs to it"),
+    ],
+)
+def test_a_study_is_looked_at_or_it_is_said_why_not(
+    tmp_path: Path, box: Box, changes: dict[str, str], reason: str
+) -> None:
+    box.keep(t1(tmp_path / "a"))
+    assert box.work() == []
+    box.keep(flair(tmp_path / "b", **changes))
+    (finding,) = box.work()
+    assert reason in finding["reason"]
+    assert (finding["verdict"], finding["revision"]) == ("NOT_ASSESSED", 1)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_two_series_for_one_role_end_the_same_whichever_comes_last(
+    tmp_path: Path, box: Box, first: int
+) -> None:
+    folders = [t1(tmp_path / "a"), flair(tmp_path / "b"), t1(tmp_path / "c", SeriesNumber=9)]
+    for folder in folders[first:] + folders[:first]:
+        box.keep(folder)
+        said = box.work()
+    last = said[-1]
+    assert re.search("role T1 is ambiguous: series [49] and series [49] fit it; wanted one", last["reason"])
+    assert [one["number"] for one in last["series"]["roles"] if one["role"] == "FLAIR"] == [7]
+    assert len({one["subject"] for one in said}) == 1
+    assert [one["revision"] for one in said] == list(range(1, len(said) + 1))
+
+
+def test_late_instances_of_a_role_make_a_new_revision_of_the_study(tmp_path: Path, box: Box) -> None:
+    box.keep(flair(tmp_path / "b"))
+    box.keep(t1(tmp_path / "a"), count=8)
+    (first,) = box.work()
+    assert "(8, 24, 24)" in first["reason"]
+    box.keep(tmp_path / "a", count=8)  # the same again is nothing new
+    assert box.work() == [first]
+    box.keep(tmp_path / "a")
+    _, second = box.work()
+    assert "(12, 24, 24)" in second["reason"]
+    assert (second["revision"], second["subject"]) == (2, first["subject"])
+    assert [(one["role"], one["revision"]) for one in second["series"]["roles"]] == [("T1", 2), ("FLAIR", 1)]
+
+
+def test_while_a_study_waits_its_files_are_kept_and_afterwards_not(tmp_path: Path, box: Box) -> None:
+    class Short:
+        done_h, set_aside_days, soft_free_mb = 0.0, 0.0, 10_000_000
+
+    kept = t1(tmp_path / "intake" / "a")
+    box.keep(kept)
+    box.work()
+    box.clock.advance(60.0)
+    assert sweep(box.journal, tmp_path / "intake", box.clock, Short()) == 0
+    assert len(list(kept.iterdir())) == 12
+    box.keep(flair(tmp_path / "b"))
+    assert LOOKED in box.work()[-1]["reason"]
+    box.clock.advance(60.0)
+    assert sweep(box.journal, tmp_path / "intake", box.clock, Short()) == 32
+    assert box.journal.items("together", states=("done", "set_aside")) == []
+
+
+def test_what_was_set_aside_is_looked_at_again_when_somebody_asks(tmp_path: Path, box: Box) -> None:
+    box.keep(t1(tmp_path / "a"))
+    box.keep(flair(tmp_path / "b", PatientID="another"))
+    (first,) = box.work()
+    assert box.journal.count("together", "set_aside") == 2
+    assert box.together.take_back() == 2
+    again = box.work()
+    assert [one["revision"] for one in again] == [1, 2]
+    assert again[1]["reason"] == first["reason"]
+
+
+def test_a_pipeline_that_is_gone_is_not_waited_for_in_silence(tmp_path: Path, opened: Opened) -> None:
+    with opened("pair") as box:
+        box.keep(t1(tmp_path / "a"))
+        assert box.work() == []
+    with opened() as box:
+        (finding,) = box.work()
+    assert finding["reason"] == "pipeline pair is not configured any more to look at several series"
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [("lease_group", 1), ("lease_group", 2), ("lease_group", 3), ("done", 1), ("done", 2), ("set_aside", 1)],
+)
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+def test_a_kill_at_any_moment_loses_no_role_and_says_nothing_twice(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch, method: str, call: int, is_after: bool
+) -> None:
+    first, second = t1(tmp_path / "a"), flair(tmp_path / "b")
+    with opened("pair") as box:
+        monkeypatch.setattr(
+            box.journal, method, Deadly(getattr(box.journal, method), call, is_after=is_after)
+        )
+        box.keep(first)
+        box.keep(second)
+        with pytest.raises(Killed):
+            box.work()
+    with opened("pair") as box:
+        (finding,) = box.work()
+        assert box.work(WAIT_S + 1) == [finding]
+    assert LOOKED in finding["reason"]
+    assert (finding["revision"], finding["series"]["instances"]) == (1, 32)
+
+
+def test_a_study_that_ends_the_process_three_times_is_given_up_and_said(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = t1(tmp_path / "a"), flair(tmp_path / "b")
+    with opened("pair") as box:
+        box.keep(first)
+        box.work()
+        box.keep(second)
+        _killed(box, monkeypatch)
+    for _ in range(2):
+        with opened("pair") as box:
+            _killed(box, monkeypatch)
+    with opened("pair") as box:
+        (finding,) = box.work()
+    assert "the process ended 3 times while it looked at these series together" in finding["reason"]
+    assert [one["role"] for one in finding["series"]["roles"]] == ["T1", "FLAIR"]
+
+
+def test_a_series_that_was_given_up_is_named_by_its_study(
+    tmp_path: Path, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.keep(t1(tmp_path / "a"))
+    box.work()
+    monkeypatch.setattr(Assessor, "assess", _break)
+    box.keep(flair(tmp_path / "b"))
+    alone, together = box.work()
+    assert (alone["pipeline"], together["pipeline"]) == ("intake", "pair")
+    assert together["reason"] == f"series 7, FLAIR: {alone['reason']}"
+
+
+class Deadly:
+    """Ends the process at one of its calls, before or after that has done what it does."""
+
+    def __init__(self, act: Callable[..., Any], call: int, *, is_after: bool) -> None:
+        self._act = act
+        self._before = [Killed] * (not is_after)
+        self._after = [Killed] * is_after
+        self._left = call
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        self._left -= 1
+        for end in self._before * (self._left == 0):
+            raise end
+        answer = self._act(*args, **more)
+        for end in self._after * (self._left == 0):
+            raise end
+        return answer
+
+
+def _killed(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyRoles, "assess", _kill)
+        with pytest.raises(Killed):
+            box.work()
+
+
+def _kill(*_: Any) -> None:
+    raise Killed
+
+
+def _break(*_: Any) -> None:
+    raise RuntimeError("surprise")
