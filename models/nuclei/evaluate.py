@@ -3,7 +3,8 @@
 usage: evaluate.py --real DIR [--precision int8 fp32] [--folds DIR] [--out DIR]
 
 Without `--folds` the bundle beside this script is scored on the pictures of the fold that it never saw. With
-it, `DIR/fold-N/model.fp32.onnx` is scored on the pictures of fold N, for each N: cross-validation.
+it, `DIR/fold-N/model.fp32.onnx` is scored on the pictures of fold N, for each N, and `DIR/fold-none`, which
+learned from drawn pictures alone, on all. How pictures are cut is the manifest's; choose.py tries other ways.
 """
 
 import argparse
@@ -43,6 +44,15 @@ def reader(manifest: PictureSegmentation, session: Session) -> PictureReader:
         provider=session.provider,
     )
     return PictureReader(manifest, sessions=[session], stamp=stamp, clock=SystemClock())
+
+
+def fp32(manifest: PictureSegmentation, folder: Path) -> PictureReader:
+    """Return the product's model around a network that is in no bundle."""
+    network = (folder / "model.fp32.onnx").read_bytes()
+    session = OnnxRuntimeSession(
+        network, name=folder.name, wiring=wiring(manifest), provider="cpu", threads=2
+    )
+    return reader(manifest, session)
 
 
 def score(
@@ -99,13 +109,10 @@ def main() -> None:
         assert isinstance(manifest, PictureSegmentation)
         rows = []
         for fold in range(real.FOLDS):
-            path = chosen.folds / f"fold-{fold}" / "model.fp32.onnx"
-            session = OnnxRuntimeSession(
-                path.read_bytes(), name=path.parent.name, wiring=wiring(manifest), provider="cpu", threads=2
-            )
-            tested = [one for one in pictures if folds[one.name] == fold]
-            rows += score(reader(manifest, session), tested, out=chosen.out)
-        describe("cross-validation, fp32", rows)
+            model = fp32(manifest, chosen.folds / f"fold-{fold}")
+            rows += score(model, [one for one in pictures if folds[one.name] == fold], out=chosen.out)
+        describe("each by the network that never saw it, fp32", rows)
+        describe("drawn pictures alone, fp32", score(fp32(manifest, chosen.folds / "fold-none"), pictures))
         return
     bundle = load(chosen.bundle)
     assert isinstance(bundle.manifest, PictureSegmentation)
