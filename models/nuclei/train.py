@@ -2,9 +2,9 @@
 
 usage: train.py --real DIR --state STATE --minutes 5 [--fold N] [--slice-minutes 5] [--workers 3]
 
-With `--fold N` the labelled pictures of that fold are kept for testing and never shown (0 ships); with `--fold all`
-every one is learned from; with `--fold none` none is. Half of each batch is
-drawn, half is cut out of labelled pictures, turned, bent, zoomed and relit anew each time.
+With `--fold N` the labelled pictures of that fold are kept for testing and never shown, and fold 0 ships;
+with `--fold all` every one is learned from; with `--fold none` none is. Half of each batch is drawn, half is
+cut out of labelled pictures, turned, bent, zoomed and relit anew each time.
 """
 
 import argparse
