@@ -36,6 +36,7 @@ from edge.daemon.parts import (
 )
 from edge.daemon.studies import IMAGING, StudyHalf
 from edge.daemon.surroundings import Surroundings
+from edge.daemon.takeover import Takeover
 from edge.daemon.threads import Threads
 from edge.daemon.works import Works
 from edge.domain.errors import StorageFullError
@@ -228,6 +229,9 @@ class Appliance:
         live.resume(config)
         exchange = exchange_of(config, engine, presence)
         self._works = self._at_work(engine, studies, live, presence, exchange)
+        takeover = Takeover(self._works, busy=self._busy)
+        rooms.callback(takeover.close)
+        exchange.take_over_with(takeover)
         answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
         rooms.enter_context(Control(config.state.folder, answers=answers))
         self._open_sources(rooms, intake, presence)
@@ -318,6 +322,9 @@ class Appliance:
             ],
             signed=exchange.tell_signatures,
         )
+
+    def _busy(self) -> str:
+        return self.plane.busy() if self.plane is not None else ""
 
     def _stop_live(self, live: LiveHalf) -> None:
         if self._works is None:  # it never came up

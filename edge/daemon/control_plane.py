@@ -210,6 +210,10 @@ class ControlPlane:
         rooms.enter_context(self._rooms)
         rooms.enter_context(threads.running("fleet", agent.run, agent.stop))
 
+    def busy(self) -> str:
+        """Return why nothing may be changed at the box now, "" where it may; for any thread."""
+        return self._device.busy() if self._device is not None else ""
+
     def standing(self) -> Mapping[str, Any]:
         """Return what the status file holds about the fleet; for any thread, once attached."""
         return self._standing.told()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from edge.bundles.likeness import changed_parts
 from edge.bundles.signature import Trust
@@ -19,6 +19,16 @@ from edge.kit.log import Log
 UNDER_WAY: Final = "under way"
 AT_WORK: Final = "at work"
 AT_NEXT_START: Final = "at the next start"
+
+
+class TakesOver(Protocol):
+    """Brings to work what cannot simply be exchanged; `takeover.Takeover`."""
+
+    def why_not(self, name: str) -> str:
+        """Return why a bundle may not take over now, "" where it may."""
+
+    def begin(self, bundle: Bundle) -> Future[ModelStamp]:
+        """Let its pipelines begin anew with a bundle; returns its stamp once it speaks."""
 
 
 class Exchange:
@@ -47,8 +57,13 @@ class Exchange:
         self._alerts = alerts
         self._guards = frozenset(guards)
         self._pending: dict[str, tuple[tuple[str, str], Future[ModelStamp]]] = {}  # digest and signer
+        self._takeover: TakesOver | None = None
         self._told: tuple[str, ...] = ()
         self._log = Log("exchange")
+
+    def take_over_with(self, takeover: TakesOver) -> None:
+        """Bring also what cannot simply be exchanged to work, from now on."""
+        self._takeover = takeover
 
     def tell_signatures(self, names: Sequence[str]) -> None:
         """Warn of each bundle at work that is unsigned, and take back what was said of all others."""
@@ -71,7 +86,7 @@ class Exchange:
         try:
             at_work = self._engine.stamp(name)
         except EdgeError as reason:
-            return {"state": AT_NEXT_START, "why": str(reason)}
+            return self._taken_over(bundle, str(reason))
         if (at_work.sha256, at_work.signed_by) == (bundle.digest, bundle.signed_by):
             self._pending.pop(name, None)
             return {"state": AT_WORK, "version": at_work.version}
@@ -80,21 +95,40 @@ class Exchange:
         )
         if differing:
             why = f"{name}: its {', '.join(differing)} differ from those of the version at work"
+            return self._taken_over(bundle, why)
+        return self._advanced(bundle, self._swapped)
+
+    def _taken_over(self, bundle: Bundle, why: str) -> Mapping[str, Any]:
+        """Have pipelines begin anew with a bundle, where that disturbs nobody; else it waits."""
+        takeover, name = self._takeover, bundle.manifest.name
+        if takeover is None:
             return {"state": AT_NEXT_START, "why": why}
+        if self._pending.get(name, (None, None))[0] != (bundle.digest, bundle.signed_by):
+            hindrance = takeover.why_not(name)
+            if hindrance:
+                return {"state": AT_NEXT_START, "why": f"{why}; {hindrance}"}
+        return self._advanced(bundle, takeover.begin)
+
+    def _advanced(self, bundle: Bundle, begin: Callable[[Bundle], Future[ModelStamp]]) -> Mapping[str, Any]:
+        """Begin what there is to do, or say how far it is."""
+        name = bundle.manifest.name
         asked_for = (bundle.digest, bundle.signed_by)
         begun, pending = self._pending.get(name, (None, None))
         if pending is None or begun != asked_for:
-            self._pending[name] = (asked_for, self._begin(bundle))
+            self._pending[name] = (asked_for, self._begun(bundle, begin))
             return {"state": UNDER_WAY}
         if not pending.done():
             return {"state": UNDER_WAY}
         del self._pending[name]
         return {"state": AT_WORK, "version": pending.result().version}
 
-    def _begin(self, bundle: Bundle) -> Future[ModelStamp]:
+    def _swapped(self, bundle: Bundle) -> Future[ModelStamp]:
+        return self._engine.swap(bundle)
+
+    def _begun(self, bundle: Bundle, begin: Callable[[Bundle], Future[ModelStamp]]) -> Future[ModelStamp]:
         name = bundle.manifest.name
         self._log.info("another version is tried", bundle=name, version=bundle.manifest.version)
-        pending = self._engine.swap(bundle)
+        pending = begin(bundle)
         pending.add_done_callback(lambda done: self._came_to_work(name, done))
         return pending
 

@@ -14,17 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from edge.bundles.likeness import changed_parts
 from edge.bundles.signature import Trust
 from edge.bundles.store import Bundle, find
-from edge.config.cameras import VideoPipeline
 from edge.config.classes import changes
-from edge.config.pipelines import PipelineWithBundle
 from edge.config.schema import Config
 from edge.daemon.jobs import Work
 from edge.daemon.parts import bundles_of, crowded_of, live_callers_of
 from edge.daemon.planning import Planning, bundle_changes
 from edge.daemon.probes import Probes
+from edge.daemon.takeover import differing, pipelines_with
 from edge.daemon.works import Former, Works
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError, InferenceError
 from edge.fleet.case import Case
@@ -391,25 +389,3 @@ def _sorted_out(found: Sequence[Change], wanted: Wanted) -> tuple[tuple[str, ...
     names = [change.path.removeprefix("bundles.") for change in found if change.path.startswith("bundles.")]
     coming = tuple(name for name in names if name in wanted.bundles)
     return coming, tuple(name for name in names if name not in wanted.bundles)
-
-
-def differing(works: Works, models: Sequence[Made]) -> list[str]:
-    """Return the bundles that differ in more than may be exchanged between two items."""
-    engine, config = works.engine, works.config
-    guards = {one.bundle for one in config.pipelines if isinstance(one, VideoPipeline) and one.gate}
-    found = []
-    for made in models:
-        manifest = made.active.bundle.manifest
-        name = manifest.name
-        has_none = name in engine.refusals or name not in bundles_of(config)
-        if has_none or changed_parts(engine.bundle(name).manifest, manifest, guards_pixels=name in guards):
-            found.append(name)
-    return found
-
-
-def pipelines_with(bundles: frozenset[str], config: Config) -> frozenset[str]:
-    """Return the pipelines that look with one of these bundles."""
-    pipelines: Mapping[str, str] = {
-        one.name: one.bundle for one in config.pipelines if isinstance(one, PipelineWithBundle)
-    }
-    return frozenset(name for name, bundle in pipelines.items() if bundle in bundles)

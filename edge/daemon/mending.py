@@ -7,17 +7,16 @@ in use in its place stays.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from edge.bundles.store import Bundle
-from edge.daemon.fleet import LOOK_S, FleetDevice, differing, pipelines_with
+from edge.daemon.fleet import LOOK_S, FleetDevice
 from edge.daemon.jobs import Work
-from edge.daemon.parts import bundles_of, live_callers_of
+from edge.daemon.parts import bundles_of
+from edge.daemon.takeover import admitted, put_to_work
 from edge.daemon.works import Works
-from edge.domain.errors import BundleRejectedError, DocumentRefusedError, EdgeError
+from edge.domain.errors import DocumentRefusedError
 from edge.domain.ports import Clock
 from edge.fleet.documents import BundleWanted
 from edge.fleet.install import Stager
@@ -134,12 +133,12 @@ class Mending:
         try:
             for name in self._silent(gone, wanted):
                 work.say({"doing": f"trying {name} {gone[name].version}", "done": 0, "of": 1})
-                models.append(self._admitted(self._stager.bundle(name, gone[name])))
+                models.append(admitted(self._works, self._stager.bundle(name, gone[name])))
                 work.check()
             if models:
                 self._wait(work)
                 with self._alone(wanted, work):
-                    self._put_to_work(models, work)
+                    put_to_work(self._works, models, go_on=work.check)
         finally:
             for made in models:
                 made.active.model.close()
@@ -153,33 +152,12 @@ class Mending:
             if name in used and (name in refused or not self._device.is_at_work(name, wanted))
         ]
 
-    def _admitted(self, bundle: Bundle) -> Made:
-        callers = live_callers_of(self._works.config)
-        try:
-            return self._works.engine.admit(bundle, callers=callers).result()
-        except CancelledError as ending:
-            raise BundleRejectedError(f"{bundle.manifest.name}: the engine is being closed") from ending
-
     def _wait(self, work: Work) -> None:
         """Wait for the safe point, for as long as that takes: nobody asked for a deadline."""
         while why := self._device.unsafe():
             work.say({"doing": f"waiting: {why}", "done": 0, "of": 1})
             if work.is_cancelled_within(SAFE_POINT_S):
                 work.check()
-
-    def _put_to_work(self, models: list[Made], work: Work) -> None:
-        """Let models answer from now on; those that do not come to that are left in the list."""
-        former, config = self._works.former(), self._works.config
-        anew = pipelines_with(frozenset(differing(self._works, models)), config)
-        try:
-            self._works.change(config, models=models, anew=anew, former=former, go_on=work.check)
-        except EdgeError:
-            brought = set(former.models)
-            self._works.undo(former, anew=anew)  # which closes what was brought
-            models[:] = [made for made in models if made.active.bundle.manifest.name not in brought]
-            raise
-        models.clear()
-        former.release()
 
     @contextmanager
     def _alone(self, wanted: Wanted, work: Work) -> Iterator[None]:
