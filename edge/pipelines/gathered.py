@@ -151,6 +151,7 @@ class Together:
     ) -> str | None:
         """Write findings and the end of the wait in one transaction."""
         last_received_ns = max(played.received_at_ns for played in gathered.played)
+        last_received_ns += round(gathered.waited_s * 1e9)  # the wait was asked for: it is no delay of ours
         entries = [
             self._with_room(partial(self._envelope, finding, last_received_ns), wait)
             for finding in result.findings

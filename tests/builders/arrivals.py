@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 from pathlib import Path
 
 from edge.domain.study import Arrival, Instance
@@ -60,3 +61,11 @@ def arrival(
         calling_ae="TEST",
         association=association,
     )
+
+
+def arrival_of(instance: Instance) -> Arrival:
+    """What a source received, of which an instance was made: its file is moved away when it is kept."""
+    values = {
+        each.name: getattr(instance, each.name) for each in fields(Arrival) if each.name != "received_path"
+    }
+    return Arrival(**values, received_path=instance.path)

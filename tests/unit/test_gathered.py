@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.bundles.store import read_manifest
 from edge.bundles.volume_segmentation import VolumeSegmentation
@@ -26,12 +29,13 @@ from edge.pipelines.casting import Director
 from edge.pipelines.gathered import Together
 from edge.pipelines.imaging import Assessor, Imaging
 from edge.pipelines.roles import RolesAssessor
-from edge.pipelines.stations import Station
+from edge.pipelines.stations import A_SERIES, Station
 from edge.pipelines.study_roles import StudyRoles
 from edge.studies.assemble import Assembler
 from edge.studies.gather import Awaited, Gathering
 from edge.studies.intake import instance_of, instance_to_json
 from edge.studies.role_rules import RoleRule, RolesWanted
+from edge.studies.select import Rule
 from tests.builders.files import series_of_files
 from tests.builders.pair import axial, coronal
 from tests.builders.volume_bundles import write_pair
@@ -43,6 +47,9 @@ RULES = [
     RoleRule(role=role, texts={"series_description": re.compile(text)})
     for role, text in (("T1", "T1"), ("FLAIR", "FLAIR|both"))
 ]
+WANTED = RolesWanted(
+    pipeline="pair", modalities=frozenset({"CT"}), roles=tuple(RULES), wait_s=WAIT_S, slices_min=4
+)
 KEY = KeyedHash(bytes(16))
 
 
@@ -86,9 +93,6 @@ class Box:
         looks = RolesAssessor(
             pipeline="pair", station=station, given=manifest.input, identity=KEY, clock=clock
         )
-        wanted = RolesWanted(
-            pipeline="pair", modalities=frozenset({"CT"}), roles=tuple(RULES), wait_s=WAIT_S, slices_min=4
-        )
         roles = StudyRoles(
             assessors=dict.fromkeys(pipelines, looks),
             roles={name: ["T1", "FLAIR"] for name in pipelines},
@@ -109,7 +113,7 @@ class Box:
         self.imaging = Imaging(
             journal=journal,
             assembler=self.assembler,
-            assessor=Assessor(rules=[], stations={}, identity=KEY, clock=clock, cast=Director([wanted])),
+            assessor=Assessor(rules=[], stations={}, identity=KEY, clock=clock, cast=Director([WANTED])),
             envelope=_envelope,
             stage=stage,
             beat=lambda: None,
@@ -139,9 +143,9 @@ def _envelope(finding: Finding, _: int) -> Entry:
     return Entry("outbox", finding.finding_id, finding.subject, json.dumps(said).encode())
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> VolumeSegmentation:
-    _, found = read_manifest(write_pair(tmp_path / "bundles"))
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> VolumeSegmentation:
+    _, found = read_manifest(write_pair(tmp_path_factory.mktemp("bundles")))
     assert isinstance(found, VolumeSegmentation)
     return found
 
@@ -319,6 +323,126 @@ def test_a_series_that_was_given_up_is_named_by_its_study(
     alone, together = box.work()
     assert (alone["pipeline"], together["pipeline"]) == ("intake", "pair")
     assert together["reason"] == f"series 7, FLAIR: {alone['reason']}"
+
+
+def test_a_series_may_be_looked_at_by_itself_and_play_a_role_too(tmp_path: Path, clock: FakeClock) -> None:
+    no_model = Station(model=None, refusal="altered", policy=None, subject=A_SERIES, deadline_s=1.0)
+    assessor = Assessor(
+        rules=[Rule(pipeline="alone", modalities=frozenset({"CT"}))],
+        stations={"alone": no_model},
+        identity=KEY,
+        clock=clock,
+        cast=Director([WANTED]),
+    )
+    result = assessor.assess(series_of_files(t1(tmp_path / "a").iterdir()))
+    assert [one.pipeline for one in result.findings] == ["alone"]
+    assert [(one.pipeline, one.roles) for one in result.roles] == [("pair", ("T1",))]
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str], Path]:
+    """Series of two studies by study and name; what a name begins with is the role."""
+    folder = tmp_path_factory.mktemp("pool")
+    made = {}
+    for study in ("1.2", "1.3"):
+        for number, name in enumerate(("T1 first", "T1 again", "FLAIR", "T2")):
+            build = {"FLAIR": flair}.get(name, t1)
+            said = {"StudyInstanceUID": study, "SeriesDescription": name, "SeriesNumber": number}
+            made[study, name] = build(folder / f"{study} {name}", **said)
+    return made
+
+
+DEATHS = st.tuples(
+    st.just("die"),
+    st.sampled_from(["lease_group", "done", "set_aside", "retry"]),
+    st.integers(1, 3),
+    st.booleans(),
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("keep"),
+            st.sampled_from(["1.2", "1.3"]),
+            st.sampled_from(["T1 first", "T1 again", "FLAIR", "T2"]),
+            st.sampled_from([6, 1000]),
+        ),
+        st.tuples(st.just("work"), st.sampled_from([QUIET_S, WAIT_S + QUIET_S])),
+        DEATHS,
+    ),
+    max_size=12,
+)
+
+
+@given(steps=STEPS)
+@settings(deadline=None, max_examples=12)
+def test_whatever_comes_in_whatever_order_the_last_word_on_a_study_is_the_same(
+    pool: Mapping[tuple[str, str], Path], manifest: VolumeSegmentation, steps: list[Any]
+) -> None:
+    last_word_is_right(pool, manifest, steps)
+
+
+@pytest.mark.proof
+@given(steps=STEPS)
+@settings(deadline=None, max_examples=600)
+@pytest.mark.timeout(900)
+def test_the_last_word_is_the_same_six_hundred_times(
+    pool: Mapping[tuple[str, str], Path], manifest: VolumeSegmentation, steps: list[Any]
+) -> None:
+    last_word_is_right(pool, manifest, steps)
+
+
+def last_word_is_right(
+    pool: Mapping[tuple[str, str], Path], manifest: VolumeSegmentation, steps: list[Any]
+) -> None:
+    """Let things come, be looked at and be cut short; then compare what was said last with what came."""
+    clock, came = FakeClock(), dict[tuple[str, str], int]()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as lives:
+        box = reborn(lives, Path(folder), manifest, clock)
+        for step in steps:
+            match step:
+                case ("keep", study, name, count):
+                    box.keep(pool[study, name], count=count)
+                    came[study, name] = max(count, came.get((study, name), 0))
+                case ("work", seconds):
+                    box.work(seconds)
+                case (_, method, call, is_after):
+                    setattr(
+                        box.journal, method, Deadly(getattr(box.journal, method), call, is_after=is_after)
+                    )
+                    with suppress(Killed):
+                        box.work()
+                    lives.close()
+                    box = reborn(lives, Path(folder), manifest, clock)
+        box.work()
+        said = box.work(WAIT_S + QUIET_S)
+    for study in ("1.2", "1.3"):
+        names = sorted(name for of, name in came if of == study and not name.startswith("T2"))
+        about = [one for one in said if one["subject"] == KEY.study(study)]
+        assert bool(about) == bool(names)
+        assert [one["revision"] for one in about] == list(range(1, len(about) + 1))
+        for last in about[-1:]:
+            assert re.search(EXPECTED[tuple(names)], last["reason"]), last["reason"]
+            seen = sum(one["instances"] for one in last["series"]["roles"])
+            assert seen == sum(min(came[study, name], LENGTHS[name]) for name in names)
+
+
+LENGTHS = {"T1 first": 12, "T1 again": 12, "FLAIR": 20}
+AMBIGUOUS, NO_FLAIR = "role T1 is ambiguous", "role FLAIR did not come within 600 s"
+EXPECTED = {
+    ("FLAIR",): "role T1 did not come within 600 s",
+    ("FLAIR", "T1 again"): LOOKED,
+    ("FLAIR", "T1 first"): LOOKED,
+    ("FLAIR", "T1 again", "T1 first"): AMBIGUOUS,
+    ("T1 again",): NO_FLAIR,
+    ("T1 first",): NO_FLAIR,
+    ("T1 again", "T1 first"): f"{AMBIGUOUS}.*{NO_FLAIR}",
+}
+
+
+def reborn(lives: ExitStack, folder: Path, manifest: VolumeSegmentation, clock: FakeClock) -> Box:
+    """A process on what the one before it left."""
+    journal = lives.enter_context(Journal(folder / "journal.db", clock))
+    return Box(journal, manifest, clock, pipelines=["pair"])
 
 
 class Deadly:

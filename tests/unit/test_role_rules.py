@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from edge.domain.errors import FormatError
 from edge.domain.study import Series
@@ -48,6 +49,8 @@ def fits(series: Series, **conditions: Any) -> bool:
         ({"PulseSequenceName": "tfl3d"}, {"texts": {"sequence_name": re.compile("tfl3d")}}, True),
         ({"ContrastBolusAgent": "Gadovist"}, {"contrast_bolus": True}, True),
         ({"ContrastBolusAgent": "Gadovist"}, {"contrast_bolus": False}, False),
+        ({"ContrastBolusAgentSequence": [Dataset()]}, {"contrast_bolus": True}, True),
+        ({"ContrastBolusAgentSequence": [Dataset()]}, {"contrast_bolus": False}, False),
         ({"ContrastBolusAgent": ""}, {"contrast_bolus": True}, False),
         ({}, {"contrast_bolus": False}, True),
         ({"ImageType": ["DERIVED", "PRIMARY", "MPR"]}, {"image_type": frozenset({"ORIGINAL"})}, False),

@@ -42,6 +42,8 @@ def test_two_series_in_their_roles_give_one_answer_on_the_grid_of_the_first(
     assert done.exit_code == 0, done.output
     whole, lesion = json.loads(done.stdout)
     assert (whole["verdict"], whole["notes"][0]) == ("PRESENT", "looked at together: T1, FLAIR")
+    named = [(one["role"], one["instances"]) for one in whole["series"]["roles"]]
+    assert sorted(named) == [("FLAIR", 20), ("T1", 12)]
     assert whole["measurements"][0]["value"] == pytest.approx(12 * 10 * 8 / 1000, rel=0.15)
     values = {one["code"]["value"]: one["value"] for one in lesion["measurements"]}
     assert [values[f"centre-{axis}"] for axis in "xyz"] == pytest.approx([0.0, 0.0, 12.0], abs=0.6)

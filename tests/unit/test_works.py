@@ -12,10 +12,25 @@ from edge.bundles.store import load
 from edge.config.schema import Config
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError
 from edge.inference.making import Made
+from edge.sinks.outbox import from_row
+from tests.builders.arrivals import arrival_of
 from tests.builders.bundles import write_bundle
+from tests.builders.files import series_of_files
+from tests.builders.pair import axial
 from tests.builders.picture_bundles import write_picture_bundle
+from tests.builders.volume_bundles import write_pair
 from tests.builders.works import Workshop, wish, workshop
+from tests.waiting import until
 
+PAIR = {
+    "kind": "imaging",
+    "bundle": "pair",
+    "select": {"modalities": ["CT"]},
+    "roles": [
+        {"role": "T1", "series_description": "T1"},
+        {"role": "FLAIR", "series_description": "FLAIR"},
+    ],
+}
 FURTHER = {"kind": "imaging", "bundle": "other", "select": {"modalities": ["CT"]}}
 
 
@@ -150,3 +165,20 @@ def test_a_pipeline_whose_bundle_is_for_something_else_fails_its_probe(place: Wo
 def test_a_broker_that_is_away_fails_its_probe(place: Workshop) -> None:
     with pytest.raises(DocumentRefusedError, match=r"mqtt: .*no connection"):
         place.probes.run(["mqtt"], place.works.config, changed=())
+
+
+def test_series_in_their_roles_are_waited_for_by_the_pipelines_of_the_moment(place: Workshop) -> None:
+    pair = place.works.engine.admit(load(write_pair(place.folder / "bundles"))).result(30)
+    quick = {"assembly": {"quiet_s": 0.05}}
+    place.works.change(after(place, {**quick, "pipelines": {"pair": PAIR}}), models=[pair])
+    studies = place.works.studies
+    studies.follow(place.works.config)
+    folder = axial(place.folder / "sent", StudyInstanceUID="1.2", SeriesDescription="T1", SeriesNumber=4)
+    for one in series_of_files(folder.iterdir()).instances:
+        studies._intake.keep(arrival_of(one))
+    studies._intake.association_closed("1")
+    until(lambda: place.journal.count("together", "ready") == 1, within_s=10, what="a series in its role")
+    place.works.change(after(place, quick))
+    until(lambda: bool(place.journal.items("outbox")), within_s=10, what="a finding")
+    (item,) = place.journal.items("outbox")
+    assert b"pipeline pair is not configured any more" in from_row(item.body).envelope.body
