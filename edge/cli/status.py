@@ -120,7 +120,10 @@ def _fleet_lines(fleet: Mapping[str, Any] | None) -> Iterator[str]:
         is_own = scope["scope"] == "device"
         at_work = f"version {scope['applied']} at work" if scope["applied"] else "nothing of it at work"
         wanted = f", {scope['desired']} wanted" if scope["desired"] != scope["applied"] else ""
-        state = f"; {_version(scope)} {scope['status'].replace('_', ' ')}" if scope["version"] else ""
+        is_news = scope["version"] not in (0, scope["applied"]) or scope["status"] != "committed"
+        state = (
+            f"; {_version(scope)} {scope['status'].replace('_', ' ')}" if is_news and scope["version"] else ""
+        )
         why = f": {_reason(scope)}" if scope["code"] != "ok" else ""
         yield f"  {'document' if is_own else scope['scope']}: {at_work}{wanted}{state}{why}"
     if fleet.get("waits"):

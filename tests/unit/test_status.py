@@ -78,6 +78,10 @@ def test_how_the_device_stands_with_its_fleet_is_shown() -> None:
         "  last rolled back: version 43 at 2026-11-22T14:00:00.000Z: probe: engine: no",
     ]
     assert list(_troubles({**WELL, "fleet": FLEET}, 100)) == []
+    settled = {**OWN, "applied": 44, "status": "committed", "message": ""}
+    assert "  document: version 44 at work" in list(
+        _lines({**WELL, "fleet": {"line": "", "scopes": [settled]}})
+    )
     assert "fleet" not in " ".join(_lines(WELL))
     assert "fleet: no connection to the broker" in list(
         _lines({**WELL, "fleet": {"line": "no connection to the broker"}})
