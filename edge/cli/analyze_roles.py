@@ -56,7 +56,6 @@ def run(named: Sequence[str], asked: Asked) -> int:
         assessor = RolesAssessor(
             pipeline=asked.bundle,
             station=stations(engine, [wanted])[asked.bundle],
-            given=manifest.input,
             identity=KeyedHash(secrets.token_bytes(KEY_BYTES)),
             clock=SystemClock(),
         )

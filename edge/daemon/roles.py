@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from edge.bundles.volume_input import Input
-from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.config.pipelines import ImagingPipeline, Role
 from edge.config.schema import Config
-from edge.domain.errors import BundleRejectedError
 from edge.domain.ports import Clock
 from edge.domain.study import Series
 from edge.findings.identity import KeyedHash
@@ -117,18 +114,9 @@ def _assessor(
     return RolesAssessor(
         pipeline=one.name,
         station=stations(engine, [wanted]).get(one.name, nobody),
-        given=_given(engine, one.bundle),
         identity=identity,
         clock=clock,
         slices_min=one.select.slices_min,
         spacing_max_mm=one.select.spacing_max_mm,
         watch=watch,
     )
-
-
-def _given(engine: Engine, bundle: str) -> Input | None:
-    try:
-        manifest = engine.bundle(bundle).manifest
-    except BundleRejectedError:
-        return None
-    return manifest.input if isinstance(manifest, VolumeSegmentation) else None

@@ -29,7 +29,6 @@ class RolesAssessor:
         *,
         pipeline: str,
         station: Station,
-        given: Input | None,
         identity: KeyedHash,
         clock: Clock,
         slices_min: int = 1,
@@ -41,7 +40,6 @@ class RolesAssessor:
         Args:
             pipeline: Speaks in the findings.
             station: Of the bundle.
-            given: Of its manifest: the roles; None where it could not be read, and the station has no model.
             identity: Makes subjects.
             clock: Time.
             slices_min: Each series must have so many.
@@ -50,7 +48,6 @@ class RolesAssessor:
         """
         self._pipeline = pipeline
         self._station = station
-        self._given = given
         self._rule = Rule(
             pipeline=pipeline,
             modalities=frozenset(),
@@ -77,24 +74,23 @@ class RolesAssessor:
             Findings about the series of the model's first role, on whose grid the answer lies; about any
             where that one is missing.
         """
-        given = self._given
+        given = self._station.given
         lead = (series.get(given.roles[0]) if given else None) or next(iter(series.values()))
         try:
-            if given is None:
-                raise InferenceError(self._unused(self._station))
             with self._station.held() as station:
-                return self._look(lead, series, given, station)
+                return self._look(series, station)
         except EdgeError as trouble:
             return self._refused(lead, str(trouble), is_damaged=is_damage(trouble))
 
-    def _look(self, lead: Series, series: Mapping[str, Series], given: Input, station: Station) -> Result:
-        """Look with the model of this moment.
+    def _look(self, series: Mapping[str, Series], station: Station) -> Result:
+        """Look with the model of this moment, which takes what its own bundle says.
 
         Raises:
             EdgeError: It could not look.
         """
-        if station.model is None or station.policy is None:
-            raise InferenceError(self._unused(station))
+        given = station.given
+        if station.model is None or station.policy is None or given is None:
+            raise InferenceError(f"bundle {self._pipeline} is not in use: {station.refusal}")
         started_ns = self._clock.monotonic_ns()
         scans = self._scans(series, given)
         assembled_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
@@ -108,7 +104,7 @@ class RolesAssessor:
         observations = judge(segmentation, station.policy)
         findings = tuple(
             replace(
-                self._finding(lead, series, observation),
+                self._finding(series[first], series, observation),
                 model=station.model.stamp,
                 latency_ms={"assemble": assembled_ms, **segmentation.latency_ms},
                 notes=(*_notes(scans), *changed),
@@ -141,9 +137,6 @@ class RolesAssessor:
             wanted = replace(self._rule, pipeline=role, modalities=modalities)
             ((_, scans[role]),) = select(series[role], build(series[role]), [wanted])
         return scans
-
-    def _unused(self, station: Station) -> str:
-        return f"bundle {self._pipeline} is not in use: {station.refusal}"
 
     def _finding(self, lead: Series, series: Mapping[str, Series], observation: Observation) -> Finding:
         finding = self._voice.finding(lead, self._pipeline, observation)

@@ -14,6 +14,7 @@ from edge.bundles.picture_tasks import PictureManifest
 from edge.bundles.pictures import PictureBundle
 from edge.bundles.signature import ANYBODY, Trust
 from edge.bundles.spectra_regression import SpectraRegression
+from edge.bundles.volume_input import Input
 from edge.bundles.volume_policy import Policy
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import BundleRejectedError
@@ -58,6 +59,7 @@ class Station:
         policy: Of the bundle's manifest, or None where the bundle could not be read.
         subject: What the model looks for; the code of a finding that says it could not look.
         deadline_s: Longest time one volume may take.
+        given: What the model takes: its roles; None where the bundle could not be read.
     """
 
     model: Model | None
@@ -65,6 +67,7 @@ class Station:
     policy: Policy | None
     subject: Code
     deadline_s: float
+    given: Input | None = None
 
     @contextmanager
     def held(self) -> Iterator[Station]:
@@ -79,7 +82,7 @@ class Station:
         with self.model.held() as active:
             manifest = active.bundle.manifest
             assert isinstance(manifest, VolumeSegmentation), f"{manifest.name}: another task took its place"
-            yield replace(self, model=active.model, policy=manifest.policy)
+            yield replace(self, model=active.model, policy=manifest.policy, given=manifest.input)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -262,6 +265,7 @@ def _station(engine: Engine, one: Wanted) -> Station:
         policy=manifest.policy if manifest else None,
         subject=manifest.policy.looked_for.code() if manifest else A_SERIES,
         deadline_s=one.deadline_s,
+        given=manifest.input if manifest else None,
     )
 
 

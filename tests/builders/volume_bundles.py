@@ -141,7 +141,9 @@ def write_segmenter(
     )
 
 
-def write_pair(root: Path, *, name: str = "pair") -> Path:
+def write_pair(
+    root: Path, *, name: str = "pair", edit: Callable[[dict[str, Any]], None] = lambda document: None
+) -> Path:
     """Write a bundle of two channels of CT, T1 and FLAIR: where both together are bright is a lesion."""
     kind = [{"modality": "CT", "unit": "hounsfield"}]
     made = document(name=name, channels=[{"role": role, "accepts": kind} for role in ("T1", "FLAIR")])
@@ -153,7 +155,7 @@ def write_pair(root: Path, *, name: str = "pair") -> Path:
         "components_max": 5,
     }
     network = linear([[0, 0], [SHARP, SHARP]], [0, -1.5 * SHARP])
-    return write_segmenter(root, network, made, golden(_bright_together, channels=2))
+    return write_segmenter(root, network, made, golden(_bright_together, channels=2), edit=edit)
 
 
 def _bright_together(picture: NDArray[np.float32]) -> NDArray[np.uint8]:

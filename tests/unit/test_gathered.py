@@ -89,10 +89,9 @@ class Box:
             policy=manifest.policy,
             subject=manifest.policy.looked_for.code(),
             deadline_s=1.0,
+            given=manifest.input,
         )
-        looks = RolesAssessor(
-            pipeline="pair", station=station, given=manifest.input, identity=KEY, clock=clock
-        )
+        looks = RolesAssessor(pipeline="pair", station=station, identity=KEY, clock=clock)
         roles = StudyRoles(
             assessors=dict.fromkeys(pipelines, looks),
             roles={name: ["T1", "FLAIR"] for name in pipelines},

@@ -12,6 +12,7 @@ from edge.bundles.store import load
 from edge.config.schema import Config
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError
 from edge.inference.making import Made
+from edge.pipelines.stations import Wanted, stations
 from edge.sinks.outbox import from_row
 from tests.builders.arrivals import arrival_of
 from tests.builders.bundles import write_bundle
@@ -182,3 +183,19 @@ def test_series_in_their_roles_are_waited_for_by_the_pipelines_of_the_moment(pla
     until(lambda: bool(place.journal.items("outbox")), within_s=10, what="a finding")
     (item,) = place.journal.items("outbox")
     assert b"pipeline pair is not configured any more" in from_row(item.body).envelope.body
+
+
+def test_a_model_that_takes_over_is_asked_in_the_order_of_its_own_roles(place: Workshop) -> None:
+    engine = place.works.engine
+    pair = engine.admit(load(write_pair(place.folder / "bundles"))).result(30)
+    place.works.change(after(place, {"pipelines": {"pair": PAIR}}), models=[pair])
+    station = stations(engine, [Wanted("pair", "pair", 1.0)])["pair"]
+
+    def turn(written: dict[str, Any]) -> None:
+        written["version"] = "2.0.0"
+        written["input"]["channels"].reverse()
+
+    assert engine.swap(load(write_pair(place.folder / "2.0.0", edit=turn))).result(30).version == "2.0.0"
+    with station.held() as held:
+        assert held.given is not None
+        assert held.given.roles == ("FLAIR", "T1")
