@@ -76,11 +76,12 @@ def judge(
     told.sort(key=lambda one: -one.area_px)
     left_out = Counter(mask.names[one.label - 1] for one in told[policy.things_said_max :])
     each = _things(mask, told[: policy.things_said_max], codes)
-    return (*(_with_rest(one, left_out[one.segment]) for one in statements), *each)
+    more = "more " if policy.things_said_max else ""
+    return (*(_with_rest(one, left_out[one.segment], more) for one in statements), *each)
 
 
-def _with_rest(statement: Observation, more: int) -> Observation:
-    return replace(statement, reason=f"{more} more are not told one by one") if more else statement
+def _with_rest(statement: Observation, count: int, more: str) -> Observation:
+    return replace(statement, reason=f"{count} {more}are not told one by one") if count else statement
 
 
 def _statement(

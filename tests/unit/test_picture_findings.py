@@ -113,15 +113,21 @@ def test_a_label_is_there_by_its_area_and_each_thing_by_its_box() -> None:
     assert set(larger.outline_px) == {(10, 10), (30, 10), (30, 20), (10, 20)}
 
 
-def test_things_of_a_mask_that_are_not_said_one_by_one_are_told_of() -> None:
+@pytest.mark.parametrize(
+    ("most", "areas", "reason"),
+    [(0, [], "3 are not told one by one"), (1, [200.0], "2 more are not told one by one")],
+)
+def test_things_of_a_mask_that_are_not_said_one_by_one_are_told_of(
+    most: int, areas: list[float], reason: str
+) -> None:
     def few(document: dict[str, Any]) -> None:
-        document["policy"]["things_said_max"] = 1
+        document["policy"]["things_said_max"] = most
 
     labels = np.zeros((50, 100), np.uint8)
     labels[10:20, 10:30] = labels[30:35, 60:70] = labels[40:42, 0:3] = 1
     statement, *each = said(mask(labels), manifest("picture-segmentation", few))
-    assert ([one.measurements[0].value for one in each], statement.measurements[2].value) == ([200.0], 3)
-    assert statement.reason == "2 more are not told one by one"
+    assert ([one.measurements[0].value for one in each], statement.measurements[2].value) == (areas, 3)
+    assert statement.reason == reason
 
 
 def test_an_area_takes_less_to_stay_and_none_is_what_the_bundle_says() -> None:
