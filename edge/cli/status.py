@@ -104,6 +104,7 @@ def _troubles(status: Status, reserve_mb: int) -> Iterator[str]:
 def _fleet_troubles(fleet: Mapping[str, Any]) -> Iterator[str]:
     if fleet.get("line") and "connection" not in fleet["line"]:  # of the connection it is said already
         yield f"fleet: {fleet['line']}"
+    yield from (f"fleet: {why}" for why in fleet.get("troubles", ()))
     if fleet.get("rung", "committed") != "committed":
         yield f"fleet: what was committed last cannot be used; at work is: {fleet['rung']}"
     for scope in fleet.get("scopes", ()):

@@ -28,7 +28,7 @@ from edge.daemon.probes import Probes
 from edge.daemon.threads import Threads
 from edge.daemon.works import Works
 from edge.domain.ports import Clock
-from edge.fleet.agent import TRANSITIONS_MAX, Agent
+from edge.fleet.agent import Agent
 from edge.fleet.boot import Boot
 from edge.fleet.case import Case
 from edge.fleet.collected import collecting
@@ -123,7 +123,9 @@ class ControlPlane:
         self._answers: FleetAnswers | None = None
         self._heed: Callable[[Wishes], None] | None = None
         self._mending: Mending | None = None
-        self._standing = FleetStanding(lambda: self._known(self._agent).line())
+        self._standing = FleetStanding(
+            lambda: self._known(self._agent).line(), lambda: self._known(self._agent).trouble()
+        )
 
     def attach(self, session: MqttSession, presence: Presence, *, inside: Inside, watchdog: Watchdog) -> None:
         """Subscribe with a session that is not open yet."""
@@ -238,7 +240,7 @@ class ControlPlane:
 
         self._rooms.close()  # of a memory that was opened before, and something after it failed
         memory = self._rooms.enter_context(SqliteMemory(self._folder))
-        self._standing.recall(memory.journal(TRANSITIONS_MAX))
+        self._standing.recall(memory)
         return Machine(
             memory,
             device,

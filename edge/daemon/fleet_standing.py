@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from edge.domain.errors import JournalError
+from edge.fleet.agent import TRANSITIONS_MAX
 from edge.fleet.ledger import Transition
+from edge.fleet.memory import Memory
 from edge.fleet.progress import Progress, ScopeProgress
 from edge.fleet.words import State
+from edge.kit.log import Log
 from edge.kit.moments import told
 
 
@@ -16,16 +20,24 @@ class FleetStanding:
 
     Args:
         line: Returns why nothing is heard from the fleet, "" where it is.
+        trouble: Returns what goes wrong where it is spoken with, "" where nothing does.
     """
 
-    def __init__(self, line: Callable[[], str]) -> None:
+    def __init__(self, line: Callable[[], str], trouble: Callable[[], str]) -> None:
         self._line = line
+        self._trouble = trouble
+        self._log = Log("fleet")
         self._progress: Progress | None = None
         self._rolled_back: Transition | None = None
 
-    def recall(self, journal: Sequence[Transition]) -> None:
-        """Take up what earlier processes told, oldest first."""
-        for transition in journal:
+    def recall(self, memory: Memory) -> None:
+        """Take up what earlier processes told; what cannot be read of it keeps nobody from going on."""
+        try:
+            journal = memory.journal(TRANSITIONS_MAX)
+        except JournalError as trouble:
+            self._log.warning("what was rolled back last is not known", because=trouble)
+            return
+        for transition in journal:  # oldest first
             self.hear(transition)
 
     def hear(self, transition: Transition) -> None:
@@ -40,16 +52,21 @@ class FleetStanding:
     def told(self) -> Mapping[str, Any]:
         """Return what belongs into the status file."""
         progress, back = self._progress, self._rolled_back
+        heard = {"line": self._line(), "troubles": [why for why in self._troubles() if why]}
         if progress is None:
-            return {"line": self._line()}
+            return heard
         return {
-            "line": self._line(),
+            **heard,
             "frozen": progress.is_frozen,
             "rung": progress.rung,
             "scopes": [_scope(one) for one in progress.scopes.values()],
             "waits": progress.waits_for,
             "rolled_back": None if back is None else {**_transition(back), "at": told(back.at_utc_ns)},
         }
+
+    def _troubles(self) -> Sequence[str]:
+        known = () if self._progress is None else self._progress.troubles.values()
+        return (self._trouble(), *known)
 
 
 def _scope(one: ScopeProgress) -> dict[str, Any]:

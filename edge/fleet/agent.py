@@ -151,6 +151,7 @@ class Agent:
         self._machine: Machinery | None = None
         self._is_new_line = True
         self._refused = ""
+        self._trouble = ""
         self._stopping = threading.Event()
         self._filters = self._subscribe(session, root_prefix, groups)
 
@@ -181,6 +182,10 @@ class Agent:
     def line(self) -> str:
         """Return why nothing of the fleet is heard now, "" where it is."""
         return self._refused if self._session.connected else "no connection to the broker"
+
+    def trouble(self) -> str:
+        """Return what goes wrong here now, "" where nothing does."""
+        return self._trouble
 
     def stop(self) -> None:
         """Let the thread end."""
@@ -246,6 +251,7 @@ class Agent:
         troubles = [self._contained(partial(_into, pauses, step)) for step in steps]
         if any(troubles):
             return TROUBLE_S
+        self._trouble = ""
         self._alerts.clear_alert(TROUBLE)
         return min(pauses)
 
@@ -267,7 +273,8 @@ class Agent:
         """Do something whose trouble must not end the thread; it is an alert until nothing goes wrong."""
         why = contain(step)
         if why:
-            self._alerts.raise_alert(TROUBLE, f"the fleet's agent: {why}")
+            self._trouble = f"the fleet's agent: {why}"
+            self._alerts.raise_alert(TROUBLE, self._trouble)
         return why
 
     def _hear(self, letter: Letter) -> None:

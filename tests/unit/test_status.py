@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from edge.cli.status import _lines, _troubles
 from edge.daemon.fleet_standing import FleetStanding
-from edge.fleet.memory import RamMemory
+from edge.fleet.memory import RamMemory, SqliteMemory
 from edge.ops import status
 from edge.ops.status import FILE, StatusFile
 from tests.builders.fleet import Life, desired
@@ -97,6 +100,7 @@ def test_how_the_device_stands_with_its_fleet_is_shown() -> None:
         ),
         ({"rung": "yaml"}, "fleet: what was committed last cannot be used; at work is: yaml"),
         ({"line": "the broker does not let us hear a"}, "fleet: the broker does not let us hear a"),
+        ({"troubles": ["fleet.db: disk I/O error"]}, "fleet: fleet.db: disk I/O error"),
     ],
 )
 def test_what_came_of_the_fleet_and_needs_a_person_is_not_well(fleet: dict[str, object], told: str) -> None:
@@ -104,16 +108,39 @@ def test_what_came_of_the_fleet_and_needs_a_person_is_not_well(fleet: dict[str, 
 
 
 def test_what_was_rolled_back_last_is_known_after_a_start() -> None:
-    standing = FleetStanding(lambda: "")
-    assert standing.told() == {"line": ""}
+    standing = FleetStanding(lambda: "", lambda: "")
+    assert standing.told() == {"line": "", "troubles": []}
     life = Life(RamMemory(), FakeClock(), groups=["theatre"])
     for version, config in ((1, {"a": 1}), (2, {"fault_x": "probe"}), (3, {"a": 3})):
         life.offer(desired(version, config=config, apply={"confirm_s": 1}))
         life.run()
-    standing.recall(life.memory.journal(200))
+    standing.recall(life.memory)
     standing.heed(life.machine.snapshot())
     said = standing.told()
     assert (said["rolled_back"]["version"], said["rolled_back"]["code"]) == (2, "probe")
     own = said["scopes"][0]
     assert (own["scope"], own["desired"], own["applied"], own["status"]) == ("device", 3, 3, "committed")
     assert json.dumps(said)
+
+
+def test_an_agent_that_cannot_read_what_it_remembers_is_not_well() -> None:
+    standing = FleetStanding(lambda: "", lambda: "the fleet's agent: fleet.db: file is not a database")
+    told = {**WELL, "fleet": standing.told()}
+    assert list(_troubles(told, 100)) == ["fleet: the fleet's agent: fleet.db: file is not a database"]
+
+
+def test_what_is_remembered_and_cannot_be_written_down_any_more_is_not_well() -> None:
+    standing = FleetStanding(lambda: "", lambda: "")
+    progress = Life(RamMemory(), FakeClock()).machine.snapshot()
+    standing.heed(dataclasses.replace(progress, troubles={"clock": "", "fleet-memory": "disk I/O error"}))
+    assert list(_troubles({**WELL, "fleet": standing.told()}, 100)) == ["fleet: disk I/O error"]
+
+
+def test_a_journal_that_cannot_be_read_keeps_nobody_from_going_on(tmp_path: Path) -> None:
+    standing = FleetStanding(lambda: "", lambda: "")
+    with SqliteMemory(tmp_path) as memory:
+        with closing(sqlite3.connect(memory.path, isolation_level=None)) as rows:
+            rows.execute("INSERT INTO journal (entry) VALUES ('of a version to come')")
+        standing.recall(memory)
+        standing.heed(Life(memory, FakeClock()).machine.snapshot())
+    assert standing.told()["rolled_back"] is None
