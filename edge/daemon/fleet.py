@@ -6,7 +6,6 @@ begin anew ends before its job does, and `begin.py` goes on from what was writte
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -123,7 +122,6 @@ class FleetDevice:
         is_trial: bool = False,
     ) -> None:
         self.wanted = wanted
-        self.changing = threading.Lock()  # held by whoever changes what is at work
         self._is_trying = is_trial
         self._works = works
         self._planning = planning
@@ -310,7 +308,7 @@ class FleetDevice:
             raise DocumentRefusedError("admission", str(refusal), path=path) from refusal
 
     def _apply(self, plan: Plan, trial: _Trial, work: Work) -> None:
-        with self.changing:
+        with self._works.alone:
             self._apply_alone(plan, trial, work)
 
     def _apply_alone(self, plan: Plan, trial: _Trial, work: Work) -> None:
@@ -347,7 +345,7 @@ class FleetDevice:
         self.wanted = plan.wanted
 
     def _restore(self, trial: _Trial, work: Work) -> None:
-        with self.changing:
+        with self._works.alone:
             self._restore_alone(trial, work)
 
     def _restore_alone(self, trial: _Trial, work: Work) -> None:

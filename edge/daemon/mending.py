@@ -166,7 +166,7 @@ class Mending:
         Raises:
             DocumentRefusedError: superseded: another wish is at work by now.
         """
-        while not self._device.changing.acquire(timeout=LOOK_S):
+        while not self._works.alone.acquire(timeout=LOOK_S):
             work.check()
         try:
             work.check()
@@ -174,4 +174,4 @@ class Mending:
                 raise DocumentRefusedError("superseded", "another version is at work by now")
             yield
         finally:
-            self._device.changing.release()
+            self._works.alone.release()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final
 
 from edge.bundles.likeness import changed_parts
 from edge.bundles.store import Bundle
@@ -15,6 +17,8 @@ from edge.daemon.works import Works
 from edge.domain.errors import BundleRejectedError, EdgeError
 from edge.domain.finding import ModelStamp
 from edge.inference.making import Made
+
+LOOK_S: Final = 0.05
 
 
 class Takeover:
@@ -28,10 +32,12 @@ class Takeover:
     def __init__(self, works: Works, *, busy: Callable[[], str]) -> None:
         self._works = works
         self._busy = busy
+        self._is_closed = False
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="takeover")
 
     def close(self) -> None:
         """Begin nothing more; what is under way ends when the works are closed."""
+        self._is_closed = True
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def why_not(self, name: str) -> str:
@@ -57,13 +63,37 @@ class Takeover:
         name, works = bundle.manifest.name, self._works
         models = [admitted(works, bundle)]
         try:
-            if why := self.why_not(name):  # it took its time
-                raise BundleRejectedError(f"{name}: {why}")
-            put_to_work(works, models, go_on=lambda: None)
+            with self._alone(name):
+                put_to_work(works, models, go_on=lambda: self._check(name))
         finally:
             for made in models:
                 made.active.model.close()
         return works.engine.stamp(name)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Keep everybody else from changing what is at work; a case and the fleet go first.
+
+        Raises:
+            BundleRejectedError: It may not take over any more.
+        """
+        while not self._works.alone.acquire(timeout=LOOK_S):
+            self._check(name)
+        try:
+            self._check(name)
+            yield
+        finally:
+            self._works.alone.release()
+
+    def _check(self, name: str) -> None:
+        """Go on, unless something has come between.
+
+        Raises:
+            BundleRejectedError: It has.
+        """
+        why = "the appliance is stopping" if self._is_closed else self.why_not(name)
+        if why:
+            raise BundleRejectedError(f"{name}: {why}")
 
 
 def admitted(works: Works, bundle: Bundle) -> Made:

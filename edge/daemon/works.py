@@ -57,6 +57,11 @@ class Former:
 class Works:
     """What is at work; it may be changed from any thread, by one at a time.
 
+    Attributes:
+        config: With which everything works now.
+        alone: To be held by whoever looks what is at work, and changes it by what was seen; or changes it and
+            may go back. Who does not might bring back, unasked, what somebody else has changed meanwhile.
+
     Args:
         config: With which everything was opened.
         engine: Open.
@@ -86,6 +91,7 @@ class Works:
         self._hot = tuple(hot)
         self._signed = signed
         self._log = Log("works")
+        self.alone = threading.Lock()
         self._changing = threading.Lock()
         self._is_closed = False
 

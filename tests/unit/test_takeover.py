@@ -103,6 +103,31 @@ def test_during_a_case_or_a_trial_it_waits_for_the_next_start(place: Workshop) -
         assert said["why"].endswith("; a case is open")
 
 
+def test_what_somebody_else_changes_meanwhile_stays_changed(box: Box) -> None:
+    works = box.place.works
+    with works.alone:
+        box.install(looks_for_another)
+        assert box.answer() == {"state": "under way"}
+        assert works.engine.settle(timeout_s=20)  # it has proved itself, and waits
+        works.change(works.config.model_copy(update={"log_level": "DEBUG"}))
+        assert box.answer() == {"state": "under way"}
+    assert box.end() == {"state": "at work", "version": "2.0.0"}
+    assert works.config.log_level == "DEBUG"
+
+
+def test_it_gives_way_to_a_version_of_the_fleet_that_came_meanwhile(place: Workshop) -> None:
+    busy: list[str] = []
+    box = Box(place, busy=lambda: "".join(busy))
+    with closing(box.takeover):
+        with place.works.studies.between_series():  # as if one were looked at
+            box.install(looks_for_another)
+            assert box.answer() == {"state": "under way"}
+            busy.append("a version is being tried")
+            with pytest.raises(EdgeError, match="a version is being tried"):
+                box.end()
+        assert place.works.engine.stamp("tiny").version == "1.0.0"
+
+
 def takeover_of(*, refusals: Mapping[str, str]) -> Takeover:
     pipeline = VideoPipeline.model_construct(name="look", bundle="lamp")
     works = SimpleNamespace(
