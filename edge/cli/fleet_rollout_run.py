@@ -26,7 +26,7 @@ from edge.fleet.operator.rollout_desk import RolloutDesk, SignedDesk, believed
 from edge.fleet.operator.rollout_forget import forget as forgotten
 from edge.fleet.operator.rollout_orders import Order, answered, why_not
 from edge.fleet.operator.rollout_plan import RolloutFile, parse_file, parse_ring, plan
-from edge.fleet.operator.rollout_runner import Runner, give_order, holder_of, is_alive
+from edge.fleet.operator.rollout_runner import Runner, further, give_order, holder_of, is_alive
 from edge.fleet.operator.rollout_state import Phase, Rollout, Step, Terms
 from edge.fleet.operator.rollout_store import RolloutStore, known_ids, rollout_of
 
@@ -127,6 +127,8 @@ def show(where: Place, rollout_id: str | None) -> int:
         rollout = rollout_of(rollout_id, local, held)
         holder = holder_of(held, rollout_id)
         console.print(table_of(rollout, desk.devices(), now_ms=desk.now_ns() // 1_000_000, holder=holder))
+        if ahead := further(rollout, desk.devices()):
+            console.print(printable(ahead), style="yellow", markup=False)
         return _code(rollout)
 
 

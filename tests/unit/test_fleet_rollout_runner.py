@@ -298,6 +298,30 @@ def test_forgetting_that_was_cut_off_can_be_ended_on_any_machine(kept: RolloutSt
     assert world.rollouts() == {}
 
 
+@pytest.mark.parametrize("order", [None, Order.ABORT])
+def test_who_knows_only_how_it_began_does_nothing_after_another_has_ended_and_forgotten_it(
+    kept: RolloutStore, tmp_path: Path, order: Order | None
+) -> None:
+    world = World(*boxes(10))
+    first = Runner(world, kept, begun(world), holder="anna")
+    first.take()
+    first.turn()
+    first.release()
+    with RolloutStore(tmp_path / "elsewhere") as file:
+        second = resumed(world, file)
+        second.take()
+        assert second.run(silent).phase is Phase.DONE
+        second.release()
+        forget(world, file, "r-1", by="berta")
+    late = resumed(world, kept, holder="anna")
+    for each in filter(None, [order]):
+        late.order(each, by="anna")
+    with pytest.raises(DocumentRefusedError, match="and 8 more got its document from another machine"):
+        late.take()
+    assert world.rollouts() == {}
+    assert [box.config for box in world.boxes.values()] == [BROUGHT] * 10
+
+
 def test_nothing_is_forgotten_while_a_device_has_not_its_document(kept: RolloutStore) -> None:
     world = World(*boxes(2))
     runner = Runner(world, kept, begun(world), holder="anna")

@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from edge.domain.errors import DeliveryError, DocumentRefusedError
+from edge.fleet.operator.inventory import DeviceView, document_number
 from edge.fleet.operator.rollout import Try, decide, unpublished
-from edge.fleet.operator.rollout_content import document
+from edge.fleet.operator.rollout_content import document, rollout_of
 from edge.fleet.operator.rollout_desk import RolloutDesk
 from edge.fleet.operator.rollout_orders import Order, followed, why_not
 from edge.fleet.operator.rollout_state import Phase, Rollout, Step
@@ -61,9 +62,11 @@ class Runner:
 
         Raises:
             DeliveryError: The broker did not take it.
-            DocumentRefusedError: Somebody else took it in the same moment.
+            DocumentRefusedError: Somebody else took it in the same moment, or went further with it.
             JournalError: The file did.
         """
+        if ahead := further(self.rollout, self._desk.devices()):
+            raise DocumentRefusedError("conflict", f"{self.rollout.id}: {ahead}")
         self._say_that_we_live()
         self._write_down()
         self._check_holder()
@@ -178,6 +181,28 @@ class Runner:
 
     def _now_ms(self) -> int:
         return self._desk.now_ns() // 1_000_000
+
+
+def further(rollout: Rollout, views: Mapping[str, DeviceView]) -> str:
+    """Return why what is known of a roll-out is not all of it, "" where it may be.
+
+    What is at the broker is always as new as what devices were written. Where it was taken away from there,
+    a machine that had run it before has what it knew then, and would begin, or give back, too little.
+    """
+    ahead = [
+        name
+        for name, member in rollout.members.items()
+        if name in views
+        and rollout_of(views[name].desired) == rollout.id
+        and document_number(views[name].desired, "version") > member.newest
+    ]
+    if not ahead:
+        return ""
+    many = f" and {len(ahead) - 1} more" if len(ahead) > 1 else ""
+    return (
+        f"{ahead[0]}{many} got its document from another machine, which went further and then had the broker "
+        "forget it; only what that machine has is the whole of it"
+    )
 
 
 def holder_of(pieces: Mapping[str, Document], rollout_id: str) -> str:
