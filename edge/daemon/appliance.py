@@ -18,7 +18,7 @@ from typing import Any
 from edge.config.schema import Config
 from edge.config.sources import StudySource
 from edge.daemon.books import Books
-from edge.daemon.control_plane import ControlPlane, Running
+from edge.daemon.control_plane import FLEET, ControlPlane, Running
 from edge.daemon.exchange import Exchange
 from edge.daemon.live import LiveHalf
 from edge.daemon.models import ModelVoice
@@ -148,23 +148,32 @@ class Appliance:
         self._log.info("stopping", because=self._fatal or "asked to")
 
     def _part_with_callers(self) -> None:
-        """Refuse callers from now on; or, where the process begins anew, have them wait for it.
+        """Refuse callers from now on; or, where the process begins anew, have them wait for it."""
+        was_to_go_on = self._goes_on()
+        if was_to_go_on:
+            self._have_callers_wait()
+        if not self._goes_on():
+            self._listeners.close()  # nobody comes for whom they would wait
+            if was_to_go_on:
+                self._say_why()
+
+    def _have_callers_wait(self) -> None:
+        """Let nobody in any more, but keep them.
 
         The series in hand is finished while callers are still served, and those who are in may come to their
-        end: so that nobody waits for longer than the rest of the stop and a start.
+        end: so that nobody waits for longer than the rest of the stop and a start. The fleet's agent ends
+        before all that: a series that takes its time is nothing for which a version goes back.
         """
-        if not self._goes_on():
-            self._listeners.close()
-            return
+        self._threads.end(FLEET)
         self._threads.end(IMAGING)
         for door in self._doors:
             door.let_nobody_in()
         until_ns = self._clock.monotonic_ns() + round(LAST_CALLERS_S * 1e9)
-        while self._goes_on() and self._clock.monotonic_ns() < until_ns:
-            if not any(door.callers for door in self._doors):
+        while self._goes_on() and (callers := sum(door.callers for door in self._doors)):
+            if self._clock.monotonic_ns() >= until_ns:
+                self._log.warning("callers are hung up on", callers=callers)
                 return
             threading.Event().wait(CALLERS_SEEN_S)
-        self._log.warning("callers are hung up on", callers=sum(door.callers for door in self._doors))
 
     def _goes_on(self) -> bool:
         """Return whether the process begins anew and nothing has come between."""

@@ -49,6 +49,7 @@ from edge.pipelines.inside import Inside
 from edge.pipelines.snapshots import Album
 from edge.sources.dicom import DicomDoor
 
+FLEET: Final = "fleet"  # the thread of the agent
 FOLDER: Final = "fleet"  # in the state folder
 ALERT: Final = "fleet-start"
 BEAT_S: Final = 120.0
@@ -210,7 +211,7 @@ class ControlPlane:
         if self._boot.why:
             presence.raise_alert(ALERT, self._boot.why)
         rooms.enter_context(self._rooms)
-        rooms.enter_context(threads.running("fleet", agent.run, agent.stop))
+        rooms.enter_context(threads.running(FLEET, agent.run, agent.stop))
 
     def busy(self) -> str:
         """Return why nothing may be changed at the box now, "" where it may; for any thread."""

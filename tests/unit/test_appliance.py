@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,10 +15,13 @@ from edge.config.schema import Config
 from edge.daemon import appliance
 from edge.daemon.appliance import Appliance
 from edge.daemon.parts import patience_s
+from edge.daemon.studies import IMAGING
 from edge.daemon.threads import Threads
+from edge.kit.inherited import Listeners
 from edge.kit.journal import Journal
 from edge.ops.status import StatusFile
 from edge.ops.watchdog import Watchdog
+from edge.sources.dicom import DicomDoor
 from tests.fakes.clock import FakeClock
 from tests.unit.test_config import GOOD
 
@@ -83,6 +88,36 @@ def test_a_signal_that_comes_when_the_process_is_about_to_begin_anew_ends_it(
         threading.excepthook = hook
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def test_a_stop_while_callers_are_waited_for_keeps_nobody_waiting(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    class Door:
+        """Somebody is in, and while we wait for them we are asked to stop."""
+
+        def let_nobody_in(self) -> None:
+            told.append("nobody is let in")
+
+        @property
+        def callers(self) -> int:
+            box._asked_to_stop()
+            return 1
+
+    with Listeners() as listeners:
+        box = Appliance(config_of(GOOD), clock, listeners=listeners)
+        box._doors = [cast(DicomDoor, Door())]
+        monkeypatch.setattr(box._watchdog, "stopping", lambda: told.append("it stops"))
+        monkeypatch.setattr(box._threads, "end", told.append)
+        box.begin_anew()
+        with listeners.listen("127.0.0.1", 0) as door:
+            port = door.getsockname()[1]
+        box._part_with_callers()
+        assert told == ["fleet", IMAGING, "nobody is let in", "it stops"]
+        with socket.socket() as late:
+            assert late.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_who_must_have_ended_before_another_begins_gets_its_time_whatever_drain_s_says(
