@@ -10,7 +10,7 @@ from edge.domain.study import Series
 from edge.kit.stage import contain
 from edge.pipelines.result import rest_of
 from edge.studies.role_played import RolePlayed
-from edge.studies.role_rules import Header, RolesWanted, header_of, roles_of
+from edge.studies.role_rules import RolesWanted, header_of, roles_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +50,17 @@ class Director:
         wanting = [one for one in self._wanted if one.modalities & shown]
         if not wanting or any(instance.format != "dicom" for instance in series.instances):
             return Casting(misfit=_misfit(series, wanting, "files other than DICOM say nothing of it"))
-        found: list[Header] = []
-        trouble = contain(lambda: found.append(header_of(series)))
-        if trouble:
-            return Casting(misfit=_misfit(series, wanting, trouble))
-        return self._of_header(series, found[0], wanting)
+        found: list[Casting] = []
+        trouble = contain(lambda: found.append(self._by_header(series, wanting)))
+        return found[0] if found else Casting(misfit=_misfit(series, wanting, trouble))
 
-    def _of_header(self, series: Series, header: Header, wanting: Sequence[RolesWanted]) -> Casting:
+    def _by_header(self, series: Series, wanting: Sequence[RolesWanted]) -> Casting:
+        """Say what a series is by what its header says.
+
+        Raises:
+            FormatError: No header can be read.
+        """
+        header = header_of(series)
         roles = {one.pipeline: roles_of(series, header, one) for one in wanting}
         played = tuple(
             RolePlayed(

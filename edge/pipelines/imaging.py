@@ -113,10 +113,9 @@ class Assessor:
         return self._voice.name(series)
 
     def give_up(self, series: Series, reason: str) -> Result:
-        """Say that nobody could look at a series, for a reason outside the path."""
+        """Say that nobody could look at a series, for a reason outside the path; reads none of it."""
         finding = self._voice.unassessed(series, UNROUTED, A_SERIES, reason)
-        played = tuple(replace(one, refusal=reason) for one in self._cast(series).played)
-        return Result(findings=(finding,), refusal=reason, roles=played)
+        return Result(findings=(finding,), refusal=reason)
 
 
 class Imaging:

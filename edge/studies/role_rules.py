@@ -154,5 +154,10 @@ def _frames(series: Series) -> int:
 def _frames_of(path: Path) -> int:
     try:
         return int(number_of(read_header(path).get("NumberOfFrames")) or 1)
-    except (FormatError, ValueError):
+    except (
+        FormatError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ):  # a sender's value is anything
         return 1

@@ -25,6 +25,7 @@ from edge.findings.mqtt_json import to_dict
 from edge.kit.journal import Entry, Journal
 from edge.kit.stage import Stage
 from edge.ops.retention import sweep
+from edge.pipelines import casting
 from edge.pipelines.casting import Director
 from edge.pipelines.gathered import Together
 from edge.pipelines.imaging import Assessor, Imaging
@@ -312,16 +313,33 @@ def test_a_study_that_ends_the_process_three_times_is_given_up_and_said(
     assert [one["role"] for one in finding["series"]["roles"]] == ["T1", "FLAIR"]
 
 
-def test_a_series_that_was_given_up_is_named_by_its_study(
+def test_a_series_whose_header_ends_the_process_three_times_is_given_up_unread(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(casting, "header_of", _kill)
+    with opened("pair") as box:
+        box.keep(t1(tmp_path / "a"))
+        with pytest.raises(Killed):
+            box.work()
+    for _ in range(2):
+        with opened("pair") as box, pytest.raises(Killed):
+            box.work()
+    with opened("pair") as box:
+        (finding,) = box.work()
+    assert finding["reason"] == "the process ended 3 times while it worked on this series"
+
+
+def test_a_surprise_about_a_series_in_a_role_is_told_and_its_study_says_what_it_lacks(
     tmp_path: Path, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box.keep(t1(tmp_path / "a"))
     box.work()
     monkeypatch.setattr(Assessor, "assess", _break)
     box.keep(flair(tmp_path / "b"))
-    alone, together = box.work()
+    assert [one["reason"] for one in box.work()] == ["unexpected RuntimeError: surprise"]
+    alone, together = box.work(WAIT_S)
     assert (alone["pipeline"], together["pipeline"]) == ("intake", "pair")
-    assert together["reason"] == f"series 7, FLAIR: {alone['reason']}"
+    assert together["reason"] == "role FLAIR did not come within 600 s"
 
 
 def test_a_series_may_be_looked_at_by_itself_and_play_a_role_too(tmp_path: Path, clock: FakeClock) -> None:

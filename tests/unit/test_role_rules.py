@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import DataElement, dcmread
 from pydicom.dataset import Dataset
 
 from edge.domain.errors import FormatError
 from edge.domain.study import Series
+from edge.pipelines import casting
 from edge.pipelines.casting import Director
 from edge.studies.role_rules import RoleRule, RolesWanted, header_of, roles_of
 from tests.builders.files import series_of_nifti
 from tests.builders.series import pictures, stack, written, written_enhanced
 
+FRAMES = 0x00280008
 T1 = {"series_description": re.compile("(?i)t1")}
 
 
@@ -36,6 +39,29 @@ def wanted(*rules: RoleRule, slices_min: int = 1) -> RolesWanted:
 
 def fits(series: Series, **conditions: Any) -> bool:
     return roles_of(series, header_of(series), wanted(RoleRule(role="T1", **conditions))) == ("T1",)
+
+
+@pytest.mark.parametrize(("vr", "value"), [("FD", float("inf")), ("SQ", [Dataset()]), ("DS", "1e999")])
+def test_a_count_of_frames_that_is_no_number_ends_in_words(tmp_path: Path, vr: str, value: Any) -> None:
+    series = head(tmp_path, SeriesDescription="T1")
+    for instance in series.instances:
+        header = dcmread(instance.path)
+        header[FRAMES] = DataElement(FRAMES, vr, value)
+        header.save_as(instance.path)
+    said = Director([wanted(RoleRule(role="T1", texts=T1), slices_min=9)])(series)
+    assert "plays no role of tumour" in said.misfit
+
+
+def test_no_surprise_leaves_who_says_which_series_is_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(casting, "roles_of", _break)
+    said = Director([wanted(RoleRule(role="T1", texts=T1))])(head(tmp_path))
+    assert said.misfit.endswith("no other pipeline takes it: unexpected RuntimeError: surprise")
+
+
+def _break(*_: Any) -> None:
+    raise RuntimeError("surprise")
 
 
 @pytest.mark.parametrize(
