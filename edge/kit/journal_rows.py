@@ -221,7 +221,7 @@ def forget(
             AND other.state IN ('ready', 'leased', 'interrupted'))
         AND NOT EXISTS (
             SELECT 1 FROM items AS user
-            WHERE user.queue = ? AND substr(user.key, 1, length(item.grp) + 1) = item.grp || char(10)
+            WHERE user.queue = ? AND user.key >= item.grp || char(10) AND user.key < item.grp || char(11)
             AND user.state IN ('ready', 'leased', 'interrupted'))
         ORDER BY changed_ns, id LIMIT ?
         """,
