@@ -81,21 +81,24 @@ class Mending:
             return
         if wanted is None or progress.under_way is not None or self._is_frozen:
             return
-        gone = {name: one for name, one in wanted.bundles.items() if self._stager.is_gone(name, one)}
-        if gone.keys() != self._gone.keys():
+        gone = {name: one for name, one in wanted.bundles.items() if self._is_missed(name, wanted)}
+        if gone != self._gone:
             self._gone, self._trouble, self._failures, self._again_ns = gone, "", 0, 0
         if gone and self._clock.monotonic_ns() >= self._again_ns:
-            self._log.warning("gone from the store, fetched again", bundles=",".join(gone))
+            self._log.warning("gone, brought back", bundles=",".join(gone))
             self._work = Work("mending", partial(self._mend, wanted, gone), code="admission")
 
     def doing(self, name: str) -> str:
         """Return what is done about a bundle that is gone, "" where it is not; for any thread."""
-        if name not in self._gone:
+        gone = self._gone.get(name)
+        if gone is None:
             return ""
+        is_back = self._stager.folder_of(name, gone) is not None
+        how = "is back in the store, and is not at work yet" if is_back else "is gone from the store"
         said = {} if self._work is None else self._work.progress()
         share = f" ({said['done']} of {said['of']} bytes)" if said.get("of", 0) > 1 else ""
         now = f"is brought back: {said['doing']}{share}" if said else ""
-        return "; ".join(part for part in ("is gone from the store", now, self._trouble) if part)
+        return "; ".join(part for part in (how, now, self._trouble) if part)
 
     def close(self, *, within_s: float) -> None:
         """Let what is under way end; at the stop of the appliance."""
@@ -117,6 +120,14 @@ class Mending:
         else:
             self._log.info("brought back", bundles=",".join(self._gone))
             self._gone, self._trouble, self._failures = {}, "", 0
+
+    def _is_missed(self, name: str, wanted: Wanted) -> bool:
+        """Return whether a bundle is gone, or was and has not come to work since it is back."""
+        one = wanted.bundles[name]
+        if self._stager.is_gone(name, one):
+            return True
+        is_ours = self._gone.get(name) == one and self._stager.is_in_use(name, one)
+        return is_ours and bool(self._silent({name: one}, wanted))
 
     # ── the work ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,6 +15,7 @@ from edge.bundles.installed import Store
 from edge.bundles.package import pack
 from edge.daemon.control_plane import stager_of
 from edge.daemon.mending import Mending
+from edge.domain.errors import BundleRejectedError
 from edge.fleet.install import Stager
 from edge.fleet.ledger import Attempt
 from edge.fleet.ports import Wanted
@@ -145,6 +146,8 @@ def test_it_gives_way_to_a_version_that_comes_and_goes_on_afterwards(site: Site)
     until(lambda: "not wanted any more" in said(mending, BUSY), within_s=10)
     site.place.case.hear(b"closed")
     assert not site.is_well(), "its folder is there, and its model waits"
+    assert "is back in the store, and is not at work yet" in mending.doing("tiny")
+    until(lambda: looked(site, mending), within_s=20)
 
 
 def test_what_nobody_gives_is_said_and_tried_again(site: Site) -> None:
@@ -154,6 +157,23 @@ def test_what_nobody_gives_is_said_and_tried_again(site: Site) -> None:
     mending.look(IDLE)
     until(lambda: "No such file" in said(mending, IDLE), within_s=10)
     aside.rename(site.package)
+    until(lambda: looked(site, mending), within_s=20)
+
+
+def test_what_is_back_and_did_not_come_to_work_is_tried_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.lose()
+    mending = site.mending()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BundleRejectedError("16 models are waiting to be measured; try again later")
+
+    with monkeypatch.context() as full:
+        full.setattr(site.place.works.engine, "admit", refuse)
+        mending.look(IDLE)
+        until(lambda: "try again later" in said(mending, IDLE), within_s=10)
+        assert site.folder() is not None
     until(lambda: looked(site, mending), within_s=20)
 
 
