@@ -211,8 +211,8 @@ class Finding:
     Attributes:
         finding_id: UUIDv7, new for each finding.
         pipeline: Which pipeline speaks; `intake` where no pipeline was reached.
-        subject: Keyed hash of the series, of the study whose series were looked at together, or of the live
-            source.
+        subject: Keyed hash of the series, of the study together with the pipeline that looks at several
+            series of it, or of the live source.
         study: Keyed hash of the study, or "".
         revision: Of the series, the study or the event; a higher one replaces a lower one.
         observation: What was found.

@@ -42,6 +42,10 @@ class KeyedHash:
         """Return the hash of a study; "" where there is none to speak of."""
         return self._hash("study", study_uid) if study_uid else ""
 
+    def together(self, group: str) -> str:
+        """Return the hash of what a pipeline looks at together: no other counts its revisions."""
+        return self._hash("together", group)
+
     def _hash(self, kind: str, uid: str) -> str:
         return hmac.new(self._key, f"{kind}\0{uid}".encode(), hashlib.sha256).hexdigest()[:HEX_DIGITS]
 

@@ -32,8 +32,8 @@ def schema() -> dict[str, Any]:
             pipeline=_text("Which pipeline says this; `intake` where no pipeline was meant for it.", least=1),
             subject=_says(
                 {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                "Keyed hash of the SeriesInstanceUID, of the StudyInstanceUID where its series were looked "
-                "at together, or of the live source; the key never leaves the device.",
+                "Keyed hash of the SeriesInstanceUID, of pipeline and StudyInstanceUID where several series "
+                "were looked at together, or of the live source; the key never leaves the device.",
             ),
             study=_says(hash_or_nothing, "Keyed hash of the StudyInstanceUID, empty where there is none."),
             revision=_says(

@@ -105,7 +105,7 @@ class StudyRoles:
         finding = Finding(
             finding_id=uuid7(self._clock),
             pipeline=gathered.pipeline,
-            subject=self.name(gathered),
+            subject=self._subject(gathered),
             study=self._identity.study(gathered.study_uid),
             revision=gathered.revision,
             observation=observation,
@@ -116,15 +116,18 @@ class StudyRoles:
         return Result(findings=(finding,), refusal=reason)
 
     def name(self, gathered: Gathered) -> str:
-        """Return the keyed hash of what is spoken of: the study; a series that names none by itself."""
+        """Name what is spoken of in the log: the keyed hash of the study; of a series that names none."""
         study = self._identity.study(gathered.study_uid)
         return study or self._identity.subject(gathered.played[0].series_uid)
 
+    def _subject(self, gathered: Gathered) -> str:
+        return self._identity.together(gathered.played[0].group)
+
     def _of_study(self, finding: Finding, gathered: Gathered) -> Finding:
-        """Return a finding about the first role's series as one about the study: so revisions replace it."""
+        """Return a finding about the first role's series as one about what was looked at together."""
         return replace(
             finding,
-            subject=self.name(gathered),
+            subject=self._subject(gathered),
             study=self._identity.study(gathered.study_uid),
             revision=gathered.revision,
             seen=self._seen(gathered),

@@ -88,7 +88,7 @@ def test_a_study_is_looked_at_whichever_role_comes_first_and_though_we_are_kille
     box.start()
     send(box, flair(tmp_path / "a2", 1), t1(tmp_path / "b1", 2), tmp_path / "a1")  # the last one again
     said = said_of(receiver, "patient", count=4)
-    assert {one["study"] for one in said} == {one["subject"] for one in said}
+    assert len({one["study"] for one in said}) == len({one["subject"] for one in said})
     for whole in said:
         assert (whole["verdict"], whole["revision"]) == ("PRESENT", 1)
         assert whole["measurements"][0]["value"] == pytest.approx(12 * 10 * 8 / 1000, rel=0.15)
@@ -108,4 +108,4 @@ def test_a_study_is_looked_at_whichever_role_comes_first_and_though_we_are_kille
     send(box, flair(tmp_path / "c2", 3, mark="hasty "))  # it came after all
     late = said_of(receiver, "hasty", count=3)
     assert [(one["verdict"], one["revision"]) for one in late[1:]] == [("PRESENT", 2)] * 2
-    assert {one["subject"] for one in late} == {alone["study"]}
+    assert {(one["subject"], one["study"]) for one in late} == {(alone["subject"], alone["study"])}

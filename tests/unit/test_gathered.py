@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -84,6 +85,7 @@ class Box:
         self, journal: Journal, manifest: VolumeSegmentation, clock: FakeClock, *, pipelines: Sequence[str]
     ) -> None:
         self.journal, self.clock = journal, clock
+        casts = [replace(WANTED, pipeline=name) for name in pipelines]
         station = Station(
             model=Asked(),
             refusal="",
@@ -92,9 +94,11 @@ class Box:
             deadline_s=1.0,
             given=manifest.input,
         )
-        looks = RolesAssessor(pipeline="pair", station=station, identity=KEY, clock=clock)
         roles = StudyRoles(
-            assessors=dict.fromkeys(pipelines, looks),
+            assessors={
+                name: RolesAssessor(pipeline=name, station=station, identity=KEY, clock=clock)
+                for name in pipelines
+            },
             roles={name: ["T1", "FLAIR"] for name in pipelines},
             identity=KEY,
             clock=clock,
@@ -113,7 +117,7 @@ class Box:
         self.imaging = Imaging(
             journal=journal,
             assembler=self.assembler,
-            assessor=Assessor(rules=[], stations={}, identity=KEY, clock=clock, cast=Director([WANTED])),
+            assessor=Assessor(rules=[], stations={}, identity=KEY, clock=clock, cast=Director(casts)),
             envelope=_envelope,
             stage=stage,
             beat=lambda: None,
@@ -203,6 +207,18 @@ def test_a_study_is_looked_at_or_it_is_said_why_not(
     (finding,) = box.work()
     assert reason in finding["reason"]
     assert (finding["verdict"], finding["revision"]) == ("NOT_ASSESSED", 1)
+
+
+def test_two_pipelines_that_look_at_one_study_replace_no_finding_of_each_other(
+    tmp_path: Path, opened: Opened
+) -> None:
+    with opened("pair", "other") as box:
+        box.keep(t1(tmp_path / "a"))
+        box.keep(flair(tmp_path / "b"))
+        said = box.work()
+    assert [one["pipeline"] for one in said] == ["pair", "other"]
+    assert len({one["study"] for one in said}) == 1
+    assert len({one["subject"] for one in said}) == 2
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
@@ -434,7 +450,7 @@ def last_word_is_right(
         said = box.work(WAIT_S + QUIET_S)
     for study in ("1.2", "1.3"):
         names = sorted(name for of, name in came if of == study and not name.startswith("T2"))
-        about = [one for one in said if one["subject"] == KEY.study(study)]
+        about = [one for one in said if (one["pipeline"], one["study"]) == ("pair", KEY.study(study))]
         assert bool(about) == bool(names)
         assert [one["revision"] for one in about] == list(range(1, len(about) + 1))
         for last in about[-1:]:
