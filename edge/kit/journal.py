@@ -181,7 +181,7 @@ class Journal:
             state: `done` or `set_aside`.
             older_than_ns: UTC.
             count_max: At most so many.
-            needed_by: Queue whose undone items hold back the group that the first line of their key names.
+            needed_by: Queue whose items that are not done hold back the group in the first line of their key.
             let_go: Removes what belongs to an item; no `put` of the same item comes between that and the end
                 of its row.
 

@@ -210,7 +210,8 @@ def forget(
 ) -> list[Item]:
     """Remove finished items of groups in which nothing is undone, the oldest first.
 
-    A group stays, too, where an undone item of the queue `needed_by` names it in the first line of its key.
+    A group stays, too, where an item of the queue `needed_by` names it in the first line of its key and is not
+    done: what was set aside there may be taken back.
     Of what was leased with its whole group a mark stays: a rest of a group must not pass for all of it.
     """
     found = transaction.rows.execute(
@@ -222,7 +223,7 @@ def forget(
         AND NOT EXISTS (
             SELECT 1 FROM items AS user
             WHERE user.queue = ? AND user.key >= item.grp || char(10) AND user.key < item.grp || char(11)
-            AND user.state IN ('ready', 'leased', 'interrupted'))
+            AND user.state <> 'done')
         ORDER BY changed_ns, id LIMIT ?
         """,
         (queue, state, older_than_ns, needed_by, count_max),

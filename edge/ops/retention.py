@@ -1,8 +1,8 @@
 """Letting go of what was kept long enough: finished series, what was set aside, findings that have left.
 
-Nothing that is not finished is ever touched, nor a series whose study waits for another one. Files go within
-the transaction that ends their rows, so that an object that arrives again at that moment is kept anew, not
-removed with its forerunner.
+Nothing that is not finished is ever touched, nor a series whose study waits for another one, or was set aside:
+it stays for as long as the study does. Files go within the transaction that ends their rows, so that an object
+that arrives again at that moment is kept anew, not removed with its forerunner.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _forget(journal: Journal, queue: str, state: str, before_ns: int) -> list[It
         state=state,
         older_than_ns=before_ns,
         count_max=_BATCH,
-        needed_by=_TOGETHER if queue == _INTAKE else "",  # its study waits for another series yet
+        needed_by=_TOGETHER if queue == _INTAKE else "",
         let_go=_remove_file if queue == _INTAKE else _nothing,
     )
 

@@ -278,6 +278,21 @@ def test_what_was_set_aside_is_looked_at_again_when_somebody_asks(tmp_path: Path
     assert again[1]["reason"] == first["reason"]
 
 
+def test_a_study_that_is_aside_is_there_to_be_looked_at_for_as_long_as_a_series_would_be(
+    tmp_path: Path, box: Box
+) -> None:
+    class Ordinary:
+        done_h, set_aside_days, soft_free_mb = 24.0, 30.0, 10_000_000
+
+    box.keep(t1(tmp_path / "a"))
+    box.keep(flair(tmp_path / "b"))
+    assert LOOKED in box.work()[-1]["reason"]
+    box.clock.advance(29 * 86_400)
+    assert sweep(box.journal, tmp_path, box.clock, Ordinary()) == 0
+    box.together.take_back()
+    assert LOOKED in box.work()[-1]["reason"]
+
+
 def test_a_pipeline_that_is_gone_is_not_waited_for_in_silence(tmp_path: Path, opened: Opened) -> None:
     with opened("pair") as box:
         box.keep(t1(tmp_path / "a"))
