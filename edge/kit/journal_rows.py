@@ -210,8 +210,8 @@ def forget(
 ) -> list[Item]:
     """Remove finished items of groups in which nothing is undone, the oldest first.
 
-    A group stays, too, where an item of the queue `needed_by` names it in the first line of its key and is not
-    done: what was set aside there may be taken back.
+    A group stays, too, where an item of the queue `needed_by` names it in the first line of its key and is
+    not done: what was set aside there may be taken back.
     Of what was leased with its whole group a mark stays: a rest of a group must not pass for all of it.
     """
     found = transaction.rows.execute(

@@ -1,8 +1,8 @@
 """Letting go of what was kept long enough: finished series, what was set aside, findings that have left.
 
-Nothing that is not finished is ever touched, nor a series whose study waits for another one, or was set aside:
-it stays for as long as the study does. Files go within the transaction that ends their rows, so that an object
-that arrives again at that moment is kept anew, not removed with its forerunner.
+Nothing that is not finished is ever touched, nor a series whose study waits for another one or was set aside:
+it stays for as long as the study does. Files go within the transaction that ends their rows, so that an
+object that arrives again at that moment is kept anew, not removed with its forerunner.
 """
 
 from __future__ import annotations

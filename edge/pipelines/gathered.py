@@ -78,8 +78,9 @@ class Together:
             reason = f"the process ended {lease.attempt} times while it looked at these series together"
             self._log.error("set aside", study=self._assessor.name(gathered), because=reason)
             self._conclude(lease, gathered, self._assessor.give_up(gathered, reason), wait)
-        for played in {one.group: one for one in map(played_of, self._journal.items(QUEUE))}.values():
-            self.came(played)
+        first = {item.group: item for item in reversed(self._journal.items(QUEUE))}
+        for item in first.values():
+            self.came(played_of(item), since_ns=item.created_ns)
 
     def take_back(self) -> int:
         """Try again every study that was set aside; return of how many series in their roles that is."""
@@ -89,8 +90,8 @@ class Together:
             self.came(played)
         return len(aside)
 
-    def came(self, played: RolePlayed) -> None:
-        """Note that a series is in the queue."""
+    def came(self, played: RolePlayed, *, since_ns: int | None = None) -> None:
+        """Note that a series is in the queue; since when (UTC), where that was before a restart."""
         items = self._journal.items(QUEUE, group=played.group, states=EVERY_STATE)
         here = [played_of(item) for item in items]
         roles = {role for one in here for role in one.roles}
@@ -100,6 +101,7 @@ class Together:
             study_uid=played.study_uid,
             series={one.series_uid for one in here},
             roles=roles,
+            since_ns=since_ns,
         )
         if missing:
             has, lacks = ",".join(sorted(roles)), ",".join(sorted(missing))

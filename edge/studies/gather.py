@@ -3,7 +3,8 @@
     a series in a role ─▶ every role is there ─────────────────────────────▶ due
                        └▶ quiet for `wait_s` after the study's last object ─▶ due, and who is missing is said
 
-What it knows is in the journal; at a restart the waiting begins anew, so that a study never waits for less.
+What it knows is in the journal. At a restart the waiting begins anew, as nobody could send meanwhile; but not the
+day after which a study is spoken of in any case, so that no number of restarts keeps it silent.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Gathering:
     """Knows every study of which a series plays a role; safe to use from many threads.
 
     Args:
-        clock: Time; the monotonic one only.
+        clock: Time; the wall clock only for what waited before a restart.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -83,6 +84,7 @@ class Gathering:
         study_uid: str,
         series: Collection[str],
         roles: Collection[str],
+        since_ns: int | None = None,
     ) -> frozenset[str]:
         """Note that a series came in a role.
 
@@ -92,13 +94,16 @@ class Gathering:
             study_uid: Of the series; "" where it names none, and nobody else can be waited for.
             series: All in a role by now, as they are assembled.
             roles: All that are there by now.
+            since_ns: When the first of them came (UTC), where that was before a restart; None: it came now.
 
         Returns:
             The roles that are waited for yet.
         """
         with self._lock:
             now_ns = self._clock.monotonic_ns()
-            begun_ns = self._studies[group].first_ns if group in self._studies else now_ns
+            begun_ns = now_ns if since_ns is None else now_ns - max(0, self._clock.utc_ns() - since_ns)
+            if group in self._studies:
+                begun_ns = min(begun_ns, self._studies[group].first_ns)
             study = _Study(pipeline, study_uid, begun_ns, now_ns, frozenset(series), frozenset(roles))
             self._studies[group] = study
             return self._missing(study)
@@ -132,10 +137,11 @@ class Gathering:
 
     def _waited_s(self, study: _Study, now_ns: int, growing: Mapping[str, str]) -> float | None:
         """Return how long was waited in vain; None where it is not over."""
-        if not self._missing(study):
+        missing = self._missing(study)
+        if now_ns - study.first_ns >= LONGEST_S * 1e9:
+            return LONGEST_S if missing else 0.0
+        if not missing:
             return None if study.series & growing.keys() else 0.0
         wait_s = self._awaited[study.pipeline].wait_s
-        if now_ns - study.first_ns >= LONGEST_S * 1e9:
-            return LONGEST_S
         is_over = now_ns - study.last_ns >= wait_s * 1e9 and study.study_uid not in growing.values()
         return wait_s if is_over else None

@@ -53,6 +53,15 @@ def test_a_study_of_which_a_series_grows_waits_but_no_longer_than_a_day(
     assert gathering.due({"another series": "study"}) == [Due(GROUP, LONGEST_S)]
 
 
+def test_a_whole_study_whose_series_never_ceases_to_grow_is_looked_at_after_a_day(
+    gathering: Gathering, clock: FakeClock
+) -> None:
+    came(gathering, "T1", "FLAIR")
+    clock.advance(LONGEST_S)
+    came(gathering, "T1", "FLAIR")
+    assert gathering.due({"T1": "study"}) == [Due(GROUP, 0.0)]
+
+
 def test_a_whole_study_waits_for_its_own_series_that_grows_again_and_for_no_other(
     gathering: Gathering,
 ) -> None:

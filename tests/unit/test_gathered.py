@@ -293,6 +293,21 @@ def test_a_study_that_is_aside_is_there_to_be_looked_at_for_as_long_as_a_series_
     assert LOOKED in box.work()[-1]["reason"]
 
 
+def test_a_box_that_starts_again_more_often_than_it_waits_speaks_after_a_day(
+    tmp_path: Path, opened: Opened, clock: FakeClock
+) -> None:
+    with opened("pair") as box:
+        box.keep(t1(tmp_path / "a"))
+        assert box.work() == []
+    for _ in range(2):
+        with opened("pair") as box:
+            assert box.work(WAIT_S / 2) == []
+    clock.advance(86_400.0)
+    with opened("pair") as box:
+        (finding,) = box.work()
+    assert finding["reason"] == "role FLAIR did not come within 86400 s"
+
+
 def test_a_pipeline_that_is_gone_is_not_waited_for_in_silence(tmp_path: Path, opened: Opened) -> None:
     with opened("pair") as box:
         box.keep(t1(tmp_path / "a"))
