@@ -26,7 +26,7 @@ class Gathered:
         played: Every series in its role, each as it was closed last; at least one.
         revision: Of the study for this pipeline, from 1.
         waited_s: So long the roles that are missing were waited for.
-        let_go: So many times a series in its role was here before, and its time has passed.
+        let_go: So many series in a role were here before, and their time has passed.
     """
 
     played: tuple[RolePlayed, ...]
@@ -174,18 +174,17 @@ class StudyRoles:
             if len(players) > 1:
                 yield f"role {role} is ambiguous: {' and '.join(players)} fit it; wanted one"
         yield from self._missing(gathered, {role for role, _ in pairs})
+        if gathered.let_go:  # a rest must not pass for all there was
+            is_one = gathered.let_go == 1
+            gone = "1 is gone, its" if is_one else f"{gathered.let_go} are gone, their"
+            yield f"of its series in roles {gone} time has passed; wanted {'it' if is_one else 'them'} again"
 
     def _missing(self, gathered: Gathered, there: set[str]) -> Iterator[str]:
         missing = [role for role in self._roles[gathered.pipeline] if role not in there]
         if not missing:
             return
         named = f"role {missing[0]}" if len(missing) == 1 else f"roles {' and '.join(missing)}"
-        before = (
-            "; series of it that were looked at before are gone, their time has passed"
-            if gathered.let_go
-            else ""
-        )
-        yield f"{named} did not come within {gathered.waited_s:g} s{before}"
+        yield f"{named} did not come within {gathered.waited_s:g} s"
 
 
 def _called(played: RolePlayed) -> str:

@@ -3,8 +3,8 @@
     a series in a role ─▶ every role is there ─────────────────────────────▶ due
                        └▶ quiet for `wait_s` after the study's last object ─▶ due, and who is missing is said
 
-What it knows is in the journal. At a restart the waiting begins anew, as nobody could send meanwhile; but not the
-day after which a study is spoken of in any case, so that no number of restarts keeps it silent.
+What it knows is in the journal. At a restart the waiting begins anew, as nobody could send meanwhile; but not
+the day after which a study is spoken of in any case, so that no number of restarts keeps it silent.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ def entry_of(played: RolePlayed) -> Entry:
     body = {**asdict(played), "closed_because": played.closed_because.value}
     return Entry(
         QUEUE,
-        key=f"{played.series_uid}\n{played.revision}\n{played.pipeline}",
+        key=f"{played.series_uid}\n{played.pipeline}",
+        digest=str(played.revision),
         group=played.group,
         body=json.dumps(body, separators=(",", ":")).encode(),
     )

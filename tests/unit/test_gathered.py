@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from types import MappingProxyType
 from typing import Any
 
@@ -276,6 +277,29 @@ def test_what_was_set_aside_is_looked_at_again_when_somebody_asks(tmp_path: Path
     again = box.work()
     assert [one["revision"] for one in again] == [1, 2]
     assert again[1]["reason"] == first["reason"]
+
+
+def test_what_comes_after_a_series_has_gone_never_takes_its_place_unsaid(tmp_path: Path, box: Box) -> None:
+    class Short:
+        done_h, set_aside_days, soft_free_mb = 0.0, 0.0, 10_000_000
+
+    again = [copytree(t1(tmp_path / "a"), tmp_path / "c"), copytree(flair(tmp_path / "b"), tmp_path / "d")]
+    box.keep(tmp_path / "a")
+    box.keep(tmp_path / "b")
+    box.work()
+    box.clock.advance(60.0)
+    sweep(box.journal, tmp_path, box.clock, Short())
+    box.keep(t1(tmp_path / "another", SeriesNumber=9))
+    box.keep(again[1])
+    assert (
+        box.work()[-1]["reason"] == "of its series in roles 1 is gone, its time has passed; wanted it again"
+    )
+    box.keep(again[0])
+    last = box.work()[-1]
+    assert (last["revision"], last["reason"]) == (
+        3,
+        "role T1 is ambiguous: series 9 and series 4 fit it; wanted one",
+    )
 
 
 def test_a_study_that_is_aside_is_there_to_be_looked_at_for_as_long_as_a_series_would_be(
