@@ -15,4 +15,10 @@ The map of the house, from the top floor down; a room may use the floors below i
     domain       nouns
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# Before anybody imports ONNX Runtime: from then on it would keep a number of this device, and tell its maker
+# of the machine (seen with 1.31.1 on Linux, in ~/.cache/Microsoft); what its interface has comes too late.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
