@@ -116,8 +116,9 @@ class Listeners:
 def inherited() -> list[socket.socket]:
     """Return the listening TCP sockets that systemd, or whoever was in our place, left to this very process.
 
-    No child of ours comes by them, nor hears of them; what else was left is closed. To be called once, before
-    anything else is opened.
+    No child of ours comes by them, nor hears of them; what else was left is closed. To be called once. What a
+    library has opened by then is not touched, however many are told: it would not outlive exec, and so did
+    not come by it.
     """
     told = {name: os.environ.pop(name, "") for name in _TOLD}
     if told[_PID] != str(os.getpid()) or not told[_COUNT].isdecimal():
@@ -134,6 +135,8 @@ def inherited() -> list[socket.socket]:
 
 def _adopted(number: int) -> socket.socket | None:
     try:
+        if not os.get_inheritable(number):
+            return None
         one = socket.socket(fileno=number)
     except OSError:  # it is no socket, or not there
         with contextlib.suppress(OSError):

@@ -93,6 +93,17 @@ def test_what_was_told_to_another_process_is_not_ours(
     assert not any(name.startswith("LISTEN_") for name in os.environ)
 
 
+def test_what_a_library_has_opened_by_then_is_left_alone_whatever_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        monkeypatch.setattr("edge.kit.inherited._FIRST", ours.fileno())
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", "1")
+        assert inherited() == []
+        assert not is_refused(ours.getsockname()[1])
+
+
 def test_a_door_that_opens_again_has_the_callers_who_waited(listeners: Listeners) -> None:
     first = listeners.listen("127.0.0.1", 0)
     port = first.getsockname()[1]
