@@ -115,6 +115,13 @@ class YoloV8Output(Overlapping):
     )
     boxes: Outputs = Field(default=(), description=f"Instead of tables, outputs with boxes: {PER_STRIDE}.")
     scores: Outputs = Field(default=(), description="Beside boxes: one number for each class.")
+    objectness: Outputs = Field(
+        default=(), description="Beside boxes, if any: one number for each cell, as the centre-ness of FCOS."
+    )
+    confidence: Literal["product", "geometric-mean"] = Field(
+        default="product",
+        description="With objectness: of it and class, the thing's score; FCOS has the mean.",
+    )
     point_outputs: Outputs = Field(default=(), description="Beside boxes, where there are points.")
     layout: Layout = Field(default="columns", description=LAYOUT)
     form: Literal["cxcywh", "xyxy", "ltrb", "dfl"] = Field(
@@ -138,14 +145,17 @@ class YoloV8Output(Overlapping):
     @check_all(mode="after")
     def _outputs_are_complete(self) -> YoloV8Output:
         _check_points(self.point_outputs, self.points)
-        beside = (self.scores, *([self.point_outputs] if self.points else []))
+        if self.tables and self.objectness:
+            raise ValueError("objectness stands beside `boxes`; with a table for it, it is `yolox`")
+        optional = [one for one in (self.objectness,) if one]
+        beside = (self.scores, *optional, *([self.point_outputs] if self.points else []))
         _check_one_form(self.tables, self.boxes, beside, strides=len(self.strides_px))
         return self
 
     @property
     def graph_outputs(self) -> tuple[str, ...]:
         """Names of all outputs that are read."""
-        return (*self.tables, *self.boxes, *self.scores, *self.point_outputs)
+        return (*self.tables, *self.boxes, *self.scores, *self.objectness, *self.point_outputs)
 
 
 class YoloV5Output(Overlapping):

@@ -34,7 +34,7 @@ def run(file: Path, *, name: str, task: str | None, out: Path, answers: Answers,
         BundleRejectedError: No bundle can be made of it; the message says why.
         StorageFullError: The bundle cannot be written.
     """
-    seen = sketch(file, task=task)
+    seen = sketch(file, task=task, classes=len(answers.classes))
     _tell(seen)
     if is_asked and sys.stdin.isatty():
         answers = _asked(seen.guess, answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge.domain.errors import BundleRejectedError
 from edge.workshop.guess_detectors import boxes, centres, detector
-from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, Seen, exclusive
+from edge.workshop.guess_levels import levels
+from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, Said, Seen, exclusive
 from edge.workshop.network import Network, Port, class_names, run_once, whole_numbers
 
 # Tried in this order where a side is free.
@@ -20,6 +21,7 @@ PICTURE_SIDES: Final = (256, 224, 320, 512, 640, 384, 448, 416, 128, 64, 32, 299
 TO_BE_WRITTEN: Final = ("picture-detection", "picture-keypoints", "picture-segmentation")
 VECTOR_DECODERS: Final = {"picture-regression": "linear", "picture-embedding": "vector"}
 VOLUME_SIDES: Final = (32, 64, 96)
+SCORE_WORDS: Final = ("logit", "prob", "score", "class", "softmax")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,30 +34,31 @@ class Given:
     because: str
 
 
-def guess(network: Network, *, task: str | None = None) -> Guess:
+def guess(network: Network, said: Said) -> Guess:
     """Say what a network seems to be for.
 
     It is run twice on the CPU, on noise, where its sides allow: shapes of outputs are often not written down.
 
     Args:
         network: As it was read.
-        task: What the person who asks says it does; None leaves it to the shapes.
+        said: What the person who asks says of it: two networks of one shape may differ in that alone.
 
     Raises:
         BundleRejectedError: The shapes fit no task, or not the one that was named.
     """
+    task = said.task
     given = _given(network.given)
     seen = _tried(network, given)
     given = _settled(network, given, seen)
-    found = _by_shapes(network, given, seen, task)
+    found = _by_shapes(network, given, seen, said)
     if task is not None and found.task != task:
         raise BundleRejectedError(
-            f"{network.given}; {_said(seen.answers)}: looks like {found.task}, not like {task}"
+            f"{network.given}; {_listed(seen.answers)}: looks like {found.task}, not like {task}"
         )
     return found
 
 
-def _said(answers: Arrays) -> str:
+def _listed(answers: Arrays) -> str:
     return "outputs " + ", ".join(f"{name} {one.dtype} {one.shape}" for name, one in answers.items())
 
 
@@ -97,8 +100,13 @@ def _planes(
             sides=sides[1:-1],
             because=f"input {port}: {last} channels come last",
         )
+    pile = (
+        "; neighbouring slices or frames as channels are not read here, wanted one at a time"
+        if len(sides) == 4
+        else ""
+    )
     raise BundleRejectedError(
-        f"input {port}: neither the second nor the last axis is {' or '.join(map(str, known))} channels"
+        f"input {port}: neither the second nor the last axis is {' or '.join(map(str, known))} channels{pile}"
     )
 
 
@@ -201,7 +209,8 @@ def _keeps(answers: Arrays, sides: tuple[int, ...]) -> bool:
 # ── the answers ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _by_shapes(network: Network, given: Given, seen: Seen, task: str | None) -> Guess:
+def _by_shapes(network: Network, given: Given, seen: Seen, said: Said) -> Guess:
+    task = said.task
     names = class_names(network.metadata)
     multiple = _multiple(network, given) if given.sides and not all(given.sides) else 1
     if not all(given.sides):
@@ -218,7 +227,7 @@ def _by_shapes(network: Network, given: Given, seen: Seen, task: str | None) -> 
     }
     is_volume = len(seen.sides) == 3 or task == "volume-segmentation"  # slice by slice, if somebody says so
     rules = (_spectra,) if given.layout == "NC" else (_volume,) if is_volume else PICTURE_RULES
-    guesses = [found for rule in rules if (found := rule(network, seen, basis, task)) is not None]
+    guesses = [found for rule in rules if (found := rule(network, seen, basis, said)) is not None]
     fitting = next((found for found in guesses if task in (None, found.task)), None)
     if fitting is not None:
         unread = [name for name in seen.answers if name not in fitting.outputs.values()]
@@ -226,12 +235,12 @@ def _by_shapes(network: Network, given: Given, seen: Seen, task: str | None) -> 
         return replace(fitting, because=(given.because, *fitting.because, *notes))
     if task in TO_BE_WRITTEN:
         wanted = "how its outputs are read: docs/bundle-format.md has the decoders"
-        because = (given.because, _said(seen.answers))
+        because = (given.because, _listed(seen.answers))
         return Guess(task=task, decoder="", outputs={}, classes=0, because=because, unsure=(wanted,), **basis)
     if guesses:
         return guesses[0]
     raise BundleRejectedError(
-        f"{network.given}; {_said(seen.answers)}: fits no task that is known here; "
+        f"{network.given}; {_listed(seen.answers)}: fits no task that is known here; "
         "export it with boxes, scores and labels, or with one map; or --task says what it does"
     )
 
@@ -240,7 +249,7 @@ def _is_probability(values: NDArray[Any]) -> bool:
     return bool(values.min() >= -ONE_STEP and values.max() <= 1 + ONE_STEP)
 
 
-def _spectra(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
+def _spectra(_network: Network, seen: Seen, basis: Any, _said: Said) -> Guess | None:
     answers = seen.answers
     named = list(answers)
     rows = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 4}
@@ -263,7 +272,7 @@ def _spectra(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Gu
     )
 
 
-def _volume(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
+def _volume(_network: Network, seen: Seen, basis: Any, _said: Said) -> Guess | None:
     sides, answers = seen.sides, seen.answers
     for name, one in answers.items():
         if one.shape[1:] == sides and one.dtype == np.uint8:
@@ -306,7 +315,7 @@ def _background_or_nested(decoder: str, count: int) -> tuple[str, ...]:
     return (nested,) * (count > 1)
 
 
-def _mask(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess | None:
+def _mask(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
     sides, answers = seen.sides, seen.answers
     for name, one in answers.items():
         stride = _label_stride(one, sides)
@@ -335,9 +344,9 @@ def _mask(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess 
         if not layout:
             continue
         count = one.shape[1] if layout == "NCHW" else one.shape[-1]
-        if task == "picture-keypoints":
+        if said.task == "picture-keypoints":
             return Guess(
-                task=task,
+                task="picture-keypoints",
                 decoder="heatmaps",
                 outputs={"name": name},
                 classes=count,
@@ -377,30 +386,33 @@ def _cell(stride: int) -> str:
     return "pixel" if stride == 1 else f"{stride} x {stride} pixels"
 
 
-def _vector(_network: Network, seen: Seen, basis: Any, task: str | None) -> Guess | None:
+def _vector(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
     answers = seen.answers
     vectors = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 1}
     if not vectors:
         return None
-    name, one = next(iter(vectors.items()))
+    name = _of_classes({name: one.shape[1] for name, one in vectors.items()}, said.classes)
+    one, task = vectors[name], said.task
     count, named = one.shape[1], basis["names"]
     decoder, why = exclusive(seen.values(name), axis=1)
     inside = _is_probability(seen.values(name))
-    unsure = []
+    unsure = [f"{name} was taken of {', '.join(vectors)}"] if len(vectors) > 1 else []
     if task in ("picture-regression", "picture-embedding"):
         why = f"taken for {task.removeprefix('picture-')}, as was said"
     elif count >= 128 and not named and abs(float(np.linalg.norm(one)) - 1) < 10 * ONE_STEP:
         task, why = "picture-embedding", "its length is 1"
     else:
         task = "picture-classification"
-        unsure = (
-            [
+        if not named and count != said.classes:
+            unsure.append(
                 f"{count} numbers may be classes, quantities (--task picture-regression) or features "
                 "(--task picture-embedding): classes was taken"
-            ]
-            if not named
-            else []
-        )
+            )
+        if decoder == "softmax" and not inside:
+            unsure.append(
+                "that classes exclude each other was taken; where several may be there at once, "
+                "the decoder is sigmoid"
+            )
     return Guess(
         task=task,
         decoder=VECTOR_DECODERS.get(task) or ("probabilities" if inside else decoder),
@@ -412,4 +424,10 @@ def _vector(_network: Network, seen: Seen, basis: Any, task: str | None) -> Gues
     )
 
 
-PICTURE_RULES: Final = (detector, boxes, centres, _mask, _vector)
+def _of_classes(widths: Mapping[str, int], classes: int) -> str:
+    """Choose among vectors the one with a number for each class: as many as were named, or called so."""
+    fitting = [name for name, width in widths.items() if width == classes] or list(widths)
+    return next((name for name in fitting if any(word in name.lower() for word in SCORE_WORDS)), fitting[0])
+
+
+PICTURE_RULES: Final = (detector, boxes, levels, centres, _mask, _vector)

@@ -9,13 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain.errors import BundleRejectedError
-from edge.workshop.guessed import ONE_STEP, Guess, Seen
+from edge.workshop.guessed import ONE_STEP, Guess, Said, Seen
 from edge.workshop.network import Network, whole_numbers
 
 STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (8, 16), (16, 32), (8,), (16,), (32,))
 ALIKE: Final = 0.8  # correlation from which on a column follows the cells
 RELATIVE_MAX: Final = 2.0  # boxes in shares of the picture do not leave it by more
 ROWS_MAX: Final = 1000
+ROLES: Final = {
+    "boxes": ("box", "loc", "dets"),
+    "scores": ("score", "conf", "logit", "prob"),
+    "labels": ("label", "class", "cls"),
+    "count": ("num", "count"),
+}
+AXES_MAX: Final = {"labels": 2, "count": 2}  # one number for each thing; scores of each class have more
+CORNERS: Final = 0.9  # of boxes that are corners, at least such a share has none crossed
 DELTA: Final = 0.5  # boxes that leave the picture by more, in shares of it or pixels, may be deltas
 
 
@@ -24,7 +32,7 @@ def cells(sides: tuple[int, ...], strides: Sequence[int]) -> int:
     return sum((sides[0] // stride) * (sides[1] // stride) for stride in strides)
 
 
-def detector(network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
+def detector(network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
     """Recognise a single output with a row, or a column, for each cell of its grids."""
     sides, answers = seen.sides, seen.answers
     meta = network.metadata.get("task", "")
@@ -39,7 +47,9 @@ def detector(network: Network, seen: Seen, basis: Any, _task: str | None) -> Gue
         count = cells(sides, strides)
         for each, is_columns in ((one[0], False), (one[0].T, True)):
             if each.shape[1] > 4 and each.shape[0] == count:
-                return _one_per_cell(name, each, sides, strides, basis, network, is_columns=is_columns)
+                return _one_per_cell(
+                    name, each, sides, strides, basis, network, is_columns=is_columns, said=said
+                )
             if each.shape[1] > 5 and each.shape[0] == 3 * count and count > 1:
                 return _with_anchors(name, each, strides, basis, is_columns=is_columns)
     if one.shape[2] == 6 and one.shape[1] <= ROWS_MAX:
@@ -56,10 +66,11 @@ def _one_per_cell(
     network: Network,
     *,
     is_columns: bool,
+    said: Said,
 ) -> Guess:
-    named, numbers = len(basis["names"]), table.shape[1]
+    named, numbers = len(basis["names"]) or said.classes, table.shape[1]
     is_plain = network.metadata.get("author") == "Ultralytics" or is_columns
-    has_objectness = not is_plain if not named or is_plain else numbers - 5 == named
+    has_objectness = not is_plain and numbers - 4 != named
     family = "yolox" if has_objectness else "yolov8"
     follows = _follows(table[:, :4], sides, strides)
     points = whole_numbers(network.metadata, "kpt_shape")
@@ -90,7 +101,7 @@ def _one_per_cell(
             "the third number follows the cells, too" if follows[2] else "the third number is a width"
         )
         unsure = () if named else (f"{classes} classes and no objectness were taken",)
-    return _found(family, {"name": name}, classes, seen, unsure, facts, basis)
+    return found(family, {"name": name}, classes, seen, unsure, facts, basis)
 
 
 def _with_anchors(
@@ -110,45 +121,61 @@ def _with_anchors(
     }
     seen = [f"output {name} has {table.shape[1]} numbers for 3 boxes in each cell of strides {strides} px"]
     unsure = ("decoded boxes were taken; raw ones need form and anchors_px, see docs/bundle-format.md",)
-    return _found("yolov5", {"name": name}, table.shape[1] - 5, seen, unsure, facts, basis)
+    return found("yolov5", {"name": name}, table.shape[1] - 5, seen, unsure, facts, basis)
 
 
 def _rows(name: str, one: NDArray[Any], basis: Any) -> Guess:
     facts = {"unit": _unit(one[..., :4]), "columns": "[x0, y0, x1, y1, score, class]"}
     seen = [f"output {name} has {one.shape[1]} rows of 6: box, score and class, already suppressed"]
-    return _found(
+    return found(
         "boxes", {"table": name}, len(basis["names"]), seen, ("the order of the six numbers",), facts, basis
     )
 
 
-def boxes(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
+def boxes(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
     """Recognise graphs that end in boxes and scores, by the names of their outputs and a last axis of 4."""
     answers = seen.answers
-    lower = {name.lower(): name for name in answers}
-
-    def first(*words: str) -> str | None:
-        return next((lower[name] for word in words for name in lower if word in name), None)
-
-    box, score = first("box", "loc", "dets"), first("score", "conf", "logit", "prob")
-    label, count = first("label", "class", "cls"), first("num", "count")
-    if box is None or score is None or answers[box].ndim < 2 or answers[box].shape[-1] != 4:
+    named = _roles(answers)
+    if "boxes" not in named or "scores" not in named:
         return None
-    outputs = {"boxes": box, "scores": score, "labels": label, "count": count}
-    named = {role: name for role, name in outputs.items() if name is not None}
+    box, score = named["boxes"], named["scores"]
     scores, facts = answers[score], {"unit": _unit(answers[box])}
-    if scores.ndim == 3 and label is None:
-        facts["scores_are"] = {"logits": "sigmoid"}.get(_form(scores), "probabilities")
-        classes = len(basis["names"]) or scores.shape[2]
-        because = [f"outputs {box} and {score}: {scores.shape[1]} boxes with {scores.shape[2]} scores each"]
+    if scores.ndim == 3 and "labels" not in named:
+        width = scores.shape[2]
+        classes = len(basis["names"]) or width
+        has_background = (len(basis["names"]) or said.classes) == width - 1
+        facts["scores_are"] = {"logits": "softmax" if has_background else "sigmoid"}.get(
+            _form(seen.values(score)), "probabilities"
+        )
+        facts["background"] = "first or last" if has_background else "none" if said.classes == width else ""
+        because = [f"outputs {box} and {score}: {scores.shape[1]} boxes with {width} scores each"]
         unsure = ("how scores and boxes are coded", *_maybe_deltas(box, seen.values(box)))
-        return _found("candidates", named, classes, because, unsure, facts, basis)
+        return found("candidates", named, classes, because, unsure, facts, basis)
+    facts["is_tensorflow"] = str(box.lower().startswith("detection_boxes"))
     because = [f"outputs {', '.join(named.values())} are things with their boxes, already suppressed"]
-    return _found(
-        "boxes", named, len(basis["names"]), because, ("the order of the four numbers",), facts, basis
-    )
+    unsure = ("the order of the four numbers",)
+    return found("boxes", named, len(basis["names"]), because, unsure, facts, basis)
 
 
-def centres(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Guess | None:
+def _roles(answers: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+    """Say which output holds what: by their names, else boxes and scores by rows that are as many."""
+    lower = {name.lower(): name for name in answers}
+    answer: dict[str, str] = {}
+    for role, words in ROLES.items():
+        free = [name for name in lower if lower[name] not in answer.values()]
+        one = next((lower[name] for word in words for name in free if word in name), None)
+        if one is not None and answers[one].ndim <= AXES_MAX.get(role, 4):
+            answer[role] = one
+    tables = {name: one for name, one in answers.items() if one.ndim == 3 and one.dtype != np.uint8}
+    if len(tables) == len(answers) == 2 and len({one.shape[:2] for one in tables.values()}) == 1:
+        first, second = sorted(tables, key=lambda name: tables[name].shape[2] != 4)
+        answer.setdefault("boxes", first if answer.get("scores") != first else second)
+        answer.setdefault("scores", second if answer["boxes"] == first else first)
+    box = answers[answer["boxes"]] if "boxes" in answer else None
+    return answer if box is not None and box.ndim >= 2 and box.shape[-1] == 4 else {}
+
+
+def centres(_network: Network, seen: Seen, basis: Any, _said: Said) -> Guess | None:
     """Recognise maps of centres (CenterNet, CenterFace): one of heat, others of what lies there."""
     maps = {name: one for name, one in seen.answers.items() if one.ndim == 4}
     if len(maps) < 2 or len(maps) < len(seen.answers) or len({one.shape[2:] for one in maps.values()}) > 1:
@@ -172,7 +199,7 @@ def centres(_network: Network, seen: Seen, basis: Any, _task: str | None) -> Gue
     because = [f"outputs {', '.join(maps)} are maps, a cell for {stride} pixels: centres and what lies there"]
     unsure = ("how sizes are coded, and which of the maps of two channels is which",)
     outputs = {role: name for role, name in named.items() if name is not None}
-    return _found("centres", outputs, maps[heat].shape[1], because, unsure, facts, basis)
+    return found("centres", outputs, maps[heat].shape[1], because, unsure, facts, basis)
 
 
 def _follows(columns: NDArray[Any], sides: tuple[int, ...], strides: Sequence[int]) -> list[bool]:
@@ -194,9 +221,13 @@ def _correlation(one: NDArray[Any], other: NDArray[np.float64]) -> float:
 
 
 def _maybe_deltas(name: str, numbers: NDArray[Any]) -> tuple[str, ...]:
-    """Say so where boxes may be deltas of given boxes: decoded ones hardly leave the picture."""
-    if numbers.size == 0 or numbers.min() >= -DELTA:
+    """Say so where boxes may be deltas of given boxes, for decoded ones hardly leave the picture; or distances."""
+    if numbers.size == 0:
         return ()
+    if numbers.min() >= -DELTA:
+        corners = (numbers[..., 2:] >= numbers[..., :2]).all(axis=-1).mean()
+        other = f"{name} holds no corners: cxcywh, or distances of the sides (FCOS), which decoder anchors reads"
+        return () if corners >= CORNERS else (f"{other} with coding ltrb",)
     said = f"{name} goes down to {numbers.min():.3g}, which boxes in a picture do not"
     return (f"{said}: of SSD, RetinaNet and their like they are deltas, which decoder anchors reads",)
 
@@ -210,7 +241,7 @@ def _form(scores: NDArray[Any]) -> str:
     return "probabilities" if is_probability else "logits"
 
 
-def _found(
+def found(
     family: str,
     outputs: Mapping[str, str],
     classes: int,
@@ -219,6 +250,7 @@ def _found(
     facts: Mapping[str, Any],
     basis: Any,
 ) -> Guess:
+    """Return a guess of a detector: its decoder, the outputs by their roles, and what else its text needs."""
     return Guess(
         task="picture-detection",
         decoder=family,

@@ -54,6 +54,19 @@ class Guess:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the person who asks has said of a network, before anything was seen.
+
+    Attributes:
+        task: What it does; None leaves it to the shapes.
+        classes: How many classes were named, without background; 0 where none was.
+    """
+
+    task: str | None = None
+    classes: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """What a network answered when it was tried.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from edge.bundles.edits import MARK
@@ -16,6 +16,19 @@ SIDE_MAX_PX: Final = 1024
 ULTRALYTICS: Final = "Ultralytics"
 SCORE_SAID: Final = "it is there from this score on, 0 to 1"
 IMAGENET: Final = "{step: normalize, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"
+GRID_KEYS: Final = ("layout", "decoded", "form", "unit", "scores_are", "strides_px", "confidence")
+UNLIKE: Final = {
+    "softmax": "sigmoid where each stands by itself",
+    "sigmoid": "softmax where they exclude each other",
+}
+ORDERS: Final = {
+    False: "xyxy                 # a guess: left, top, right, bottom; TensorFlow has yxyx",
+    True: "yxyx                 # a guess, as TensorFlow has it: top, left, bottom, right; else xyxy",
+}
+FIRST_LABELS: Final = {
+    False: "0              # 1 where 0 is background (torchvision)",
+    True: "1              # a guess, as TensorFlow has it: 0 is background; else 0",
+}
 FINDINGS_MAX: Final = 3  # with more, one place is filled in and not one for each
 GOLDEN: Final = {
     "picture-classification": ("score_error_max: 0.05",),
@@ -110,7 +123,8 @@ def _output(guess: Guess, answers: Answers, classes: Sequence[str]) -> Iterator[
     if not guess.decoder:
         yield f"  decoder: {edit('which of the task, with its keys: see docs/bundle-format.md')}"
         return
-    yield f"  decoder: {guess.decoder}"
+    is_open = guess.task == "picture-classification"
+    yield f"  decoder: {guess.decoder}{_unlike(guess.decoder) if is_open and guess.classes > 1 else ''}"
     match guess.task:
         case "picture-detection":
             yield from _detector(guess, answers)
@@ -137,9 +151,9 @@ def _detector(guess: Guess, answers: Answers) -> Iterator[str]:
     outputs = guess.outputs
     match guess.decoder:
         case "yolox" | "yolov8" | "yolov5":
-            yield f"  tables: [{quoted(outputs['name'])}]"
+            yield from _grids(outputs)
             for key, value in guess.facts.items():
-                if key in ("layout", "decoded", "form", "unit", "scores_are", "strides_px"):
+                if key in GRID_KEYS:
                     yield f"  {key}: {value}"
         case "centres":
             for role in ("heat", "size", "offset"):
@@ -155,8 +169,10 @@ def _detector(guess: Guess, answers: Answers) -> Iterator[str]:
             yield f"  scores: {quoted(outputs['scores'])}"
             yield f"  order: {edit('of the four numbers: xyxy, cxcywh, xywh or yxyx')}"
             yield f"  unit: {guess.facts['unit']}                 # by the largest number on noise"
-            yield f"  scores_are: {guess.facts['scores_are']}"
-            yield f"  background: {edit('none, first or last: where the score of nothing stands')}"
+            yield f"  scores_are: {guess.facts['scores_are']}{_unlike(guess.facts['scores_are'])}"
+            background = guess.facts["background"]
+            wanted = f"{background or 'none, first or last'}: where the score of nothing stands"
+            yield f"  background: {'none' if background == 'none' else edit(wanted)}"
         case "boxes" if "table" in outputs:
             yield f"  table: {quoted(outputs['table'])}"
             yield f"  columns: {guess.facts['columns']}"
@@ -165,9 +181,10 @@ def _detector(guess: Guess, answers: Answers) -> Iterator[str]:
             for role in ("boxes", "scores", "labels", "count"):
                 if role in outputs:
                     yield f"  {role}: {quoted(outputs[role])}"
-            yield "  order: xyxy                 # a guess: left, top, right, bottom; TensorFlow has yxyx"
+            is_tensorflow = guess.facts["is_tensorflow"] == "True"
+            yield f"  order: {ORDERS[is_tensorflow]}"
             yield f"  unit: {guess.facts['unit']}                    # by the largest number on noise"
-            yield "  first_label: 0              # 1 where 0 is background (torchvision)"
+            yield f"  first_label: {FIRST_LABELS[is_tensorflow]}"
     score = known(answers.threshold, "what scores less is no thing, 0 to 1; 0.25 is usual")
     yield f"  score_min: {score}"
     if "points" in guess.facts:
@@ -176,6 +193,25 @@ def _detector(guess: Guess, answers: Answers) -> Iterator[str]:
         yield f"  point_numbers: {guess.facts['point_numbers']}"
     if guess.decoder != "boxes":
         yield "  iou_max: 0.5                # a box that overlaps a better one by more is the same thing"
+
+
+def _grids(outputs: Mapping[str, str]) -> Iterator[str]:
+    """Write which outputs a detector of grids is read from: one table, or maps for each grid."""
+    if "name" in outputs:
+        yield f"  tables: [{quoted(outputs['name'])}]"
+        return
+    for kind in ("boxes", "scores", "objectness"):
+        if names := [quoted(name) for role, name in outputs.items() if role.startswith(kind)]:
+            yield f"  {kind}: [{', '.join(names)}]"
+
+
+def _unlike(scores_are: str) -> str:
+    """Return a remark on what else scores may be: their numbers alone do not tell."""
+    other = {
+        "softmax": "sigmoid where each stands by itself",
+        "sigmoid": "softmax where they exclude each other",
+    }
+    return f"         # a guess; {other[scores_are]}" if scores_are in other else ""
 
 
 def _mask(guess: Guess, answers: Answers) -> Iterator[str]:

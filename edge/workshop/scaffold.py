@@ -16,7 +16,7 @@ from edge.domain.errors import BundleRejectedError, StorageFullError
 from edge.kit.files import write_durably
 from edge.workshop.answers import Answers
 from edge.workshop.guess import guess
-from edge.workshop.guessed import Guess
+from edge.workshop.guessed import Guess, Said
 from edge.workshop.manifest_text import card_text, manifest_text
 from edge.workshop.network import Network, read
 
@@ -47,18 +47,19 @@ class Written:
     open_places: tuple[tuple[str, str], ...]
 
 
-def sketch(file: Path, *, task: str | None = None) -> Sketch:
+def sketch(file: Path, *, task: str | None = None, classes: int = 0) -> Sketch:
     """Read a bare network and guess what it is for.
 
     Args:
         file: ONNX.
         task: What the person who asks says it does; None leaves it to its shapes.
+        classes: How many classes that person has named; 0 where none was.
 
     Raises:
         BundleRejectedError: It is no network that a bundle can be made of; the message says why.
     """
     network = read(file)
-    return Sketch(file, network, guess(network, task=task))
+    return Sketch(file, network, guess(network, Said(task, classes)))
 
 
 def write(sketch: Sketch, answers: Answers, *, name: str, into: Path) -> Written:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge.bundles.detection_outputs import YoloV8Output, YoloxOutput
+from edge.domain.errors import InferenceError
 from edge.inference.decoders.raw import Numbers, Outputs, RawThings, bounded_exp, corners, softmax
 from edge.inference.decoders.suppression import pick, pick_objects, things
 from edge.inference.decoders.tables import Cells, Reading, Shape, cells_of, check_cells
@@ -77,7 +78,22 @@ def decode_yolov8(outputs: Outputs, part: YoloV8Output, *, input_shape_px: Shape
     else:
         boxes, scores, points = reading.blocks(outputs, named, sizes)
     name = (part.tables or part.scores)[0]
-    picked = pick(scores, part, form=part.scores_are, name=name)
+    if part.objectness:
+        (objects,) = reading.blocks(outputs, (part.objectness,), (1,))
+        if len(objects) != len(boxes):
+            raise InferenceError(
+                f"output {part.objectness[0]!r} has {len(objects)} cells, wanted {len(boxes)}, as boxes"
+            )
+        picked = pick_objects(
+            objects[:, 0],
+            scores,
+            part,
+            form=part.scores_are,
+            name=name,
+            is_mean=part.confidence == "geometric-mean",
+        )
+    else:
+        picked = pick(scores, part, form=part.scores_are, name=name)
     chosen, marks = boxes[picked.rows], _marks(points[picked.rows], part)
     if part.form in ("cxcywh", "xyxy"):
         decoded = corners(chosen[:, :2], chosen[:, 2:]) if part.form == "cxcywh" else chosen
