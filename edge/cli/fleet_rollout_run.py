@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,6 @@ from edge.cli.fleet_desk import Place, opened, written_down
 from edge.cli.fleet_rollout_table import Watcher, list_of, plan_of, table_of
 from edge.cli.fleet_text import from_yaml, problems_of
 from edge.cli.rows import printable
-from edge.config.classes import restart_of
 from edge.domain.errors import ConfigurationError, DeliveryError, DocumentRefusedError
 from edge.fleet.operator import freeze
 from edge.fleet.operator.rollout_desk import RolloutDesk, SignedDesk, believed
@@ -29,9 +29,11 @@ from edge.fleet.operator.rollout_plan import RolloutFile, parse_file, parse_ring
 from edge.fleet.operator.rollout_runner import Runner, further, give_order, holder_of, is_alive
 from edge.fleet.operator.rollout_state import Phase, Rollout, Step, Terms
 from edge.fleet.operator.rollout_store import RolloutStore, known_ids, rollout_of
+from edge.kit.trees import steps_of
 
 ALL, NOT_ALL, GOES_ON, CONFLICT = 0, 1, 3, 4
 FILE_BYTES_MAX: Final = 1 << 20
+_NO_OPTION: Final = re.compile(r": (unknown key|is a mapping)\b")  # what lies on the path is none
 HEARD_S: Final = 15.0
 TRIAL_S: Final = 600.0  # nobody waits longer for the answers to a dry run
 
@@ -282,10 +284,14 @@ def _read(path: Path) -> RolloutFile:
 def _unknown(paths: Sequence[str]) -> Iterator[str]:
     """Yield those that name no option: a slip of the pen would take nothing away, and nobody would notice."""
     for path in paths:
-        try:
-            restart_of(path)
-        except ValueError as unknown:
-            yield f"without: {unknown}"
+        tree: Any = None
+        for step in reversed(steps_of(path)):
+            tree = {step: tree}
+        yield from (
+            problem.replace("config.", "without: ", 1)
+            for problem in problems_of({"config": tree})
+            if _NO_OPTION.search(problem)
+        )
 
 
 def _terms(asked: Asked) -> Terms:

@@ -72,9 +72,16 @@ def test_what_makes_no_sense_is_said_before_anything_is_done(
 def test_an_override_that_is_no_option_is_told_before_anybody_is_asked(tmp_path: Path) -> None:
     settings, file = tmp_path / "fleet.yaml", tmp_path / "rollout.yaml"
     settings.write_text("broker: {host: nowhere.invalid, tls: false}\n")
-    file.write_text("select: {devices: ['*']}\nwithout: [log_level, log_levels]\n")
+    file.write_text(
+        "select: {devices: ['*']}\nwithout: [log_level, pipelines.a, pipelines.a.deadline_s, log_levels, "
+        "pipelines.a.deadlin_s, log_level.x, engine.thread]\n"
+    )
     ended = CliRunner().invoke(app, ["fleet", "rollout", str(file), "--fleet", str(settings)])
-    assert "without: log_levels: no class is known" in str(ended.exception)
+    told = str(ended.exception)
+    for slip in ("log_levels", "pipelines.a.deadlin_s", "engine.thread"):
+        assert f"without: {slip}: unknown key (did you mean" in told
+    assert "without: log_level: is a mapping" in told
+    assert told.count("without: ") == 4
 
 
 def test_a_plan_says_who_gets_it_when_and_who_does_not() -> None:
