@@ -184,6 +184,10 @@ def _lines(status: Status) -> Iterator[str]:
             yield f"  {name}: {told or 'no frame yet'} from capture to answer"
         for name, boxes in source.get("not_followed", {}).items():
             yield f"  {name}: {boxes} boxes were not followed, there were too many at once"
+    for one in status.get("waiting", ()):
+        lacks = ", ".join(f"{role} in {count}" for role, count in one["lacks"].items())
+        many = "1 study waits" if one["studies"] == 1 else f"{one['studies']} studies wait"
+        yield f"{one['pipeline']}: {many} for roles, since {one['oldest_s']:.0f} s: {lacks}"
     for model in status["models"]:
         how = "/".join(str(model[key]) for key in ("precision", "runtime", "provider") if model.get(key))
         version = model.get("version", "")

@@ -113,6 +113,7 @@ class Appliance:
         self._works: Works | None = None
         self._voice: ModelVoice | None = None
         self._standing: Callable[[], Mapping[str, Any]] = dict
+        self._waiting: Callable[[], Sequence[Mapping[str, Any]]] = tuple
         self._write_down: list[Callable[[], None]] = []
         self._albums: dict[str, Album] = {}
         self._latency = Recent()
@@ -214,6 +215,7 @@ class Appliance:
             clock=clock,
         )
         self._books.keep(studies.health)
+        self._waiting = studies.waiting
         intake = studies.open(rooms, self._threads)
         stop = self._stopping.set
         rooms.enter_context(
@@ -372,14 +374,19 @@ class Appliance:
     # ── what it says about itself ─────────────────────────────────────────────────────────────────────────
 
     def _vitals(self) -> Vitals:
-        free = free_bytes(self._config.state.folder)
-        return Vitals(stages=self._books.health(), free_bytes=free, latency_ms=self._latency.percentiles())
+        return Vitals(
+            stages=self._books.health(),
+            free_bytes=free_bytes(self._config.state.folder),
+            latency_ms=self._latency.percentiles(),
+            waiting=self._waiting(),
+        )
 
     def _status(self) -> Mapping[str, Any]:
         """Return what belongs into the status file beside the books of the stages."""
         return {
             **self._standing(),
             "sources": self._books.sources(),
+            "waiting": self._waiting(),
             "models": self._about_models(),
             **({"fleet": self.plane.standing()} if self.plane is not None else {}),
             "delivery_ms": self._latency.percentiles(),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from typing import Any
 
 from edge.config.schema import Config
 from edge.daemon.parts import MEGABYTE, patience_s, rules_of, wanted_of
@@ -119,6 +121,13 @@ class StudyHalf:
     def in_flight(self) -> int:
         """Return how many objects have arrived and are not assessed."""
         return sum(self._journal.count(QUEUE, state) for state in UNDONE)
+
+    def waiting(self) -> Sequence[Mapping[str, Any]]:
+        """Return how many studies wait for which roles, as JSON can hold it."""
+        return [
+            {**asdict(one), "oldest_s": round(one.oldest_s, 1), "lacks": dict(one.lacks)}
+            for one in self._gathering.waiting()
+        ]
 
     def retry_set_aside(self) -> int:
         """Try again every series, and every study, that was set aside; return how many items that are."""

@@ -46,11 +46,13 @@ class Vitals:
         stages: The books of every stage.
         free_bytes: Room on the disk of the state folder.
         latency_ms: From the last instance received to its finding acknowledged: `p50`, `p99` of late.
+        waiting: Of each pipeline that waits for roles of studies, how many and which, as JSON can hold it.
     """
 
     stages: Sequence[StageHealth]
     free_bytes: int
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    waiting: Sequence[Mapping[str, Any]] = ()
 
 
 class Presence:
@@ -270,6 +272,7 @@ class Presence:
             "free_bytes": vitals.free_bytes,
             "latency_ms": _rounded(vitals.latency_ms),
             "stages": [_stage(stage, self._clock.monotonic_ns()) for stage in vitals.stages],
+            "waiting": list(vitals.waiting),
         }
         self._session.post(self._message("health", HEALTH_SCHEMA, document, expiry_s=self._expiry_s()))
 

@@ -10,6 +10,7 @@ the day after which a study is spoken of in any case, so that no number of resta
 from __future__ import annotations
 
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -44,6 +45,23 @@ class Due:
 
     group: str
     waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How many studies wait for their roles; which they are the log says.
+
+    Attributes:
+        pipeline: Looks at them.
+        studies: So many.
+        oldest_s: So long ago the first role of the oldest of them came.
+        lacks: How many lack each role.
+    """
+
+    pipeline: str
+    studies: int
+    oldest_s: float
+    lacks: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -129,6 +147,24 @@ class Gathering:
             for one in due:
                 del self._studies[one.group]
             return due
+
+    def waiting(self) -> list[Waiting]:
+        """Return what is waited for now, of each pipeline that waits."""
+        with self._lock:
+            now_ns = self._clock.monotonic_ns()
+            studies: defaultdict[str, list[_Study]] = defaultdict(list)
+            for study in self._studies.values():
+                if self._missing(study):
+                    studies[study.pipeline].append(study)
+            return [
+                Waiting(
+                    pipeline=pipeline,
+                    studies=len(each),
+                    oldest_s=(now_ns - min(study.first_ns for study in each)) / 1e9,
+                    lacks=Counter(role for study in each for role in sorted(self._missing(study))),
+                )
+                for pipeline, each in studies.items()
+            ]
 
     def _missing(self, study: _Study) -> frozenset[str]:
         """Return which roles are waited for; none where nobody can, or wants to, look any more."""

@@ -67,6 +67,12 @@ def flair(folder: Path, study: int, *, mark: str = "") -> Path:
     return coronal(folder, **said)
 
 
+def waiting(box: Appliance) -> dict[str, Any]:
+    """What pipelines wait for, as the status file says."""
+    status = json.loads((box.state / "status.json").read_text())
+    return {one["pipeline"]: one["lacks"] for one in status["waiting"]}
+
+
 def said_of(receiver: Receiver, pipeline: str, *, count: int) -> list[dict[str, Any]]:
     """What a pipeline said, once that is as much as it ought to be."""
 
@@ -84,6 +90,7 @@ def test_a_study_is_looked_at_whichever_role_comes_first_and_though_we_are_kille
     send(box, t1(tmp_path / "a1", 1))
     send(box, flair(tmp_path / "b2", 2), t1(tmp_path / "c1", 3, mark="hasty "))
     until(lambda: box.said().count("a study waits") == 3, within_s=60, what="three studies wait")
+    until(lambda: waiting(box) == {"patient": {"FLAIR": 1, "T1": 1}}, within_s=10, what="its status")
     box.kill()
     box.start()
     send(box, flair(tmp_path / "a2", 1), t1(tmp_path / "b1", 2), tmp_path / "a1")  # the last one again

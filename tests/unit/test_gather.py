@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.studies.gather import LONGEST_S, Awaited, Due, Gathering
+from edge.studies.gather import LONGEST_S, Awaited, Due, Gathering, Waiting
 from tests.builders.arrivals import instance
 from tests.fakes.clock import FakeClock
 
@@ -76,6 +76,15 @@ def test_where_nobody_can_be_waited_for_it_is_due_at_once(
 ) -> None:
     assert came(gathering, "T1", study=study, pipeline=pipeline) == set()
     assert gathering.due({}) == [Due(GROUP, 0.0)]
+
+
+def test_what_waits_is_told_of_and_what_is_due_waits_no_more(gathering: Gathering, clock: FakeClock) -> None:
+    came(gathering, "T1")
+    clock.advance(5.0)
+    waiting = Waiting(pipeline="tumour", studies=1, oldest_s=5.0, lacks={"FLAIR": 1})
+    assert gathering.waiting() == [waiting]
+    came(gathering, "T1", "FLAIR")
+    assert gathering.waiting() == []
 
 
 def test_other_rules_count_for_what_waits_already(gathering: Gathering) -> None:

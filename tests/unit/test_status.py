@@ -58,6 +58,12 @@ def test_boxes_that_were_not_followed_are_told_of() -> None:
     assert "  hands on or: 12 boxes were not followed, there were too many at once" in list(_lines(document))
 
 
+def test_studies_that_wait_for_roles_are_told_of() -> None:
+    waiting = [{"pipeline": "tumour", "studies": 3, "oldest_s": 61.2, "lacks": {"FLAIR": 3, "T1": 1}}]
+    told = "tumour: 3 studies wait for roles, since 61 s: FLAIR in 3, T1 in 1"
+    assert told in list(_lines({**WELL, "waiting": waiting}))
+
+
 OWN = {"scope": "device", "desired": 44, "applied": 42, "version": 44, "status": "waiting", "code": "ok"}
 GROUP = {"scope": "group/theatres", "desired": 0, "applied": 0, "version": 0, "status": "none", "code": "ok"}
 BACK = {"scope": "device", "version": 43, "status": "rolled_back", "code": "probe", "message": "engine: no"}
