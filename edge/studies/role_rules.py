@@ -13,7 +13,7 @@ from edge.domain.errors import FormatError
 from edge.domain.study import Series
 from edge.formats.dicom_dataset import items_of, number_of, read_header
 
-TEXT_CHARS_MAX = 256  # of an attribute; what a rule looks for is searched in no more
+TEXT_CHARS_MAX = 64  # what DICOM allows (LO); what a rule looks for is searched in no more
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "series_description": ("SeriesDescription",),
     "protocol_name": ("ProtocolName",),

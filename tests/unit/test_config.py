@@ -573,6 +573,8 @@ def test_roles_for_a_bundle_of_one_series_are_an_error(tmp_path: Path) -> None:
         ([T1, "{role: PET, modalities: [PT]}"], "role PET wants PT, which select.modalities leaves out"),
         ([T1, FLAIR.replace("flair", "'(flair'")], "is no regular expression"),
         ([T1, FLAIR.replace("flair", "'.*'")], "fits what says nothing at all"),
+        ([T1, FLAIR.replace("flair", "'((\\w+) ?)+dark'")], "repeats a group that repeats or chooses"),
+        ([T1, FLAIR.replace("flair", "'(dark|fluid)+'")], "repeats a group that repeats or chooses"),
     ],
 )
 def test_roles_that_can_never_be_told_apart_are_refused(
