@@ -14,21 +14,29 @@ from edge.bundles.pictures import PictureBundle
 from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.cli.inputs import Knowledge, read_inputs
+from edge.cli.instances import dicom_instance
+from edge.cli.kinds import HEAD_BYTES, kind_of
 from edge.cli.paths import files_of, missing
 from edge.domain.errors import ConfigurationError, EdgeError, FormatError
 from edge.domain.frame import Picture
 from edge.domain.image import Volume
+from edge.formats import stills
 from edge.formats.cube_files import read_cube
 from edge.formats.spectrum_points import Hints
+from edge.pipelines.square import SquarePicture
 from edge.preprocess.cube_bands import resample
 from edge.preprocess.cube_pixels import is_whole
 from edge.preprocess.thermal_site import SiteCalibration
 from edge.sources.recorded_pictures import read_pictures
+from edge.sources.still_pictures import picture_of
+from edge.studies.pictures import Unreadable, sheets_of
+from edge.studies.pictures import read_pictures as read_shown
 from edge.studies.pixels import build
 from edge.workshop.questions import Sample
 
 SPECTRA_OF_A_CUBE = 512  # spread over it
 FRAMES_PER_S = 1.0
+PICTURES_OF_A_FILE = 64
 
 
 def read_samples(paths: Sequence[Path], manifest: Manifest, *, most: int) -> tuple[list[Sample], list[str]]:
@@ -41,7 +49,7 @@ def read_samples(paths: Sequence[Path], manifest: Manifest, *, most: int) -> tup
         most: So many at most, spread over all there are.
 
     Returns:
-        The samples, and a line for each file that is none.
+        The samples, and a line for each file that is none, or of which something must be known.
 
     Raises:
         ConfigurationError: There is nothing of the kind.
@@ -95,9 +103,33 @@ def _spread(files: Sequence[Path], most: int) -> list[Path]:
 def _pictures(files: Sequence[Path], notes: list[str]) -> Iterator[Picture]:
     for file in files:
         try:
-            yield from (picture for _, picture in islice(read_pictures(file, per_second=FRAMES_PER_S), 64))
-        except FormatError as trouble:
+            yield from islice(_of_file(file, notes), PICTURES_OF_A_FILE)
+        except (EdgeError, OSError) as trouble:
             notes.append(f"not a picture: {trouble}")
+
+
+def _of_file(file: Path, notes: list[str]) -> Iterator[Picture]:
+    """Read the pictures of a DICOM object, a still or a video as `edge analyze` and the daemon see them.
+
+    Raises:
+        EdgeError: It is none, or is damaged.
+        OSError: It cannot be read.
+    """
+    with file.open("rb") as opened:
+        kind = kind_of(file, opened.read(HEAD_BYTES))
+    if kind == "dicom":
+        for sheet in sheets_of([dicom_instance(file)]):
+            for shown in read_shown(sheet):
+                if isinstance(shown, Unreadable):
+                    notes.append(f"not a picture: {file.name}: {shown.trouble}")
+                else:
+                    yield SquarePicture(picture_of(shown.rgb), aspect=shown.aspect)
+    elif kind != "video" and stills.begins_like_one(file):
+        still = stills.read_still(file)
+        notes += [f"{file.name}: {note}" for note in still.notes]
+        yield picture_of(still.rgb)
+    else:
+        yield from (picture for _, picture in read_pictures(file, per_second=FRAMES_PER_S))
 
 
 def _volumes(
