@@ -15,6 +15,7 @@ from edge.pipelines.roles import RolesAssessor
 from edge.pipelines.stations import A_SERIES
 from edge.studies.role_played import RolePlayed
 
+NAMED_MAX = 8  # of the series that fit one role; `series.roles` names all of them
 _WEAKEST_LAST = tuple(ClosedBecause)
 
 
@@ -172,7 +173,9 @@ class StudyRoles:
         for role in dict.fromkeys(role for role, _ in single):
             players = [_called(one) for other, one in single if other == role]
             if len(players) > 1:
-                yield f"role {role} is ambiguous: {' and '.join(players)} fit it; wanted one"
+                more = len(players) - NAMED_MAX
+                named = [*players[:NAMED_MAX], *([f"{more} more"] if more > 0 else [])]
+                yield f"role {role} is ambiguous: {' and '.join(named)} fit it; wanted one"
         yield from self._missing(gathered, {role for role, _ in pairs})
         if gathered.let_go:  # a rest must not pass for all there was
             is_one = gathered.let_go == 1

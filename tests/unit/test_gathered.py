@@ -22,6 +22,7 @@ from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.errors import PictureRejectedError
 from edge.domain.finding import Finding, ModelStamp
 from edge.domain.image import Segmentation, Volume
+from edge.domain.study import ClosedBecause
 from edge.findings.identity import KeyedHash
 from edge.findings.mqtt_json import to_dict
 from edge.kit.journal import Entry, Journal
@@ -37,6 +38,7 @@ from edge.pipelines.study_roles import StudyRoles
 from edge.studies.assemble import Assembler
 from edge.studies.gather import Awaited, Gathering
 from edge.studies.intake import instance_of, instance_to_json
+from edge.studies.role_played import RolePlayed, entry_of
 from edge.studies.role_rules import RoleRule, RolesWanted
 from edge.studies.select import Rule
 from tests.builders.files import series_of_files
@@ -235,6 +237,27 @@ def test_two_series_for_one_role_end_the_same_whichever_comes_last(
     assert [one["number"] for one in last["series"]["roles"] if one["role"] == "FLAIR"] == [7]
     assert len({one["subject"] for one in said}) == 1
     assert [one["revision"] for one in said] == list(range(1, len(said) + 1))
+
+
+def test_of_a_great_many_series_for_one_role_the_reason_names_the_first(box: Box) -> None:
+    for number in range(20):
+        played = RolePlayed(
+            pipeline="pair",
+            roles=("T1",),
+            series_uid=f"1.2.{number}",
+            study_uid="1.2",
+            modality="CT",
+            number=number,
+            revision=1,
+            instances=12,
+            closed_because=ClosedBecause.QUIET,
+            received_at_ns=1,
+        )
+        box.journal.put(entry_of(played))
+        box.together.came(played)
+    (finding,) = box.work(WAIT_S)
+    assert "series 6 and series 7 and 12 more fit it; wanted one" in finding["reason"]
+    assert len(finding["series"]["roles"]) == 20
 
 
 def test_late_instances_of_a_role_make_a_new_revision_of_the_study(tmp_path: Path, box: Box) -> None:
