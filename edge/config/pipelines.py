@@ -27,7 +27,7 @@ def _pattern(text: str) -> str:
 
 
 def _may_take_for_ever(pattern: str) -> bool:
-    r"""Return whether a group that is repeated repeats or chooses itself: that is tried in all ways there are.
+    r"""Return whether a repeated group repeats or chooses itself: that is tried in all ways there are.
 
     The process stands still meanwhile: `(\w+ ?)+gd` takes 7 s for 26 letters, and four times that for 28.
     """
