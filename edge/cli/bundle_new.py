@@ -37,7 +37,10 @@ def run(file: Path, *, name: str, task: str | None, out: Path, answers: Answers,
     seen = sketch(file, task=task, classes=len(answers.classes))
     _tell(seen)
     if is_asked and sys.stdin.isatty():
+        named = len(answers.classes)
         answers = _asked(seen.guess, answers)
+        if len(answers.classes) != named:  # how many there are may tell what shapes alone do not
+            seen = _seen_again(seen, sketch(file, task=task, classes=len(answers.classes)))
     _tell_miscount(seen.guess, answers)
     written = write(seen, answers, name=name, into=out)
     typer.echo(f"\nwritten: {written.folder}")
@@ -76,6 +79,14 @@ def _tell(seen: Sketch) -> None:
         said.print(f"  {printable(line)}", markup=False, soft_wrap=True)
     for line in guess.unsure:
         said.print(f"  to be checked: {printable(line)}", markup=False, soft_wrap=True)
+
+
+def _seen_again(before: Sketch, seen: Sketch) -> Sketch:
+    """Say so where the names make another network of it; what is said of its parts is in the manifest."""
+    if (before.guess.decoder, before.guess.outputs) != (seen.guess.decoder, seen.guess.outputs):
+        typer.echo("\nWith so many names it is something else:")
+        _tell(seen)
+    return seen
 
 
 def _tell_miscount(guess: Guess, answers: Answers) -> None:

@@ -221,12 +221,14 @@ def _correlation(one: NDArray[Any], other: NDArray[np.float64]) -> float:
 
 
 def _maybe_deltas(name: str, numbers: NDArray[Any]) -> tuple[str, ...]:
-    """Say so where boxes may be deltas of given boxes, for decoded ones hardly leave the picture; or distances."""
+    """Say so where boxes may be deltas, for decoded ones hardly leave the picture; or distances of sides."""
     if numbers.size == 0:
         return ()
     if numbers.min() >= -DELTA:
         corners = (numbers[..., 2:] >= numbers[..., :2]).all(axis=-1).mean()
-        other = f"{name} holds no corners: cxcywh, or distances of the sides (FCOS), which decoder anchors reads"
+        other = (
+            f"{name} holds no corners: cxcywh, or distances of the sides (FCOS), which decoder anchors reads"
+        )
         return () if corners >= CORNERS else (f"{other} with coding ltrb",)
     said = f"{name} goes down to {numbers.min():.3g}, which boxes in a picture do not"
     return (f"{said}: of SSD, RetinaNet and their like they are deltas, which decoder anchors reads",)

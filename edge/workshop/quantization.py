@@ -256,8 +256,8 @@ class _Asking:
         reason = questions.nothing_proven(self._manifest, asked.answers)
         if reason:
             raise BundleRejectedError(
-                f"{self._manifest.name}: of the {len(given)} samples that were held out {reason}, which "
-                "proves nothing: give others, or more"
+                f"{self._manifest.name}: of the {len(given)} samples that were held out, every fourth, "
+                f"{reason}, which proves nothing: give others, or more"
             )
         return asked.exam.against(asked.answers)
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 
 from edge.bundles import detection_outputs, detection_priors, mask_outputs, picture_outputs
 from edge.bundles.picture_outputs import OutputPart
@@ -55,10 +56,19 @@ def rows(group: str) -> list[str]:
     model, known = GROUPS[group]
     left_out = {"decoder", "by", *(known.model_fields if known else ())}
     return [
-        f"| `{key}` | {field.description} |"
+        f"| `{key}` | {field.description}{else_(field)} |"
         for key, field in model.model_fields.items()
         if key not in left_out
     ]
+
+
+def else_(field: FieldInfo) -> str:
+    """What counts where the key is left out, as YAML; nothing where it must be given, or nothing counts."""
+    default = field.default
+    is_word = isinstance(default, str)
+    is_plain = isinstance(default, bool | int | float) or (isinstance(default, tuple) and bool(default))
+    said = default if is_word else json.dumps(default) if is_plain else ""
+    return f" Else `{said}`." * bool(said)
 
 
 def examples() -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pydantic import TypeAdapter, ValidationError
 
 from edge.bundles.picture_outputs import OutputPart
+from edge.cli import bundle_new
 from edge.domain.errors import BundleRejectedError, InferenceError
 from edge.inference.decoders.grids import decode_yolov8
 from edge.workshop.answers import Answers
@@ -151,6 +152,18 @@ def test_that_classes_exclude_each_other_is_called_a_guess(tmp_path: Path) -> No
         sketch(constant(tmp_path, {"logits": np.array([[3.0, -2.0]])})), Answers(), name="bare", into=tmp_path
     )
     assert "decoder: softmax         # a guess" in (written.folder / "manifest.yaml").read_text()
+
+
+def test_names_that_are_asked_for_count_as_those_that_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = constant(tmp_path, {"features": np.ones((1, 48)), "second": np.ones((1, 2))})
+    named = Answers(classes=("disk", "square"))
+    monkeypatch.setattr(bundle_new, "_asked", lambda _guess, _answers: named)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    bundle_new.run(network, name="bare", task=None, out=tmp_path, answers=Answers(), is_asked=True)
+    assert "With so many names it is something else" in capsys.readouterr().out
+    assert 'name: "second"' in (tmp_path / "bare" / "manifest.yaml").read_text()
 
 
 def test_neighbouring_slices_as_channels_are_refused_by_what_is_wanted(tmp_path: Path) -> None:
