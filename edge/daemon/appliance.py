@@ -67,7 +67,7 @@ SWEEP_S = 60.0
 SIGNALS_SEEN_S = 0.1
 PERIOD_SEEN_S = 1.0
 SOMETHING_BROKE = 70
-NEXT_START_S = 600.0  # as long as the unit gives a first start
+NEXT_START_S = 600.0  # as long as the unit gives a first start; the stop before it comes on top
 LAST_CALLERS_S = 3.0  # others wait that much longer: beside a start of 2 to 4 s, and well below their 30 s
 CALLERS_SEEN_S = 0.02
 
@@ -142,7 +142,7 @@ class Appliance:
     def _say_why(self) -> None:
         """Tell systemd and the log why it ends; one that begins anew must not be taken for stopped."""
         if self._goes_on():
-            self._watchdog.begin_anew(within_s=NEXT_START_S)
+            self._watchdog.begin_anew(within_s=self._config.drain_s + NEXT_START_S)
             self._log.info("stopping", because="the process begins anew")
             return
         self._watchdog.stopping()
@@ -240,7 +240,7 @@ class Appliance:
         live.resume(config)
         exchange = exchange_of(config, engine, presence)
         self._works = self._at_work(engine, studies, live, presence, exchange)
-        takeover = Takeover(self._works, busy=self._busy)
+        takeover = Takeover(self._works, busy=self._busy, trial=self._on_trial)
         rooms.callback(takeover.close)
         exchange.take_over_with(takeover)
         answers = {"snapshot": self._snapshot, "bundle": exchange.answer}
@@ -336,6 +336,9 @@ class Appliance:
 
     def _busy(self) -> str:
         return self.plane.busy() if self.plane is not None else ""
+
+    def _on_trial(self) -> str:
+        return self.plane.on_trial() if self.plane is not None else ""
 
     def _stop_live(self, live: LiveHalf) -> None:
         if self._works is None:  # it never came up

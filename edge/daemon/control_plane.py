@@ -217,6 +217,10 @@ class ControlPlane:
         """Return why nothing may be changed at the box now, "" where it may; for any thread."""
         return self._device.busy() if self._device is not None else ""
 
+    def on_trial(self) -> str:
+        """Return what is on trial, "" where nothing is; for any thread."""
+        return self._device.on_trial() if self._device is not None else ""
+
     def standing(self) -> Mapping[str, Any]:
         """Return what the status file holds about the fleet; for any thread, once attached."""
         return self._standing.told()

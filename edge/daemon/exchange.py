@@ -27,6 +27,9 @@ class TakesOver(Protocol):
     def why_not(self, name: str) -> str:
         """Return why a bundle may not take over now, "" where it may."""
 
+    def on_trial(self) -> str:
+        """Return what the fleet has on trial, "" where nothing is."""
+
     def begin(self, bundle: Bundle) -> Future[ModelStamp]:
         """Let its pipelines begin anew with a bundle; returns its stamp once it speaks."""
 
@@ -96,14 +99,21 @@ class Exchange:
         if differing:
             why = f"{name}: its {', '.join(differing)} differ from those of the version at work"
             return self._taken_over(bundle, why)
+        trial = self._takeover.on_trial() if self._takeover is not None else ""
+        if trial and not self._is_begun(bundle):
+            return {"state": AT_NEXT_START, "why": f"{name}: {trial}"}
         return self._advanced(bundle, self._swapped)
+
+    def _is_begun(self, bundle: Bundle) -> bool:
+        begun, _ = self._pending.get(bundle.manifest.name, (None, None))
+        return begun == (bundle.digest, bundle.signed_by)
 
     def _taken_over(self, bundle: Bundle, why: str) -> Mapping[str, Any]:
         """Have pipelines begin anew with a bundle, where that disturbs nobody; else it waits."""
         takeover, name = self._takeover, bundle.manifest.name
         if takeover is None:
             return {"state": AT_NEXT_START, "why": why}
-        if self._pending.get(name, (None, None))[0] != (bundle.digest, bundle.signed_by):
+        if not self._is_begun(bundle):
             hindrance = takeover.why_not(name)
             if hindrance:
                 return {"state": AT_NEXT_START, "why": f"{why}; {hindrance}"}

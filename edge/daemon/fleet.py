@@ -212,7 +212,11 @@ class FleetDevice:
 
     def busy(self) -> str:
         """Return why no command may change what is at work now, "" where it may."""
-        return self._case.under_way() or ("a version is being tried" if self._is_trying else "")
+        return self._case.under_way() or self.on_trial()
+
+    def on_trial(self) -> str:
+        """Return what is on trial, "" where nothing is."""
+        return "a version is being tried" if self._is_trying else ""
 
     def admit(self, bundle: Bundle) -> None:
         """Let a bundle prove itself on this device while everything goes on; it is kept until it is used.

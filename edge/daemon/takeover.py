@@ -27,11 +27,13 @@ class Takeover:
     Args:
         works: What becomes another.
         busy: Returns why nothing may be changed now, "" where it may.
+        trial: Returns what the fleet has on trial, "" where nothing is.
     """
 
-    def __init__(self, works: Works, *, busy: Callable[[], str]) -> None:
+    def __init__(self, works: Works, *, busy: Callable[[], str], trial: Callable[[], str]) -> None:
         self._works = works
         self._busy = busy
+        self._trial = trial
         self._is_closed = False
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="takeover")
 
@@ -49,6 +51,10 @@ class Takeover:
         if is_speaking and any(isinstance(one, LivePipeline) for one in looking):
             return "what a camera shows would be told as other events"
         return self._busy()
+
+    def on_trial(self) -> str:
+        """Return what is on trial, "" where nothing is: what is proved must be what is then committed."""
+        return self._trial()
 
     def begin(self, bundle: Bundle) -> Future[ModelStamp]:
         """Let a bundle prove itself, and its pipelines begin anew with it between two items.

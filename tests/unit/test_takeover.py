@@ -27,10 +27,10 @@ from tests.waiting import until
 class Box:
     """A device, and a person who installs bundles at it."""
 
-    def __init__(self, place: Workshop, *, busy: Callable[[], str] = str) -> None:
+    def __init__(self, place: Workshop, *, busy: Callable[[], str] = str, trial: str = "") -> None:
         self.place = place
         self.alerts = FakeAlerts()
-        self.takeover = Takeover(place.works, busy=busy)
+        self.takeover = Takeover(place.works, busy=busy, trial=lambda: trial)
         root = place.folder / "bundles"
         self.exchange = Exchange(place.works.engine, places=[root], trust=ANYBODY, alerts=self.alerts)
         self.exchange.take_over_with(self.takeover)
@@ -103,6 +103,14 @@ def test_during_a_case_or_a_trial_it_waits_for_the_next_start(place: Workshop) -
         assert said["why"].endswith("; a case is open")
 
 
+def test_what_is_on_trial_is_not_exchanged_under_it_either(place: Workshop) -> None:
+    box = Box(place, trial="a version is being tried")
+    with closing(box.takeover):
+        box.install(lambda manifest: manifest.update(version="1.0.1"))
+        assert box.answer() == {"state": "at the next start", "why": "tiny: a version is being tried"}
+        assert place.works.engine.stamp("tiny").version == "1.0.0"
+
+
 def test_what_somebody_else_changes_meanwhile_stays_changed(box: Box) -> None:
     works = box.place.works
     with works.alone:
@@ -133,7 +141,7 @@ def takeover_of(*, refusals: Mapping[str, str]) -> Takeover:
     works = SimpleNamespace(
         config=SimpleNamespace(pipelines=[pipeline]), engine=SimpleNamespace(refusals=refusals)
     )
-    return Takeover(cast(Works, works), busy=str)
+    return Takeover(cast(Works, works), busy=str, trial=str)
 
 
 def test_events_of_a_camera_are_not_told_as_others_in_the_middle() -> None:
