@@ -74,7 +74,7 @@ def class_names(given: str | None) -> tuple[str, ...]:
 def _tell(seen: Sketch) -> None:
     guess = seen.guess
     said = console()
-    said.print(f"{guess.task}, decoder {guess.decoder}", markup=False)
+    said.print(f"{guess.task}, decoder {guess.decoder or 'to be chosen'}", markup=False)
     for line in (*guess.because, *seen.network.notes):
         said.print(f"  {printable(line)}", markup=False, soft_wrap=True)
     for line in guess.unsure:

@@ -230,7 +230,8 @@ def _by_shapes(network: Network, given: Given, seen: Seen, said: Said) -> Guess:
     guesses = [found for rule in rules if (found := rule(network, seen, basis, said)) is not None]
     fitting = next((found for found in guesses if task in (None, found.task)), None)
     if fitting is not None:
-        unread = [name for name in seen.answers if name not in fitting.outputs.values()]
+        read = fitting.outputs.values() if fitting.decoder else seen.answers
+        unread = [name for name in seen.answers if name not in read]
         notes = [f"output {name} is not read" for name in unread]
         return replace(fitting, because=(given.because, *fitting.because, *notes))
     if task in TO_BE_WRITTEN:

@@ -258,7 +258,7 @@ def found(
         decoder=family,
         outputs=outputs,
         classes=classes,
-        because=(*because, f"that is {family}"),
+        because=(*because, f"that is {family}") if family else tuple(because),
         unsure=tuple(unsure),
         facts=facts,
         **basis,

@@ -200,7 +200,7 @@ def _grids(outputs: Mapping[str, str]) -> Iterator[str]:
     if "name" in outputs:
         yield f"  tables: [{quoted(outputs['name'])}]"
         return
-    for kind in ("boxes", "scores", "objectness"):
+    for kind in ("tables", "boxes", "scores", "objectness"):
         if names := [quoted(name) for role, name in outputs.items() if role.startswith(kind)]:
             yield f"  {kind}: [{', '.join(names)}]"
 

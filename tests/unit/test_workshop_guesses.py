@@ -101,6 +101,29 @@ def test_boxes_relative_to_their_cells_beside_objectness_are_those_of_yolox(tmp_
     TypeAdapter[Any](OutputPart).validate_json(json.dumps(output))
 
 
+def test_raw_heads_of_yolov8_are_distributions_of_distances(tmp_path: Path) -> None:
+    named = dict(zip(("o8", "o16"), maps(64 + 2, low=-3), strict=True))
+    output = output_of(tmp_path, named, "disk", "square")
+    assert (output["decoder"], output["form"], output["tables"]) == ("yolov8", "dfl", ["o8", "o16"])
+    TypeAdapter[Any](OutputPart).validate_json(json.dumps(output))
+
+
+@pytest.mark.parametrize("numbers", [(21,), (36, 18)])
+def test_heads_with_boxes_to_start_from_are_a_detector_whose_decoder_is_to_be_chosen(
+    tmp_path: Path, numbers: tuple[int, ...]
+) -> None:
+    named = {f"o{count}-{n}": one for count in numbers for n, one in enumerate(maps(count, low=-3))}
+    seen = guessed(tmp_path, named, classes=2)
+    assert (seen.task, seen.decoder) == ("picture-detection", "")
+    assert "decoder anchors" in seen.unsure[0]
+
+
+def test_a_segmentation_that_was_taught_at_several_sizes_stays_one(tmp_path: Path) -> None:
+    assert guessed(tmp_path, {"out": maps(2, low=-3)[0], "aux": maps(2, low=-3)[1]}).task == (
+        "picture-segmentation"
+    )
+
+
 @pytest.mark.parametrize(("classes", "decoder"), [(0, "yolox"), (1, "yolox"), (2, "yolov8")])
 def test_how_many_classes_were_named_tells_whether_there_is_objectness(
     tmp_path: Path, classes: int, decoder: str
