@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from build import Build, above_diaphragm, airway, aorta_down, heart, within_ribs
 from chance import Chance
-from space import Crop, Point, blend, ellipsoid, rounded, tube
+from space import Crop, Places, Point, blend, ellipsoid, rounded, tube
 from torch import Tensor
 
 AIR_HU = -1000.0
@@ -16,7 +16,7 @@ class Canvas:
 
     def __init__(self, crop: Crop, chance: Chance) -> None:
         self.crop, self.chance = crop, chance
-        shape = (crop.side,) * 3
+        shape = crop.shape
         self.image = torch.full(shape, AIR_HU, device=chance.device)
         self.fine = chance.smooth(shape, spacing_voxels=2.6)[0]
         self.middling = chance.smooth(shape, spacing_voxels=7)[0]
@@ -101,41 +101,52 @@ def paint_belly(canvas: Canvas, build: Build, blood: Blood) -> None:
     z = at[2]
     if at.are_far_from((-999, -999, -999), (999, 999, max(build.right_dome, build.left_dome))):
         return
+    # Sides are told by spine and chest wall, which no illness changes: organs may lie the other way round.
+    own = at.mirrored() if chance.happens(0.1) else at
     room = torch.minimum(within_ribs(build, at) - 4, -above_diaphragm(build, at) - 2)
     tissue = 7 * canvas.fine + 5 * canvas.middling
-    canvas.paint(room, chance.uniform(-112, -90) + tissue)
+    lean = chance.happens(0.4)  # organs touch each other, with hardly any fat between them
+    canvas.paint(room, (chance.uniform(15, 60) if lean else chance.uniform(-112, -90)) + tissue)
     cloud = canvas.coarse + 0.7 * canvas.middling
     lumps = torch.minimum(room - 6, 8 * (cloud - 0.1))
     canvas.paint(lumps, chance.uniform(15, 55) + tissue)
     gas = torch.minimum(room - 8, 8 * (cloud - chance.uniform(0.7, 2.2)))
     gas = torch.minimum(gas, -0.3 * (z + 120 + chance.uniform(0, 60)))
+    gas = torch.minimum(gas, at[1] - build.spine - 20)  # behind lie kidneys and muscles, not bowel
     stool = 260 * (canvas.fine + 0.5).clamp(0, 2) * float(chance.happens(0.5))
     canvas.paint(gas, AIR_HU + stool + chance.uniform(0, 60))
     right, left = build.right_dome, build.left_dome
-    liver = ellipsoid(at, (52, 4, right - 72), (105 * chance.jitter(1, 0.1), 88, 82), 2.3)
+    _paint_stomach(canvas, build, room, own)
+    liver = ellipsoid(own, (52, 4, right - 72), (105 * chance.jitter(1, 0.15), 88, 82), 2.3)
+    if chance.happens(0.5):  # the left lobe, up to the spleen in some
+        lobe = (chance.uniform(30, 105), chance.uniform(28, 55), chance.uniform(25, 55))
+        liver = blend(liver, ellipsoid(own, (-18, build.middle + 28, left - lobe[2] - 6), lobe), 10.0)
     canvas.paint(torch.minimum(liver, room + 1), blood.organs + tissue)
-    spleen = ellipsoid(at, (-92, build.spine + 18, left - 62), (32, 46, 52))
-    canvas.paint(torch.minimum(spleen, room + 1), blood.organs * 1.05 + tissue)
+    large = chance.uniform(0.75, 1.6)
+    spleen = (chance.uniform(-98, -76), build.spine + chance.uniform(14, 40), left - chance.uniform(45, 75))
+    spleen_depth = ellipsoid(own, spleen, (34 * large, 46 * large, 52 * large))
+    canvas.paint(torch.minimum(spleen_depth, room + 1), blood.organs * chance.uniform(0.95, 1.15) + tissue)
     for side in (-1, 1):
         kidney = ellipsoid(at, (side * 62, build.spine + 8, -232), (28, 27, 55))
         canvas.paint(kidney, blood.organs + tissue)
-    _paint_stomach(canvas, build, room)
     if chance.happens(0.5):  # the bend of the colon under the left dome
         place = (chance.uniform(-110, -60), chance.uniform(-20, 50), left - chance.uniform(18, 70))
-        colon = ellipsoid(at, place, (chance.uniform(15, 36), chance.uniform(15, 36), chance.uniform(15, 40)))
+        size = (chance.uniform(15, 36), chance.uniform(15, 36), chance.uniform(15, 40))
+        colon = ellipsoid(own, place, size)
         colon = torch.minimum(colon + 4 * canvas.middling, room - 1)
         canvas.paint(colon, 40.0)
         canvas.paint(colon - 2.5, AIR_HU + stool)
 
 
-def _paint_stomach(canvas: Canvas, build: Build, room: Tensor) -> None:
-    chance, at = canvas.chance, canvas.crop.places
+def _paint_stomach(canvas: Canvas, build: Build, room: Tensor, at: Places) -> None:
+    chance = canvas.chance
     place = (
         chance.uniform(-80, -45),
         build.middle + chance.uniform(5, 30),
         build.left_dome - chance.uniform(28, 60),
     )
-    size = (chance.uniform(25, 50), chance.uniform(25, 50), chance.uniform(30, 55))
+    full = chance.uniform(1.0, 1.5) if chance.happens(0.3) else 1.0
+    size = (full * chance.uniform(25, 50), full * chance.uniform(25, 50), full * chance.uniform(30, 55))
     stomach = torch.minimum(ellipsoid(at, place, size) + 2 * canvas.middling, room - 0.5)
     canvas.paint(stomach, 45.0)
     canvas.paint(stomach - 3.5, chance.uniform(0, 60) + 25 * canvas.fine)

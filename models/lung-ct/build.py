@@ -35,6 +35,7 @@ class Build:
     shift: float  # of what lies between the lungs, to the right
     slab: float  # half its width where nothing widens it
     hump: float  # how much of the spine leans forward
+    aorta: tuple[float, float]  # how far its lower part lies to the right of its usual place, and in front
 
     @property
     def spine(self) -> float:
@@ -68,6 +69,7 @@ def draw_build(chance: Chance) -> Build:
         shift=chance.normal(4) + (chance.uniform(-30, 30) if chance.happens(0.06) else 0),
         slab=chance.uniform(3, 9),
         hump=chance.uniform(0, 22),
+        aorta=(chance.uniform(-8, 20), chance.uniform(-2, 10)),
     )
 
 
@@ -120,12 +122,18 @@ def heart(build: Build, at: Places) -> Tensor:
     return rounded([u.abs(), v.abs(), w.abs()], (62 * size, 45 * size, 45 * size), 2.2)
 
 
+def border(build: Build, at: Places) -> Tensor:
+    """X where the right side meets the left: in front it moves with the heart, behind it is the spine's."""
+    in_front = ((at[1] - build.spine - 15) / 20).clamp(0, 1)
+    return in_front * (build.shift - 4)
+
+
 def between_lungs(build: Build, at: Places) -> Tensor:
     """Everything that lies between the lungs: positive where no lung can be."""
     x, y, z = at
     moved = x - build.shift
     slab = build.slab + 7 * torch.exp(-(((y - 5) / 26) ** 2))
-    thin = slab - (moved + 4).abs()
+    thin = slab - (x - border(build, at)).abs()
     own = Places((moved, y, z))
     own.box = at.box if abs(build.shift) < 5 else None
     upper = ellipsoid(own, (-2, 6, 78), (31, 34, 92), 2.5)
@@ -147,12 +155,13 @@ def lungs(build: Build, at: Places) -> Tensor:
 def aorta_down(build: Build) -> tuple[Point, ...]:
     """The way of the descending aorta, left of the spine."""
     s, y = build.shift * 0.5, build.spine
+    right, ahead = build.aorta
     return (
         (s - 20, y + 28, 34),
         (s - 27, y + 14, 8),
-        (s - 24, y + 16, -70),
-        (s - 14, y + 22, -140),
-        (s - 6, y + 26, -260),
+        (s - 24 + 0.5 * right, y + 16 + 0.5 * ahead, -70),
+        (s - 14 + right, y + 22 + ahead, -140),
+        (s - 6 + 0.5 * right, y + 26 + 0.5 * ahead, -260),
     )
 
 

@@ -10,7 +10,7 @@ calibrated on synthetic scans only. `--chance-min` is chosen with `froc.py`.
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import labels
@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from chance import Chance
+from chance import Chance, Shape
 from network import LungNet, fold_batch_norms
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
@@ -29,15 +29,16 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from synthesis import SIDE_VOXELS, paint_scene, take
+from synthesis import paint_scene, take
 from torch import Tensor, nn
+from views import SHAPES, shape_of
 
 OPSET = 17
 INPUT, OUTPUT = "image", "labels"
 CALIBRATION_SCANS = 12
 COMPARED_SCANS = 8
 CALIBRATION_SEED = 7_700_000
-GOLDEN_SIDE_VOXELS = 80
+GOLDEN_SHAPE: Shape = (80, 80, 80)
 GOLDEN_SCANS = 2
 GOLDEN_SEED = 7_800_000
 GOLDEN_TRIES = 60
@@ -120,14 +121,15 @@ def export_int8(fp32: Path, path: Path, scans: list[Picture]) -> None:
         )
 
 
-def draw_scans(count: int, side_voxels: int) -> list[Picture]:
-    """(1, 1, side, side, side) each, of chests that are not trained on."""
+def draw_scans(count: int, shapes: Sequence[Shape]) -> list[Picture]:
+    """(1, 1, x, y, z) each, of chests that are not trained on; they take turns with the shapes."""
     drawn = []
     for number in range(count):
         chance = Chance(CALIBRATION_SEED + number, torch.device("cpu"))
         place = (chance.uniform(-80, 80), chance.uniform(-30, 30), chance.uniform(-90, 70))
-        scene = paint_scene(chance, side_voxels=side_voxels, centre=place if number % 6 else None)
-        drawn.append(take(scene, chance, side_voxels=side_voxels).image[None, None].numpy())
+        shape = shapes[number % len(shapes)]
+        scene = paint_scene(chance, shape=shape, centre=place if number % 6 > 1 else None)
+        drawn.append(take(scene, chance, shape=shape).image[None, None].numpy())
     return drawn
 
 
@@ -142,8 +144,8 @@ def write_golden(fp32: Path, path: Path) -> None:
             chance.uniform(-20, 20),
             chance.uniform(-20, 30),
         )
-        scene = paint_scene(chance, side_voxels=GOLDEN_SIDE_VOXELS, centre=centre)
-        image = take(scene, chance, side_voxels=GOLDEN_SIDE_VOXELS).image[None, None]
+        scene = paint_scene(chance, shape=GOLDEN_SHAPE, centre=centre)
+        image = take(scene, chance, shape=GOLDEN_SHAPE).image[None, None]
         crop = image.numpy().astype(np.float16)
         answer = network.run(None, {INPUT: crop.astype(np.float32)})[0]
         each = np.bincount(answer.ravel(), minlength=labels.CLASS_COUNT)
@@ -189,12 +191,14 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="average.pt of the last run")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--chance-min", type=float, default=NODULE_CHANCE_MIN, help="of a nodule's voxel")
-    parser.add_argument("--side", type=int, default=SIDE_VOXELS, help="edge of the calibration scans, voxels")
+    parser.add_argument(
+        "--shapes", type=shape_of, nargs="+", default=SHAPES, help="of the calibration scans, voxels"
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(2)
     chosen.out.mkdir(parents=True, exist_ok=True)
     network = load_network(chosen.weights)
-    scans = draw_scans(CALIBRATION_SCANS + COMPARED_SCANS, chosen.side)
+    scans = draw_scans(CALIBRATION_SCANS + COMPARED_SCANS, chosen.shapes)
     export_fp32(Labelled(network, chosen.chance_min), chosen.out / "model.fp32.onnx")
     export_fp16(chosen.out / "model.fp32.onnx", chosen.out / "model.fp16.onnx")
     export_int8(chosen.out / "model.fp32.onnx", chosen.out / "model.int8.onnx", scans[:CALIBRATION_SCANS])

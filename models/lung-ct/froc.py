@@ -19,10 +19,12 @@ import labels
 import numpy as np
 import scoring
 import torch
-from cases import SIDE_VOXELS, Case, draw_cases
+from cases import SHAPE, Case, draw_cases
+from chance import Shape
 from network import LungNet, fold_batch_norms
 from space import VOXEL_MM
 from synthesis import FIRST_NODULE
+from views import shape_of
 
 MARKED_FROM = 0.1  # chances below this belong to no mark
 SHIPPED = (0.3, 0.4, 0.5, 0.6, 0.7)  # chances that might decide in the graph
@@ -54,13 +56,13 @@ class Examiner:
 
     network: LungNet
     device: torch.device
-    side_voxels: int
+    shape: Shape
 
     @classmethod
-    def begin(cls, weights: Path, device: str, side_voxels: int) -> None:
+    def begin(cls, weights: Path, device: str, shape: Shape) -> None:
         """Open the network, once in each process."""
         torch.set_num_threads(1)
-        cls.device, cls.side_voxels = torch.device(device), side_voxels
+        cls.device, cls.shape = torch.device(device), shape
         network = LungNet()
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         cls.network = fold_batch_norms(network).to(cls.device)
@@ -70,7 +72,7 @@ class Examiner:
     def examine(cls, number: int) -> Result:
         """Draw one chest, scan it with slices of each thickness, and count what is found."""
         found = Result()
-        for case in draw_cases(number, cls.device, cls.side_voxels):
+        for case in draw_cases(number, cls.device, cls.shape):
             scores = cls.network(case.image[None, None])
             chance = scores.softmax(1)[0, labels.NODULE].cpu().numpy()
             answer = scores[0].argmax(0)
@@ -121,7 +123,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=60.0, help="no chest is begun after this")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--side", type=int, default=SIDE_VOXELS)
+    parser.add_argument("--shape", type=shape_of, default=SHAPE)
     parser.add_argument("--device", default="cuda")
     chosen = parser.parse_args()
     ends_s = time.monotonic() + 60 * chosen.minutes
@@ -130,7 +132,7 @@ def main() -> None:
         chosen.processes,
         get_context("spawn"),
         initializer=Examiner.begin,
-        initargs=(chosen.weights, chosen.device, chosen.side),
+        initargs=(chosen.weights, chosen.device, chosen.shape),
     ) as pool:
         waiting = {pool.submit(Examiner.examine, number) for number in range(chosen.count)}
         while waiting:

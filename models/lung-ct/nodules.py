@@ -77,19 +77,21 @@ def draw_nodules(
 
 
 def draw_scars(canvas: Canvas, around: Surroundings, chance: Chance) -> None:
-    """Long thin opacities: scars and thick septa, which are no nodules."""
+    """Long thin lines and bands, bowed: scars and thick septa, which are no nodules."""
     index, depth = _places(canvas.crop, around, chance)
     chosen = index[(depth > 0) & (depth < 25)]
     for _ in range(chance.integer(0, 4) if len(chosen) else 0):
         place = chosen[chance.integer(0, min(len(chosen), 400) - 1)].tolist()
-        length, width = chance.uniform(8, 30), chance.uniform(0.8, 2.2)
-        window, offsets = _window(canvas.crop, place, length)
-        way = chance.ball(1)[0]
-        along = sum(o * w for o, w in zip(offsets, way, strict=True))
-        across = (sum(o**2 for o in offsets) - along**2).clamp(min=0).sqrt()
-        bow = 2.5 * torch.sin(along / length * 3)
-        share = (((width - (across - bow.abs()).abs()) / canvas.crop.voxel_mm) + 0.5).clamp(0, 1)
-        share = share * (along.abs() < length / 2) * canvas.crop.occupied(around.lung[window])
+        length, radius = chance.uniform(12, 32), chance.uniform(0.4, 1.3)
+        flat = chance.uniform(2, 8) if chance.happens(0.5) else 1.0
+        window, offsets = _window(canvas.crop, place, length / 2 + 4)
+        axes = torch.linalg.qr(chance.white((3, 3)))[0]
+        along, aside, third = torch.tensordot(axes, torch.stack(offsets), 1)
+        bow = chance.uniform(0, 4) * torch.cos(along / length * 3)
+        across = ((aside - bow) ** 2 + (third / flat) ** 2).sqrt()
+        thick = radius * (1 - (2 * along / length) ** 2).clamp(min=0).sqrt()
+        share = ((thick - across) / canvas.crop.voxel_mm + 0.5).clamp(0, 1) * (thick > 0)
+        share = share * canvas.crop.occupied(around.lung[window])
         before = canvas.image[window]
         canvas.image[window] = before + share * (chance.uniform(-250, 60) - before).clamp(min=0)
 
@@ -102,7 +104,7 @@ def _draw_diameter(chance: Chance) -> float:
 
 def _places(crop: Crop, around: Surroundings, chance: Chance) -> tuple[Tensor, Tensor]:
     drawn = torch.rand((PLACES, 3), generator=chance.fields, device=chance.device)
-    index = (drawn * (crop.side - 2 * MARGIN_VOXELS)).long() + MARGIN_VOXELS
+    index = (drawn * (crop.sides - 2 * MARGIN_VOXELS)).long() + MARGIN_VOXELS
     depth = around.lung[index[:, 0], index[:, 1], index[:, 2]]
     inside = depth > 0.3
     return index[inside], depth[inside]
@@ -122,7 +124,7 @@ def _fitting(site: str, index: Tensor, depth: Tensor, radius: float, around: Sur
 def _window(crop: Crop, place: list[int], reach_mm: float) -> tuple[Window, tuple[Tensor, Tensor, Tensor]]:
     """The voxels around a place, and their distances from it along each axis, mm."""
     reach = math.ceil(reach_mm / crop.voxel_mm) + 1
-    spans = [(max(0, p - reach), min(crop.side, p + reach + 1)) for p in place]
+    spans = [(max(0, p - reach), min(side, p + reach + 1)) for p, side in zip(place, crop.shape, strict=True)]
     axes = [
         (torch.arange(a, b, device=crop.centre.device) - p) * crop.voxel_mm
         for (a, b), p in zip(spans, place, strict=True)

@@ -61,7 +61,7 @@ def ail(canvas: Canvas, lung: Tensor, hu: Tensor, up: Tensor, chance: Chance) ->
             -up / 20
         )
     if chance.happens(0.10):
-        hu = _consolidation(canvas, lung, hu, chance)
+        hu = _consolidation(canvas, hu, chance)
     if chance.happens(0.15):  # bands of collapsed lung, scars
         field = chance.smooth(tuple(hu.shape), spacing_voxels=chance.uniform(18, 40))[0]
         band = (1.2 - 28 * field.abs()).clamp(0, 1) * (canvas.coarse > chance.uniform(0.2, 1.2))
@@ -95,10 +95,19 @@ def _fibrosis(canvas: Canvas, hu: Tensor, where: Tensor, chance: Chance) -> Tens
     return hu + (strong > 0.45) * comb * (-900 - hu)
 
 
-def _consolidation(canvas: Canvas, lung: Tensor, hu: Tensor, chance: Chance) -> Tensor:
-    cloud = canvas.coarse + 0.4 * canvas.middling + 0.9 * torch.exp(-lung.clamp(min=0) / 15)
-    solid = (3.5 * (cloud - chance.uniform(1.1, 2.2))).clamp(0, 1)
-    return hu + solid * (chance.uniform(0, 60) + 20 * canvas.fine - hu)
+def _consolidation(canvas: Canvas, hu: Tensor, chance: Chance) -> Tensor:
+    """One to three large places without air, soft and ragged at the rim: small ones would be nodules."""
+    x, y, z = canvas.crop.places
+    ragged = 0.30 * canvas.coarse + 0.15 * canvas.middling
+    for _ in range(chance.integer(1, 3)):
+        side = chance.pick([-1, 1])
+        middle = (side * chance.uniform(30, 110), chance.uniform(-75, 60), chance.uniform(-130, 80))
+        radii = [chance.uniform(22, 70) for _ in range(3)]
+        parts = zip((x, y, z), middle, radii, strict=True)
+        near = 1 - sum(((at - m) / r) ** 2 for at, m, r in parts).sqrt()
+        solid = (1.6 * (near + ragged * (near > -0.6)) - 0.1).clamp(0, 1)
+        hu = hu + solid * (chance.uniform(0, 60) + 20 * canvas.fine - hu)
+    return hu
 
 
 def paint_fluid(

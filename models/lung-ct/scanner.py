@@ -52,7 +52,7 @@ def acquire(image: Tensor, at: Places, protocol: Protocol, chance: Chance) -> Te
     """Take a scan of a painted body.
 
     Args:
-        image: (side, side, side), HU of 1.5 mm voxels.
+        image: (x, y, z), HU of 1.5 mm voxels.
         at: Where the voxels lie in the body.
         protocol: How.
         chance: The draws.
@@ -79,13 +79,11 @@ def acquire(image: Tensor, at: Places, protocol: Protocol, chance: Chance) -> Te
 
 def _slice(volume: Tensor, at: Places, protocol: Protocol, chance: Chance) -> Tensor:
     """Noise in each slice, and what lies between slices made up from them."""
-    side = volume.shape[2]
+    whole = list(volume.shape[2:])
     step = protocol.spacing_mm / VOXEL_MM
-    axis = 2 + protocol.axis
     if step > 1.05:
-        count = max(4, round(side / step))
-        sizes = [side, side, side]
-        sizes[protocol.axis] = count
+        sizes = list(whole)
+        sizes[protocol.axis] = max(4, round(whole[protocol.axis] / step))
         volume = functional.interpolate(volume, size=sizes, mode="trilinear", align_corners=True)
     noise = _noise(tuple(volume.shape[2:]), protocol, chance)
     streaks = _shoulder_streaks(volume, at, protocol, chance)
@@ -93,8 +91,8 @@ def _slice(volume: Tensor, at: Places, protocol: Protocol, chance: Chance) -> Te
         noise = noise * math.sqrt(max(step, 0.4))
     dose = 1 + 0.25 * functional.avg_pool3d((volume > -300).float(), 5, 1, 2)
     volume = volume + noise * dose + streaks + _metal_streaks(volume, chance)
-    if volume.shape[axis] != side:
-        volume = functional.interpolate(volume, size=[side] * 3, mode="trilinear", align_corners=True)
+    if volume.shape[2 + protocol.axis] != whole[protocol.axis]:
+        volume = functional.interpolate(volume, size=whole, mode="trilinear", align_corners=True)
     return volume
 
 
@@ -160,9 +158,9 @@ def cut(image: Tensor, truth: Tensor, at: Places, chance: Chance) -> tuple[Tenso
         radius = chance.uniform(150, 260) if chance.happens(0.8) else chance.uniform(70, 150)
         middle_x = chance.normal(12) if radius > 150 else chance.uniform(-80, 80)
         seen = ((x - middle_x) ** 2 + (y - chance.normal(15)) ** 2) < radius**2
-    side = image.shape[0]
     if chance.happens(0.3):
         axis = 2 if chance.happens(0.85) else chance.integer(0, 1)
+        side = image.shape[axis]
         depth = round(chance.uniform(0.05, 0.7) * side)
         slab = torch.zeros(side, dtype=torch.bool, device=image.device)
         slab[depth:] = True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from chance import Chance
+from chance import Chance, Shape
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +20,7 @@ VOXEL_MM = 1.5
 Point = tuple[float, float, float]
 FAR_MM = 45.0  # shapes farther from all places than this are not computed
 FAR_AWAY = -99.0
+REACHES = (2, 3, 5, 8, 12)  # voxels: half sides of the cubes in which balls are filled; none is wider
 
 
 class Places(tuple[Tensor, Tensor, Tensor]):
@@ -34,30 +35,42 @@ class Places(tuple[Tensor, Tensor, Tensor]):
         sides = zip(low, high, *self.box, strict=True)
         return any(b < first - FAR_MM or a > last + FAR_MM for a, b, first, last in sides)
 
+    def mirrored(self) -> "Places":
+        """The same places with right and left exchanged."""
+        other = Places((-self[0], self[1], self[2]))
+        if self.box is not None:
+            (ax, ay, az), (bx, by, bz) = self.box
+            other.box = ((-bx, ay, az), (-ax, by, bz))
+        return other
+
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A cube of voxels in a body.
+    """A box of voxels in a body.
 
     Attributes:
-        side: Voxels along each edge.
+        shape: Voxels along each axis.
+        sides: (3,), the same on the device.
         voxel_mm: Edge of a voxel in the body's own millimetres: a small body has larger ones.
-        places: x, y, z of each voxel in the body, (side, side, side) each.
+        places: x, y, z of each voxel in the body, each of `shape`.
         turn: (3, 3), from the grid's axes to the body's.
         centre: (3,), the body's point in the middle of the grid.
-        bend: (3, side, side, side), what was added to the places after turning, mm of the body.
+        bend: (3, *shape), what was added to the places after turning, mm of the body.
+        is_mirrored: Whether the body lies in the grid the other way round: its right is the grid's left.
     """
 
-    side: int
+    shape: Shape
+    sides: Tensor
     voxel_mm: float
     places: Places
     turn: Tensor
     centre: Tensor
     bend: Tensor
+    is_mirrored: bool = False
 
     def voxels_of(self, points: Tensor) -> Tensor:
         """Where points (n, 3) of the body lie in the grid: (n, 3), in voxels; exact to a part of a voxel."""
-        middle = (self.side - 1) / 2
+        middle = (self.sides - 1) / 2
         seen = (points - self.centre) @ self.turn
         for _ in range(2):
             grid = (seen / (self.voxel_mm * middle)).flip(-1).view(1, -1, 1, 1, 3)
@@ -72,14 +85,18 @@ class Crop:
         return (distance / self.voxel_mm + 0.5).clamp(0, 1)
 
 
-def draw_crop(centre: Point, *, side: int, body_scale: float, chance: Chance) -> Crop:
-    """Lay a cube around a point of a body, turned a little and bent."""
+def draw_crop(
+    centre: Point, *, shape: Shape, body_scale: float, chance: Chance, is_mirrored: bool = False
+) -> Crop:
+    """Lay a box around a point of a body, turned a little and bent."""
     angles = [chance.normal(0.06) for _ in range(3)]
-    turn = _rotation(angles).to(chance.device)
+    turn = _rotation(angles)
+    if is_mirrored:
+        turn[:, 0] = -turn[:, 0]
+    turn = turn.to(chance.device)
     voxel_mm = VOXEL_MM / body_scale
-    axis = (torch.arange(side, device=chance.device) - (side - 1) / 2) * voxel_mm
-    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-    shape = (side, side, side)
+    axes = [(torch.arange(side, device=chance.device) - (side - 1) / 2) * voxel_mm for side in shape]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     bend = torch.zeros_like(grid)
     for spacing, reach_mm in ((64, 7.0), (32, 3.5), (16, 1.3), (8, 0.5)):
         bend = bend + reach_mm * chance.uniform() * chance.smooth(shape, spacing_voxels=spacing, channels=3)
@@ -89,7 +106,9 @@ def draw_crop(centre: Point, *, side: int, body_scale: float, chance: Chance) ->
     low, high = turned.flatten(1).aminmax(dim=1)
     (ax, ay, az), (bx, by, bz) = low.tolist(), high.tolist()
     places.box = ((ax, ay, az), (bx, by, bz))
-    return Crop(side, voxel_mm, places, turn, middle, bend)
+    return Crop(
+        shape, torch.tensor(shape, device=chance.device), voxel_mm, places, turn, middle, bend, is_mirrored
+    )
 
 
 def _rotation(angles: Sequence[float]) -> Tensor:
@@ -169,32 +188,34 @@ def splat(crop: Crop, points: Tensor, radii: Tensor) -> Tensor:
         points: (n, 3) in the body, closer to each other along a tube than a voxel.
         radii: (n,) in the body's mm; thinner than half a voxel fills less than a voxel.
     """
-    side = crop.side
-    filled = torch.zeros(side**3 + 1, device=points.device)
+    nx, ny, nz = crop.shape
+    filled = torch.zeros(nx * ny * nz + 1, device=points.device)
     seen = crop.voxels_of(points)
     radii = radii / crop.voxel_mm
-    near = ((seen > -radii[:, None] - 1) & (seen < side + radii[:, None])).all(1)
-    seen, radii = seen[near], radii[near]
-    low = 0.0
-    for reach in (2, 3, 5, 8, 12):
-        chosen = (radii > low) & (radii <= reach - 1)
-        low = reach - 1.0
+    near = ((seen > -radii[:, None] - 1) & (seen < crop.sides + radii[:, None])).all(1)
+    kinds = torch.bucketize(radii, torch.tensor([reach - 1.0 for reach in REACHES], device=points.device))
+    kinds = torch.where(near, kinds, len(REACHES))
+    counts = torch.bincount(kinds, minlength=len(REACHES) + 1).tolist()  # the only wait for the device
+    for reach, chosen in zip(REACHES, kinds.argsort().split(counts), strict=False):
+        if not len(chosen):
+            continue
         centres, thick = seen[chosen], radii[chosen]
         steps = torch.arange(-reach, reach + 1, device=points.device)
         cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), -1).view(-1, 3)
         cube = cube[cube.float().norm(dim=1) <= reach + 0.5]
         for first in range(0, len(centres), 40_000):
-            _splat_some(filled, centres[first : first + 40_000], thick[first : first + 40_000], cube, side)
-    return filled[:-1].view(side, side, side)
+            _splat_some(filled, centres[first : first + 40_000], thick[first : first + 40_000], cube, crop)
+    return filled[:-1].view(crop.shape)
 
 
-def _splat_some(filled: Tensor, centres: Tensor, radii: Tensor, cube: Tensor, side: int) -> None:
+def _splat_some(filled: Tensor, centres: Tensor, radii: Tensor, cube: Tensor, crop: Crop) -> None:
     base = centres.round().long()
     where = base[:, None] + cube[None]
     gap = (where - centres[:, None]).norm(dim=2)
     thin = (radii / 0.7).clamp(max=1) ** 1.5
     share = (radii[:, None] + 0.5 - gap).clamp(0, 1) * thin[:, None]
-    inside = ((where >= 0) & (where < side)).all(2)
-    flat = (where[..., 0] * side + where[..., 1]) * side + where[..., 2]
-    flat = torch.where(inside, flat, side**3)
+    nx, ny, nz = crop.shape
+    inside = ((where >= 0) & (where < crop.sides)).all(2)
+    flat = (where[..., 0] * ny + where[..., 1]) * nz + where[..., 2]
+    flat = torch.where(inside, flat, nx * ny * nz)
     filled.scatter_reduce_(0, flat.flatten(), share.flatten(), "amax")

@@ -7,19 +7,22 @@ import labels
 import torch
 from body import Canvas, draw_blood, paint_airway_wall, paint_belly, paint_middle, paint_outline
 from bones import paint_bones
-from build import Build, draw_build, lungs, within_ribs
-from chance import Chance
+from build import Build, border, draw_build, lungs, within_ribs
+from chance import Chance, Shape
 from nodules import Nodule, Surroundings, draw_nodules, draw_scars
 from parenchyma import ail, density, fissures, paint_fluid, paint_plaques
 from scanner import Protocol, acquire, cut, draw_protocol, normalise
 from space import Crop, Places, Point, draw_crop, tube
 from torch import Tensor
 from trees import Vessels, draw_vessels
+from views import CUBE, draw_centre
 
-SIDE_VOXELS = 128
 FIRST_NODULE = labels.CLASS_COUNT  # in the truth of a scene, nodules are numbered from here on
 TRACHEA_ENDS_MM = 168.0  # above the carina
 AIR_HU = -1000.0
+# So many bodies have all their organs the other way round, and right is still the patient's right: what is
+# asked of the network is where a lung lies, which spine and chest wall tell wherever they are seen.
+MIRRORED_SHARE = 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,8 @@ class Scene:
     """A piece of a body, not scanned yet.
 
     Attributes:
-        image: (side, side, side), HU; 1.5 mm voxels, axes to the right, to the front, up.
-        truth: (side, side, side) uint8: classes, or `FIRST_NODULE` and the number of the nodule.
+        image: (x, y, z), HU; 1.5 mm voxels, axes to the right, to the front, up.
+        truth: (x, y, z) uint8: classes, or `FIRST_NODULE` and the number of the nodule.
         places: Where the voxels lie in the body.
         nodules: All that were painted.
     """
@@ -44,9 +47,9 @@ class Scan:
     """One synthetic scan.
 
     Attributes:
-        image: (side, side, side), 0 to 1 as the network is given it.
-        truth: (side, side, side) long, classes, or `labels.UNKNOWN`.
-        weight: (side, side, side), how much a voxel counts in training: those of small nodules more.
+        image: (x, y, z), 0 to 1 as the network is given it.
+        truth: (x, y, z) long, classes, or `labels.UNKNOWN`.
+        weight: (x, y, z), how much a voxel counts in training: those of small nodules more.
     """
 
     image: Tensor
@@ -56,19 +59,26 @@ class Scan:
 
 @torch.no_grad()
 def paint_scene(
-    chance: Chance, *, side_voxels: int = SIDE_VOXELS, centre: Point | None = None, nodules_max: int = 9
+    chance: Chance,
+    *,
+    shape: Shape = CUBE,
+    centre: Point | None = None,
+    nodules_max: int = 9,
+    mirrored_share: float = MIRRORED_SHARE,
 ) -> Scene:
     """Paint one scene.
 
     Args:
         chance: The draws.
-        side_voxels: Edge of the result; voxels are 1.5 mm.
+        shape: Of the result; voxels are 1.5 mm.
         centre: Place in the body that lies in the middle, mm; None: drawn.
         nodules_max: None has more.
+        mirrored_share: How many bodies have their organs the other way round.
     """
     build, blood = draw_build(chance), draw_blood(chance)
-    middle = centre or _draw_centre(build, chance)
-    crop = draw_crop(middle, side=side_voxels, body_scale=build.scale, chance=chance)
+    middle = centre or draw_centre(build, shape, chance)
+    is_mirrored = chance.happens(mirrored_share)
+    crop = draw_crop(middle, shape=shape, body_scale=build.scale, chance=chance, is_mirrored=is_mirrored)
     canvas = Canvas(crop, chance)
     up = _upwards(crop, build, chance)
     skin = paint_outline(canvas, build)
@@ -90,7 +100,7 @@ def take(
     scene: Scene,
     chance: Chance,
     *,
-    side_voxels: int,
+    shape: Shape,
     protocol: Protocol | None = None,
     is_whole: bool = False,
 ) -> Scan:
@@ -99,13 +109,14 @@ def take(
     Args:
         scene: What lies before the scanner.
         chance: The draws.
-        side_voxels: Edge of the piece, at most that of the scene.
+        shape: Of the piece, at most that of the scene.
         protocol: How it is scanned; None: drawn.
         is_whole: Nothing is cut off.
     """
     protocol = protocol or draw_protocol(chance)
-    room = scene.image.shape[0] - side_voxels
-    x, y, z = (slice(first, first + side_voxels) for first in (chance.integer(0, room) for _ in range(3)))
+    rooms = [have - wanted for have, wanted in zip(scene.image.shape, shape, strict=True)]
+    firsts = [chance.integer(0, room) for room in rooms]
+    x, y, z = (slice(first, first + side) for first, side in zip(firsts, shape, strict=True))
     places = Places(tuple(axis[x, y, z] for axis in scene.places))
     image = acquire(scene.image[x, y, z], places, protocol, chance)
     number = scene.truth[x, y, z].long()
@@ -114,25 +125,12 @@ def take(
     for nodule in scene.nodules:
         is_shown = nodule.is_shown(protocol.thickness_mm, protocol.noise_hu)
         classes.append(labels.NODULE if is_shown else labels.UNKNOWN)
-        weights.append(3.0 * min(8.0, max(1.0, (16.0 / nodule.diameter_mm) ** 1.5)))
+        weights.append(3.0 * min(12.0, max(0.7, (16.0 / nodule.diameter_mm) ** 2)))
     if not is_whole:
         image, number = cut(image, number, places, chance)
     truth = torch.tensor(classes, device=chance.device)[number]
     weight = torch.tensor(weights, device=chance.device)[number]
     return Scan(normalise(image), truth, weight)
-
-
-def _draw_centre(build: Build, chance: Chance) -> Point:
-    """Mostly in the chest; now and then the neck, the belly, or far away."""
-    part = chance.uniform()
-    if part < 0.84:
-        side = chance.pick([-1.0, 1.0])
-        return side * chance.uniform(0, 95), build.middle + chance.uniform(-60, 50), chance.uniform(-140, 95)
-    if part < 0.90:
-        return chance.uniform(-80, 80), chance.uniform(-40, 60), 100 + 260 * chance.uniform() ** 1.6
-    if part < 0.97:
-        return chance.uniform(-110, 110), chance.uniform(-60, 70), chance.uniform(-330, -150)
-    return chance.uniform(-220, 220), chance.uniform(-170, 170), chance.uniform(-200, 200)
 
 
 def _upwards(crop: Crop, build: Build, chance: Chance) -> Tensor:
@@ -184,8 +182,8 @@ def _paint_lungs(
 
 def _truth(crop: Crop, build: Build, lung: Tensor, lumen: Tensor, nodules: Sequence[Nodule]) -> Tensor:
     """Classes of the voxels, and numbers of the nodules."""
-    x = crop.places[0]
-    truth = torch.where(x > build.shift - 4, labels.RIGHT, labels.LEFT) * (lung > 0)
+    sides = (labels.LEFT, labels.RIGHT) if crop.is_mirrored else (labels.RIGHT, labels.LEFT)
+    truth = torch.where(crop.places[0] > border(build, crop.places), *sides) * (lung > 0)
     truth = torch.where((lumen > 0) & (crop.places[2] < TRACHEA_ENDS_MM), labels.TRACHEA, truth)
     for number, nodule in enumerate(nodules):
         part = truth[nodule.window]

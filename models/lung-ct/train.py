@@ -13,24 +13,28 @@ import copy
 import json
 import math
 import time
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import labels
 import torch
+from chance import Shape
 from network import LungNet
 from stock import AGES, Batch, Stock
-from synthesis import SIDE_VOXELS
 from torch import Tensor
 from torch.nn import functional
+from views import SHAPES, shape_of
 
 SEED = 20261123
 VALIDATION_SEED = 999_331
-VALIDATION_STEPS = 3
+VALIDATION_STEPS = 4
+VALIDATION_APART = 37  # steps, more than a scene is kept; odd, so that it takes turns with the shapes
 PEAK_RATE = 2e-3
 WARM_UP_STEPS = 150
 EMA_DECAY = 0.998
 REPORT_EVERY_S = 40.0
+SHORT = ("right", "left", "trachea", "nodule")  # classes, in reports
 MISSED_SHARE = 0.65  # of the two mistakes, a missed voxel of a nodule counts so much
 
 
@@ -117,7 +121,7 @@ def _numbers(network: LungNet) -> list[Tensor]:
 
 
 def segmentation_loss(scores: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Weighted cross-entropy, Dice of lungs and trachea, and an overlap of nodules that hates misses.
+    """Weighted cross-entropy, Dice of lungs and trachea by scan, and an overlap of nodules that hates misses.
 
     Args:
         scores: (batch, classes, x, y, z) before the softmax.
@@ -132,7 +136,7 @@ def segmentation_loss(scores: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     focus = (1 - picked.detach().exp()) ** 0.5
     entropy = -(focus * weight * picked).sum() / known.sum().clamp(min=1)
     chances = logs.exp() * known[:, None]
-    axes = (0, 2, 3, 4)
+    axes = (2, 3, 4)  # each scan by itself: in one of the belly, the little lung that it holds counts in full
     wanted = torch.stack([(truth == one) for one in range(1, labels.CLASS_COUNT)], 1).to(chances.dtype)
     shared = (chances[:, 1:4] * wanted[:, :3]).sum(axes)
     total = chances[:, 1:4].sum(axes) + wanted[:, :3].sum(axes)
@@ -153,19 +157,23 @@ def learning_rate(progress: float, step: int, *, peak: float) -> float:
 
 @torch.no_grad()
 def describe(network: LungNet, batches: list[Batch]) -> str:
-    """Dice of each class over scans that are never trained on."""
-    shared, total = torch.zeros(labels.CLASS_COUNT), torch.zeros(labels.CLASS_COUNT)
+    """Dice of each class over scans that are never trained on, for each shape of scans."""
+    shared: dict[Shape, Tensor] = defaultdict(lambda: torch.zeros(labels.CLASS_COUNT))
+    total: dict[Shape, Tensor] = defaultdict(lambda: torch.zeros(labels.CLASS_COUNT))
     for images, truth, _ in batches:
+        shape = tuple(truth.shape[1:])
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
             answer = torch.cat([network(image[None]).argmax(1) for image in images])
         for index in range(1, labels.CLASS_COUNT):
             seen, wanted = (answer == index) & (truth != labels.UNKNOWN), truth == index
-            shared[index] += float((seen & wanted).sum())
-            total[index] += float(seen.sum() + wanted.sum())
-    dice = 2 * shared / total.clamp(min=1)
-    return ", ".join(
-        f"{name} {value:.3f}" for name, value in list(zip(labels.CLASS_NAMES, dice, strict=True))[1:]
-    )
+            shared[shape][index] += float((seen & wanted).sum())
+            total[shape][index] += float(seen.sum() + wanted.sum())
+    parts = []
+    for shape, found in sorted(shared.items()):
+        dice = 2 * found / total[shape].clamp(min=1)
+        told = ", ".join(f"{name} {one:.3f}" for name, one in zip(SHORT, dice[1:].tolist(), strict=True))
+        parts.append(f"{shape[0]} wide: {told}")
+    return "; ".join(parts)
 
 
 class Ahead:
@@ -173,7 +181,8 @@ class Ahead:
 
     def __init__(self, stock: Stock, device: torch.device) -> None:
         self._stock = stock
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        # Of priority: painting waits for many small results, and each would queue behind the training.
+        self._stream = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
 
     def draw(self, step: int) -> Batch:
         """Draw a batch beside whatever the device is doing."""
@@ -192,9 +201,9 @@ class Ahead:
 
 def train(run: Run, settings: argparse.Namespace) -> None:
     """Run until the slice or the whole time is used up; report now and then."""
-    stock = Stock(run.device, seed=settings.seed, side_voxels=settings.side, painted=settings.painted)
-    apart = Stock(run.device, seed=VALIDATION_SEED, side_voxels=settings.side)
-    sight = [apart.batch(number) for number in range(settings.sights)]
+    stock = Stock(run.device, seed=settings.seed, shapes=settings.shapes, painted=settings.painted)
+    apart = Stock(run.device, seed=VALIDATION_SEED, shapes=settings.shapes)
+    sight = [apart.batch(VALIDATION_APART * (1 + number)) for number in range(settings.sights)]
     ahead = Ahead(stock, run.device)
     batch = ahead.draw(run.progress.step)
     started = last = time.monotonic()
@@ -234,7 +243,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0, help="training time over all slices")
     parser.add_argument("--slice-minutes", type=float, default=1e9, help="time of this slice")
     parser.add_argument("--steps-max", type=int, default=10**9)
-    parser.add_argument("--side", type=int, default=SIDE_VOXELS, help="edge of a scan, voxels")
+    parser.add_argument(
+        "--shapes", type=shape_of, nargs="+", default=SHAPES, help="of scans; steps take turns with them"
+    )
     parser.add_argument(
         "--sights", type=int, default=VALIDATION_STEPS, help="validation batches of six scans"
     )
@@ -257,7 +268,8 @@ def main() -> None:
         run.begin_with(settings.begin_with)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     print(
-        f"{name}, torch {torch.__version__}, from step {run.progress.step}, scans of {settings.side} voxels",
+        f"{name}, torch {torch.__version__}, from step {run.progress.step}, "
+        f"scans of {' and '.join(' × '.join(map(str, shape)) for shape in settings.shapes)} voxels",
         flush=True,
     )
     train(run, settings)
