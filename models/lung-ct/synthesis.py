@@ -22,7 +22,7 @@ TRACHEA_ENDS_MM = 168.0  # above the carina
 AIR_HU = -1000.0
 # So many bodies have all their organs the other way round, and right is still the patient's right: what is
 # asked of the network is where a lung lies, which spine and chest wall tell wherever they are seen.
-MIRRORED_SHARE = 0.35
+MIRRORED_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ SEES_BOTH_MM: Final = 280.0  # a field of view as wide as that holds both lungs
 
 PARTS: Final = ("chest", "bases", "shoulders", "neck", "belly", "anywhere")
 NARROW_SHARES: Final = (0.74, 0.11, 0.05, 0.03, 0.04, 0.03)
-WIDE_SHARES: Final = (0.43, 0.36, 0.08, 0.03, 0.07, 0.03)
+WIDE_SHARES: Final = (0.34, 0.45, 0.08, 0.03, 0.07, 0.03)
 
 
 def shape_of(text: str) -> Shape:
@@ -49,7 +49,7 @@ def draw_centre(build: Build, shape: Shape, chance: Chance) -> Point:
     lower_dome = min(build.right_dome, build.left_dome)
     z = {
         "chest": lambda: chance.uniform(-140, 95),
-        "bases": lambda: lower_dome + chance.uniform(-85, 35) - high,
+        "bases": lambda: lower_dome + chance.uniform(-100, 20) - high,
         "shoulders": lambda: chance.uniform(15, 115) + high,
         "neck": lambda: 100 + 260 * chance.uniform() ** 1.6,
         "belly": lambda: chance.uniform(-330, -180) - 0.5 * high,
