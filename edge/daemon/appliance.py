@@ -20,6 +20,7 @@ from edge.config.sources import StudySource
 from edge.daemon.books import Books
 from edge.daemon.control_plane import FLEET, ControlPlane, Running
 from edge.daemon.exchange import Exchange
+from edge.daemon.housekeeping import Housekeeping
 from edge.daemon.live import LiveHalf
 from edge.daemon.models import ModelVoice
 from edge.daemon.parts import (
@@ -39,7 +40,6 @@ from edge.daemon.surroundings import Surroundings
 from edge.daemon.takeover import Takeover
 from edge.daemon.threads import Threads
 from edge.daemon.works import Works
-from edge.domain.errors import StorageFullError
 from edge.domain.finding import Finding
 from edge.domain.ports import Clock, Intake
 from edge.findings.envelope import wrap
@@ -49,12 +49,10 @@ from edge.kit.files import free_bytes
 from edge.kit.inherited import Listeners
 from edge.kit.journal import Entry, Journal
 from edge.kit.log import Log, RecentLines, to_stderr
-from edge.kit.memory import give_back
 from edge.kit.recent import Recent
 from edge.kit.stage import Stage
 from edge.ops.control import Control
 from edge.ops.presence import Presence, Vitals
-from edge.ops.retention import sweep
 from edge.ops.status import StatusFile
 from edge.ops.watchdog import Watchdog
 from edge.pipelines.inside import Inside
@@ -63,9 +61,7 @@ from edge.pipelines.stations import opened_engine
 from edge.sinks.outbox import Lane, to_entry
 from edge.sources.dicom import DicomDoor
 
-SWEEP_S = 60.0
 SIGNALS_SEEN_S = 0.1
-PERIOD_SEEN_S = 1.0
 SOMETHING_BROKE = 70
 NEXT_START_S = 600.0  # as long as the unit gives a first start; the stop before it comes on top
 LAST_CALLERS_S = 3.0  # others wait that much longer: beside a start of 2 to 4 s, and well below their 30 s
@@ -273,11 +269,16 @@ class Appliance:
         rooms.enter_context(presence)
         rooms.enter_context(pump)
         rooms.callback(lambda: pump.flush(self._now.drain_s))
-        rooms.enter_context(
-            self._threads.running(
-                "housekeeping", lambda: self._keep_house(journal, status), self._stopping.set
-            )
+        house = Housekeeping(
+            journal,
+            folder=config.state.folder,
+            status=status,
+            write_down=self._write_down,
+            now=lambda: self._now,
+            stopping=self._stopping,
+            clock=clock,
         )
+        rooms.enter_context(self._threads.running("housekeeping", house.run, self._stopping.set))
         self._books.keep(pump.health)
         self._latency = pump.latency_ms
         self._live_latency = pump.live_latency_ms
@@ -399,36 +400,6 @@ class Appliance:
 
     def _about_models(self) -> Sequence[Mapping[str, Any]]:
         return self._voice.about() if self._voice is not None else ()
-
-    def _keep_house(self, journal: Journal, status: StatusFile) -> None:
-        """Write the status, and let go of what was kept long enough; the body of the thread."""
-        sweep_ns = self._clock.monotonic_ns()  # at once: we may have been started again for want of space
-        while not self._stopping.is_set():
-            if self._clock.monotonic_ns() >= sweep_ns:
-                sweep_ns = self._clock.monotonic_ns() + round(SWEEP_S * 1e9)
-                self._sweep(journal)
-                give_back()
-            for write_down in list(self._write_down):
-                write_down()
-            status.write()
-            self._pause()
-
-    def _pause(self) -> None:
-        """Wait for the period, which may become another meanwhile; never longer than a sweep may wait."""
-        began_ns = self._clock.monotonic_ns()
-        while True:
-            period_s = min(self._now.health.period_s, SWEEP_S)
-            left_s = period_s - (self._clock.monotonic_ns() - began_ns) / 1e9
-            if left_s <= 0:
-                return
-            if self._stopping.wait(min(left_s, PERIOD_SEEN_S)):
-                return
-
-    def _sweep(self, journal: Journal) -> None:
-        try:
-            sweep(journal, self._config.state.folder / "intake", self._clock, self._now.retention)
-        except StorageFullError as full:  # some files may be gone by now, and next time there is room
-            self._log.error("not all was swept", because=full)
 
     # ── how it ends ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -37,7 +37,7 @@ class Scaler:
             format=kind,
             src_colorspace=Colorspace.ITU709 if is_hd else None,
             dst_color_range=ColorRange.JPEG,
-            interpolation=Interpolation.FAST_BILINEAR,
+            interpolation=Interpolation.AREA,  # the fast one moves boxes by a pixel of the source
             threads=1,
         )
 

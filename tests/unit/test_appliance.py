@@ -12,14 +12,11 @@ import pytest
 
 from edge.config.load import check_text
 from edge.config.schema import Config
-from edge.daemon import appliance
 from edge.daemon.appliance import Appliance
 from edge.daemon.parts import patience_s
 from edge.daemon.studies import IMAGING
 from edge.daemon.threads import Threads
 from edge.kit.inherited import Listeners
-from edge.kit.journal import Journal
-from edge.ops.status import StatusFile
 from edge.ops.watchdog import Watchdog
 from edge.sources.dicom import DicomDoor
 from tests.fakes.clock import FakeClock
@@ -38,39 +35,6 @@ def config_of(text: str) -> Config:
 def test_the_watchdog_waits_for_every_pipeline_that_may_look_at_one_series() -> None:
     assert patience_s(config_of(GOOD)) >= 300.0
     assert patience_s(config_of(GOOD.replace("bundles:", LUNG + LIVER))) >= 300.0 + 40.0 + 50.0 + 300.0
-
-
-def test_retention_has_its_turn_at_once_for_room_may_be_what_is_missing(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
-    box = Appliance(config_of(GOOD), clock)
-
-    def write(_: StatusFile) -> None:
-        done.append("status")
-        box._stopping.set()
-
-    monkeypatch.setattr(appliance, "sweep", lambda *_: done.append("sweep"))
-    monkeypatch.setattr(StatusFile, "write", write)
-    box._keep_house(
-        Journal(tmp_path / "journal.db", clock), StatusFile(tmp_path, clock=clock, stages=list, others=dict)
-    )
-    assert done == ["sweep", "status"]
-
-
-def test_retention_has_its_turn_each_minute_however_rarely_the_device_says_how_it_is(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    box = Appliance(config_of(GOOD + "health: {period_s: 3600}\n"), clock)
-    began_ns = clock.monotonic_ns()
-
-    def wait(seconds: float) -> bool:
-        clock.advance(seconds)
-        return False
-
-    monkeypatch.setattr(box._stopping, "wait", wait)
-    box._pause()
-    assert (clock.monotonic_ns() - began_ns) / 1e9 == pytest.approx(appliance.SWEEP_S)
 
 
 def test_a_signal_that_comes_when_the_process_is_about_to_begin_anew_ends_it(

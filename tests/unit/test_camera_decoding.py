@@ -176,6 +176,25 @@ def test_a_width_that_fills_no_line_is_no_trouble(width_px: int) -> None:
     assert np.all(picture.planes(height_px=51, width_px=width_px) == 77)
 
 
+@pytest.mark.parametrize("colour", COLOURS[1:])
+@pytest.mark.parametrize(
+    ("from_px", "to_px"), [((150, 200), (96, 128)), ((540, 960), (180, 320)), ((90, 120), (180, 320))]
+)
+def test_scaling_moves_nothing(
+    from_px: tuple[int, int], to_px: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    rgb = np.full((*from_px, 3), 115, np.uint8)
+    rows, columns = (slice(int(0.4 * side), int(0.4 * side) + side // 5) for side in from_px)
+    rgb[rows, columns] = colour
+    picture = VideoPicture(av.VideoFrame.from_ndarray(rgb, format="rgb24"), scaler=Scaler())
+    planes = picture.planes(height_px=to_px[0], width_px=to_px[1]).astype(float)
+    share = np.abs(planes - 115).sum(axis=0)
+    places = np.indices(to_px) + 0.5
+    for axis, part in enumerate((rows, columns)):
+        middle = (part.start + part.stop) / 2 * to_px[axis] / from_px[axis]
+        assert float((share * places[axis]).sum() / share.sum()) == pytest.approx(middle, abs=0.15)
+
+
 # ── files and folders ─────────────────────────────────────────────────────────────────────────────────────
 
 
