@@ -150,12 +150,14 @@ class SeriesSeen:
         instances: How many the series had, all together.
         closed_because: `count`, `quiet`, `deadline`, `asked`; of several the weakest evidence.
         roles: Every series it rests on, where a model takes several; () for a series by itself.
+        roles_more: So many further series play one of those roles and are not named.
     """
 
     modality: str
     instances: int
     closed_because: str
     roles: tuple[RoleSeen, ...] = ()
+    roles_more: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

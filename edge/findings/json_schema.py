@@ -147,6 +147,10 @@ def _definitions() -> dict[str, Any]:
                 {"type": "array", "items": {"$ref": "#/$defs/role"}},
                 "Every series this rests on, where one model takes several; empty for a series by itself.",
             ),
+            roles_more=_says(
+                {"type": "integer", "minimum": 0},
+                "How many further series play one of these roles; of each role the first eight are named.",
+            ),
         ),
         "role": _object(
             role=_text("What the series was taken for: T1, FLAIR.", least=1),

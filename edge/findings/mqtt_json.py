@@ -91,6 +91,7 @@ def _series(seen: SeriesSeen) -> dict[str, Any]:
         "instances": seen.instances,
         "closed_because": seen.closed_because,
         "roles": [asdict(role) for role in seen.roles],
+        "roles_more": seen.roles_more,
     }
 
 

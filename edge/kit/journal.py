@@ -88,11 +88,19 @@ class Journal:
         self._announce(entry.queue)
         return outcome
 
-    def lease_group(self, queue: str, group: str) -> Lease | None:
-        """Take all ready items of a group, or None where there is none."""
+    def lease_group(self, queue: str, group: str, *, unmissed: str = "") -> Lease | None:
+        """Take all ready items of a group, or None where there is none.
+
+        Args:
+            queue: Of the items.
+            group: What is worked on together.
+            unmissed: A key whose items `Lease.let_go` does not count.
+        """
         self._note_seen(queue)
         return self._writer.do(
-            lambda transaction: rows.lease_group(transaction, queue, group, now_ns=self._clock.utc_ns())
+            lambda transaction: rows.lease_group(
+                transaction, queue, group, unmissed=unmissed, now_ns=self._clock.utc_ns()
+            )
         )
 
     def lease_oldest(self, queue: str) -> Lease | None:
@@ -152,6 +160,11 @@ class Journal:
         """Return how many items of a queue are in a state."""
         query = "SELECT count(*) FROM items WHERE queue = ? AND state = ?"
         return int(self._read(query, (queue, state))[0][0])
+
+    def closings(self, queue: str, group: str) -> int:
+        """Return how many leases of a whole group were finished, whether or not its items are here yet."""
+        found = self._read("SELECT value FROM counters WHERE name = ?", (rows.closings_of(queue, group),))
+        return int(found[0][0]) if found else 0
 
     def oldest_ns(self, queue: str) -> int | None:
         """Return when the oldest undone item of a queue came in (UTC), or None."""

@@ -150,17 +150,19 @@ def insert(transaction: Transaction, entry: Entry, landing: Landing | None, *, n
     return Put.BESIDE if beside else Put.NEW
 
 
-def lease_group(transaction: Transaction, queue: str, group: str, *, now_ns: int) -> Lease | None:
-    """Take every ready item of a group."""
+def lease_group(
+    transaction: Transaction, queue: str, group: str, *, unmissed: str, now_ns: int
+) -> Lease | None:
+    """Take every ready item of a group; nobody misses an item with the key `unmissed`."""
     query = "SELECT id FROM items WHERE queue = ? AND grp = ? AND state = 'ready' ORDER BY id"
     ids = [row[0] for row in transaction.rows.execute(query, (queue, group))]
-    closing = 1 + _counted(transaction.rows, _closings(queue, group))
+    closing = 1 + _counted(transaction.rows, closings_of(queue, group))
     lease = _lease(transaction.rows, ids, closing=closing, now_ns=now_ns)
     forgotten = _forgotten(transaction.rows, queue, group)
     if lease is None or not forgotten:
         return lease
     query = "SELECT key FROM items WHERE queue = ? AND grp = ?"
-    here = {_mark(row[0]) for row in transaction.rows.execute(query, (queue, group))}
+    here = {_mark(row[0]) for row in transaction.rows.execute(query, (queue, group))} | {_mark(unmissed)}
     return replace(lease, let_go=len(forgotten - here))
 
 
@@ -199,7 +201,7 @@ def finish(
     if lease.closing:
         transaction.rows.execute(
             "INSERT INTO counters VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-            (_closings(lease.queue, lease.group), lease.closing),
+            (closings_of(lease.queue, lease.group), lease.closing),
         )
     for entry in then:
         insert(transaction, entry, None, now_ns=now_ns)
@@ -283,7 +285,8 @@ def _mark(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()[:MARK_BYTES]
 
 
-def _closings(queue: str, group: str) -> str:
+def closings_of(queue: str, group: str) -> str:
+    """Return the name of the counter of finished leases of a whole group."""
     return f"closings of {queue} {group}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from edge.domain.study import Series
@@ -19,10 +19,12 @@ class Casting:
 
     Attributes:
         played: One for each pipeline that it plays a role of.
-        misfit: Why it plays none, where a pipeline wants its modality; else "".
+        bystanding: One for each pipeline that wants its modality, and that it plays no role of.
+        misfit: Why it plays none of any pipeline, where one wants its modality; else "".
     """
 
     played: tuple[RolePlayed, ...] = ()
+    bystanding: tuple[RolePlayed, ...] = ()
     misfit: str = ""
 
 
@@ -49,10 +51,10 @@ class Director:
         shown = frozenset(series.modality.split("+"))
         wanting = [one for one in self._wanted if one.modalities & shown]
         if not wanting or any(instance.format != "dicom" for instance in series.instances):
-            return Casting(misfit=_misfit(series, wanting, "files other than DICOM say nothing of it"))
+            return _unread(series, wanting, "files other than DICOM say nothing of it")
         found: list[Casting] = []
         trouble = contain(lambda: found.append(self._by_header(series, wanting)))
-        return found[0] if found else Casting(misfit=_misfit(series, wanting, trouble))
+        return found[0] if found else _unread(series, wanting, trouble)
 
     def _by_header(self, series: Series, wanting: Sequence[RolesWanted]) -> Casting:
         """Say what a series is by what its header says.
@@ -61,25 +63,42 @@ class Director:
             FormatError: No header can be read.
         """
         header = header_of(series)
-        roles = {one.pipeline: roles_of(series, header, one) for one in wanting}
-        played = tuple(
-            RolePlayed(
-                pipeline=pipeline,
-                roles=fitting,
-                series_uid=series.series_uid,
-                study_uid=series.study_uid,
-                modality=series.modality,
+        cast = [
+            replace(
+                _bystander(series, one),
+                roles=roles_of(series, header, one),
                 number=header.number,
-                revision=series.revision,
-                instances=len(series.instances),
-                closed_because=series.closed_because,
-                received_at_ns=max(instance.received_at_ns for instance in series.instances),
                 refusal=rest_of(series),
             )
-            for pipeline, fitting in roles.items()
-            if fitting
+            for one in wanting
+        ]
+        played = tuple(one for one in cast if one.roles)
+        return Casting(
+            played=played,
+            bystanding=tuple(replace(one, refusal="") for one in cast if not one.roles),
+            misfit="" if played else _misfit(series, wanting, ""),
         )
-        return Casting(played=played, misfit="" if played else _misfit(series, wanting, ""))
+
+
+def _unread(series: Series, wanting: Sequence[RolesWanted], why: str) -> Casting:
+    """Return that nobody can say which roles a series plays, and why."""
+    bystanding = tuple(replace(_bystander(series, one), refusal=why) for one in wanting)
+    return Casting(bystanding=bystanding, misfit=_misfit(series, wanting, why))
+
+
+def _bystander(series: Series, wanted: RolesWanted) -> RolePlayed:
+    return RolePlayed(
+        pipeline=wanted.pipeline,
+        roles=(),
+        series_uid=series.series_uid,
+        study_uid=series.study_uid,
+        modality=series.modality,
+        number=None,
+        revision=series.revision,
+        instances=len(series.instances),
+        closed_because=series.closed_because,
+        received_at_ns=max(instance.received_at_ns for instance in series.instances),
+    )
 
 
 def _misfit(series: Series, wanting: Sequence[RolesWanted], why: str) -> str:

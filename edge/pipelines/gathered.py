@@ -6,7 +6,8 @@ that ends the wait. So a crash repeats work, and loses no role that came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -18,10 +19,10 @@ from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
 from edge.pipelines.result import Result
 from edge.pipelines.study_roles import Gathered
-from edge.studies.assemble import closed_series
+from edge.studies.assemble import FINISHED, closed_series
 from edge.studies.gather import Due, Gathering
 from edge.studies.intake import EVERY_STATE
-from edge.studies.role_played import QUEUE, RolePlayed, played_of
+from edge.studies.role_played import QUEUE, RolePlayed, bystander_key, is_ambiguous, played_of
 
 ATTEMPTS_MAX = 3
 _Answer = TypeVar("_Answer")
@@ -74,39 +75,68 @@ class Together:
             if lease.attempt < ATTEMPTS_MAX:
                 self._journal.retry(lease, after_s=0.0, reason="the process ended while it was in hand")
                 continue
-            gathered = self._gathered(lease, waited_s=0.0)
+            gathered = self._gathered(lease)
             reason = f"the process ended {lease.attempt} times while it looked at these series together"
             self._log.error("set aside", study=self._assessor.name(gathered), because=reason)
             self._conclude(lease, gathered, self._assessor.give_up(gathered, reason), wait)
         first = {item.group: item for item in reversed(self._journal.items(QUEUE))}
         for item in first.values():
-            self.came(played_of(item), since_ns=item.created_ns)
+            self._wait_for(played_of(item), since_ns=item.created_ns)
 
     def take_back(self) -> int:
         """Try again every study that was set aside; return of how many series in their roles that is."""
         aside = self._journal.items(QUEUE, states=("set_aside",))
         for played in {one.group: one for one in map(played_of, aside)}.values():
             self._journal.take_back(QUEUE, played.group)
-            self.came(played)
+            self._wait_for(played)
         return len(aside)
 
-    def came(self, played: RolePlayed, *, since_ns: int | None = None) -> None:
-        """Note that a series is in the queue; since when (UTC), where that was before a restart."""
+    def worth_noting(self, roles: Sequence[RolePlayed]) -> list[RolePlayed]:
+        """Return what the queue needs of a series that ends, before the transaction that ends it.
+
+        That is every role; a bystander while nothing was said of the study, where nobody waits there yet or
+        could tell its role.
+        """
+        return [
+            one
+            for one in roles
+            if one.roles
+            or (
+                (one.refusal or not self._gathering.knows(one.group))
+                and not self._journal.closings(QUEUE, one.group)
+            )
+        ]
+
+    def came(self, played: RolePlayed) -> None:
+        """Note that a series is in the queue."""
+        if self._gathering.knows(played.group):
+            self._note([played])
+        else:
+            self._wait_for(played)
+
+    def _wait_for(self, played: RolePlayed, *, since_ns: int | None = None) -> None:
+        """Wait for what a study lacks by what the journal has of it; since when (UTC), before a restart."""
         items = self._journal.items(QUEUE, group=played.group, states=EVERY_STATE)
-        here = [played_of(item) for item in items]
-        roles = {role for one in here for role in one.roles}
+        said = [played_of(item) for item in items if item.state in FINISHED]
+        self._note([played_of(item) for item in items], since_ns=since_ns, is_ambiguous=is_ambiguous(said))
+
+    def _note(
+        self, here: Sequence[RolePlayed], *, since_ns: int | None = None, is_ambiguous: bool = False
+    ) -> None:
+        first, roles = here[0], {role for one in here for role in one.roles}
         missing = self._gathering.came(
-            played.group,
-            pipeline=played.pipeline,
-            study_uid=played.study_uid,
-            series={one.series_uid for one in here},
+            first.group,
+            pipeline=first.pipeline,
+            study_uid=first.study_uid,
+            series={one.series_uid for one in here if one.roles},
             roles=roles,
             since_ns=since_ns,
+            is_ambiguous=is_ambiguous,
         )
         if missing:
             has, lacks = ",".join(sorted(roles)), ",".join(sorted(missing))
-            study = self._assessor.name(Gathered(played=tuple(here), revision=1))
-            self._log.info("a study waits", study=study, pipeline=played.pipeline, has=has, waits_for=lacks)
+            study = self._assessor.name(Gathered.of(here))
+            self._log.info("a study waits", study=study, pipeline=first.pipeline, has=has, waits_for=lacks)
 
     def due(self, growing: Mapping[str, str]) -> list[Due]:
         """Return which studies are to be looked at now; see `Gathering.due`."""
@@ -119,29 +149,26 @@ class Together:
             due: Which.
             wait: Sleeps for some seconds while there is no room; returns whether it is time to stop.
         """
-        lease = self._with_room(partial(self._journal.lease_group, QUEUE, due.group), wait)
+        taking = partial(self._journal.lease_group, QUEUE, due.group, unmissed=bystander_key(due.group))
+        lease = self._with_room(taking, wait)
         if lease is None:
             return
-        gathered = self._gathered(lease, waited_s=due.waited_s)
+        gathered = replace(self._gathered(lease), waited_s=due.waited_s)
 
         def step() -> str | None:
-            return self._conclude(lease, gathered, self._assessor.assess(gathered, self._series), wait)
+            result = self._assessor.assess(gathered, self._series)
+            return self._conclude(lease, gathered, result, wait, last_ns=due.last_ns)
 
         def give_up(reason: str) -> None:
-            self._conclude(lease, gathered, self._assessor.give_up(gathered, reason), wait)
+            result = self._assessor.give_up(gathered, reason)
+            self._conclude(lease, gathered, result, wait, last_ns=due.last_ns)
 
         self._stage.work(self._assessor.name(gathered), step, set_aside=give_up)
 
-    def _gathered(self, lease: Lease, *, waited_s: float) -> Gathered:
-        """Return what there is of a study: of each series what was said of it last."""
+    def _gathered(self, lease: Lease) -> Gathered:
+        """Return what there is of a study."""
         items = self._journal.items(QUEUE, group=lease.group, states=EVERY_STATE)
-        newest = {played.series_uid: played for played in map(played_of, items)}  # in order of arrival
-        return Gathered(
-            played=tuple(newest.values()),
-            revision=max(lease.closing, 1),
-            waited_s=waited_s,
-            let_go=lease.let_go,
-        )
+        return Gathered.of(map(played_of, items), revision=max(lease.closing, 1), let_go=lease.let_go)
 
     def _series(self, played: RolePlayed) -> Series:
         return closed_series(
@@ -149,11 +176,18 @@ class Together:
         )
 
     def _conclude(
-        self, lease: Lease, gathered: Gathered, result: Result, wait: Callable[[float], bool]
+        self,
+        lease: Lease,
+        gathered: Gathered,
+        result: Result,
+        wait: Callable[[float], bool],
+        *,
+        last_ns: int = 0,
     ) -> str | None:
         """Write findings and the end of the wait in one transaction."""
-        last_received_ns = max(played.received_at_ns for played in gathered.played)
-        last_received_ns += round(gathered.waited_s * 1e9)  # the wait was asked for: it is no delay of ours
+        last_received_ns = max(one.received_at_ns for one in gathered.everybody)
+        if gathered.waited_s:  # it was asked for, and is no delay of ours
+            last_received_ns = max(last_received_ns, last_ns) + round(gathered.waited_s * 1e9)
         entries = [
             self._with_room(partial(self._envelope, finding, last_received_ns), wait)
             for finding in result.findings

@@ -35,7 +35,7 @@ from edge.pipelines.series_volumes import VolumesAssessor
 from edge.pipelines.stations import A_SERIES, Station, Viewer
 from edge.pipelines.watching import Watch, nobody_watches
 from edge.studies.assemble import Assembler, series_of
-from edge.studies.role_played import entry_of
+from edge.studies.role_played import RolePlayed, entry_of
 from edge.studies.select import Rule, preselect
 
 ATTEMPTS_MAX = 3
@@ -91,10 +91,10 @@ class Assessor:
             meant_for = preselect(series, self._rules)
         except NotSelectedError as nobody:
             if casting.played:  # of its study something will be said
-                return Result(findings=(), roles=casting.played)
+                return Result(findings=(), roles=(*casting.played, *casting.bystanding))
             reason = casting.misfit or str(nobody)
             return Result(findings=(self._voice.unassessed(series, UNROUTED, A_SERIES, reason),))
-        return replace(self._assess(series, meant_for), roles=casting.played)
+        return replace(self._assess(series, meant_for), roles=(*casting.played, *casting.bystanding))
 
     def _assess(self, series: Series, meant_for: Sequence[str]) -> Result:
         of_pictures = [name for name in meant_for if name in self._viewers]
@@ -230,13 +230,17 @@ class Imaging:
         self._beat()
         return self._stopping.wait(seconds)
 
+    def _worth_noting(self, result: Result) -> Sequence[RolePlayed]:
+        return self._studies.worth_noting(result.roles) if self._studies is not None else result.roles
+
     def _conclude(self, lease: Lease, series: Series, result: Result) -> str | None:
         """Write findings, the roles it plays, and the end of the series in one transaction."""
         last_received_ns = max(instance.received_at_ns for instance in series.instances)
         entries = [
             self._with_room(partial(self._envelope, finding, last_received_ns)) for finding in result.findings
         ]
-        then = [*entries, *map(entry_of, result.roles)]
+        roles = self._worth_noting(result)
+        then = [*entries, *map(entry_of, roles)]
         if result.refusal:
             self._with_room(partial(self._journal.set_aside, lease, reason=result.refusal, then=then))
         else:
@@ -246,9 +250,9 @@ class Imaging:
                 series=self._assessor.name(series),
                 instances=len(series.instances),
                 findings=len(entries),
-                roles=len(result.roles),
+                roles=sum(bool(played.roles) for played in roles),
             )
-        for played in result.roles:
+        for played in roles:
             assert self._studies is not None, "who has roles to give has studies to look at"
             self._studies.came(played)
         return result.refusal or None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge.domain.finding import Finding, Observation, RoleSeen, SeriesSeen, Verdict
@@ -15,7 +16,7 @@ from edge.pipelines.roles import RolesAssessor
 from edge.pipelines.stations import A_SERIES
 from edge.studies.role_played import RolePlayed
 
-NAMED_MAX = 8  # of the series that fit one role; `series.roles` names all of them
+NAMED_MAX = 8  # of the series that fit one role, in the reason as in `series.roles`
 _WEAKEST_LAST = tuple(ClosedBecause)
 
 
@@ -24,26 +25,47 @@ class Gathered:
     """What there is of a study for one pipeline.
 
     Attributes:
-        played: Every series in its role, each as it was closed last; at least one.
+        played: Every series in its role, each as it was closed last.
+        bystanders: Of those that play none, who stands for the study; one at least where nobody plays a role.
         revision: Of the study for this pipeline, from 1.
-        waited_s: So long the roles that are missing were waited for.
+        waited_s: So long something more of it was waited for.
         let_go: So many series in a role were here before, and their time has passed.
     """
 
     played: tuple[RolePlayed, ...]
+    bystanders: tuple[RolePlayed, ...] = ()
     revision: int
     waited_s: float = 0.0
     let_go: int = 0
 
+    @classmethod
+    def of(cls, everybody: Iterable[RolePlayed], *, revision: int = 1, let_go: int = 0) -> Gathered:
+        """Return what there is of a study, of each series what was said of it last.
+
+        Args:
+            everybody: In the order of arrival; at least one.
+            revision: Of the study for this pipeline.
+            let_go: See there.
+        """
+        here = list(everybody)
+        newest = {one.series_uid: one for one in here if one.roles}
+        bystanders = tuple(one for one in here if not one.roles)
+        return cls(played=tuple(newest.values()), bystanders=bystanders, revision=revision, let_go=let_go)
+
+    @property
+    def everybody(self) -> tuple[RolePlayed, ...]:
+        """Who plays a role, then who does not; at least one."""
+        return (*self.played, *self.bystanders)
+
     @property
     def pipeline(self) -> str:
         """Who looks."""
-        return self.played[0].pipeline
+        return self.everybody[0].pipeline
 
     @property
     def study_uid(self) -> str:
         """StudyInstanceUID, or ""."""
-        return self.played[0].study_uid
+        return self.everybody[0].study_uid
 
 
 class StudyRoles:
@@ -119,10 +141,10 @@ class StudyRoles:
     def name(self, gathered: Gathered) -> str:
         """Name what is spoken of in the log: the keyed hash of the study; of a series that names none."""
         study = self._identity.study(gathered.study_uid)
-        return study or self._identity.subject(gathered.played[0].series_uid)
+        return study or self._identity.subject(gathered.everybody[0].series_uid)
 
     def _subject(self, gathered: Gathered) -> str:
-        return self._identity.together(gathered.played[0].group)
+        return self._identity.together(gathered.everybody[0].group)
 
     def _of_study(self, finding: Finding, gathered: Gathered) -> Finding:
         """Return a finding about the first role's series as one about what was looked at together."""
@@ -135,11 +157,13 @@ class StudyRoles:
         )
 
     def _seen(self, gathered: Gathered) -> SeriesSeen:
-        played = gathered.played
+        seen = gathered.played or gathered.bystanders
+        pairs = self._in_order(gathered)
+        named = _first_of_each(pairs)
         return SeriesSeen(
-            modality="+".join(sorted({kind for one in played for kind in one.modality.split("+") if kind})),
-            instances=sum(one.instances for one in played),
-            closed_because=max((one.closed_because for one in played), key=_WEAKEST_LAST.index).value,
+            modality="+".join(sorted({kind for one in seen for kind in one.modality.split("+") if kind})),
+            instances=sum(one.instances for one in gathered.played),
+            closed_because=max((one.closed_because for one in seen), key=_WEAKEST_LAST.index).value,
             roles=tuple(
                 RoleSeen(
                     role=role,
@@ -148,8 +172,9 @@ class StudyRoles:
                     revision=one.revision,
                     instances=one.instances,
                 )
-                for role, one in self._in_order(gathered)
+                for role, one in named
             ),
+            roles_more=len(pairs) - len(named),
         )
 
     def _in_order(self, gathered: Gathered) -> list[tuple[str, RolePlayed]]:
@@ -161,7 +186,8 @@ class StudyRoles:
     def _unready(self, gathered: Gathered) -> Iterator[str]:
         """Say everything that keeps a model from looking at what there is."""
         if not gathered.study_uid:
-            yield f"{_called(gathered.played[0])} names no study, so nobody knows what belongs to it"
+            yield f"{_called(gathered.everybody[0])} names no study, so nobody knows what belongs to it"
+            yield from _untold(gathered)
             return
         pairs = self._in_order(gathered)
         for one in gathered.played:
@@ -173,9 +199,7 @@ class StudyRoles:
         for role in dict.fromkeys(role for role, _ in single):
             players = [_called(one) for other, one in single if other == role]
             if len(players) > 1:
-                more = len(players) - NAMED_MAX
-                named = [*players[:NAMED_MAX], *([f"{more} more"] if more > 0 else [])]
-                yield f"role {role} is ambiguous: {' and '.join(named)} fit it; wanted one"
+                yield f"role {role} is ambiguous: {' and '.join(_some(players))} fit it; wanted one"
         yield from self._missing(gathered, {role for role, _ in pairs})
         if gathered.let_go:  # a rest must not pass for all there was
             is_one = gathered.let_go == 1
@@ -188,6 +212,28 @@ class StudyRoles:
             return
         named = f"role {missing[0]}" if len(missing) == 1 else f"roles {' and '.join(missing)}"
         yield f"{named} did not come within {gathered.waited_s:g} s"
+        yield from _untold(gathered)
+
+
+def _untold(gathered: Gathered) -> Iterator[str]:
+    """Say why of some series nobody could tell whether they play a role that is missing."""
+    why = list(dict.fromkeys(one.refusal for one in gathered.bystanders if one.refusal))
+    if why:
+        yield f"nobody could tell the role of a series: {' and '.join(_some(why))}"
+
+
+def _first_of_each(pairs: Sequence[tuple[str, RolePlayed]]) -> list[tuple[str, RolePlayed]]:
+    """Return who plays what, of each role the first."""
+    players: defaultdict[str, list[RolePlayed]] = defaultdict(list)
+    for role, one in pairs:
+        players[role].append(one)
+    return [(role, one) for role, ones in players.items() for one in ones[:NAMED_MAX]]
+
+
+def _some(names: Sequence[str]) -> list[str]:
+    """Return the first of many, and how many more there are."""
+    more = len(names) - NAMED_MAX
+    return [*names[:NAMED_MAX], *([f"{more} more"] if more > 0 else [])]
 
 
 def _called(played: RolePlayed) -> str:

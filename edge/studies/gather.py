@@ -3,6 +3,9 @@
     a series in a role ─▶ every role is there ─────────────────────────────▶ due
                        └▶ quiet for `wait_s` after the study's last object ─▶ due, and who is missing is said
 
+Where it was said that a role is ambiguous, what comes after that is waited for in the same way: sixty late
+series change nothing of it sixty times, and one more look tells of all.
+
 What it knows is in the journal. At a restart the waiting begins anew, as nobody could send meanwhile; but not
 the day after which a study is spoken of in any case, so that no number of restarts keeps it silent.
 """
@@ -12,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from edge.domain.ports import Clock
@@ -40,11 +43,13 @@ class Due:
 
     Attributes:
         group: As the journal calls it.
-        waited_s: So long the roles that are missing were waited for; 0 where nobody waited.
+        waited_s: So long something more of the study was waited for; 0 where nobody waited.
+        last_ns: When the last object of the study came (UTC), as far as this process knows.
     """
 
     group: str
     waited_s: float
+    last_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +77,9 @@ class _Study:
     study_uid: str
     first_ns: int
     last_ns: int
-    series: frozenset[str]
-    roles: frozenset[str]
+    is_ambiguous: bool
+    series: set[str] = field(default_factory=set)
+    roles: set[str] = field(default_factory=set)
 
 
 class Gathering:
@@ -94,6 +100,11 @@ class Gathering:
         with self._lock:
             self._awaited = dict(awaited)
 
+    def knows(self, group: str) -> bool:
+        """Whether a study waits already."""
+        with self._lock:
+            return group in self._studies
+
     def came(
         self,
         group: str,
@@ -103,28 +114,33 @@ class Gathering:
         series: Collection[str],
         roles: Collection[str],
         since_ns: int | None = None,
+        is_ambiguous: bool = False,
     ) -> frozenset[str]:
-        """Note that a series came in a role.
+        """Note that series came in roles, beside those that are known already.
 
         Args:
             group: As the journal calls pipeline and study.
             pipeline: That looks at it.
             study_uid: Of the series; "" where it names none, and nobody else can be waited for.
-            series: All in a role by now, as they are assembled.
-            roles: All that are there by now.
+            series: In a role, as they are assembled.
+            roles: That they play.
             since_ns: When the first of them came (UTC), where that was before a restart; None: it came now.
+            is_ambiguous: That was said of the study already.
 
         Returns:
-            The roles that are waited for yet.
+            The roles that are waited for yet; none where that is not news.
         """
         with self._lock:
             now_ns = self._clock.monotonic_ns()
             begun_ns = now_ns if since_ns is None else now_ns - max(0, self._clock.utc_ns() - since_ns)
-            if group in self._studies:
-                begun_ns = min(begun_ns, self._studies[group].first_ns)
-            study = _Study(pipeline, study_uid, begun_ns, now_ns, frozenset(series), frozenset(roles))
-            self._studies[group] = study
-            return self._missing(study)
+            is_news = group not in self._studies or not self._studies[group].roles.issuperset(roles)
+            begun = _Study(pipeline, study_uid, begun_ns, now_ns, is_ambiguous)
+            study = self._studies.setdefault(group, begun)
+            study.first_ns, study.last_ns = min(begun_ns, study.first_ns), now_ns
+            study.is_ambiguous |= is_ambiguous
+            study.series.update(series)
+            study.roles.update(roles)
+            return self._missing(study) if is_news else frozenset()
 
     def kept(self, instance: Instance) -> None:
         """Note that an object of a study arrived: its others may be on their way."""
@@ -143,7 +159,12 @@ class Gathering:
         with self._lock:
             now_ns = self._clock.monotonic_ns()
             waited = {group: self._waited_s(study, now_ns, growing) for group, study in self._studies.items()}
-            due = [Due(group, seconds) for group, seconds in waited.items() if seconds is not None]
+            since_ns = self._clock.utc_ns() - now_ns
+            due = [
+                Due(group, seconds, since_ns + self._studies[group].last_ns)
+                for group, seconds in waited.items()
+                if seconds is not None
+            ]
             for one in due:
                 del self._studies[one.group]
             return due
@@ -174,10 +195,10 @@ class Gathering:
     def _waited_s(self, study: _Study, now_ns: int, growing: Mapping[str, str]) -> float | None:
         """Return how long was waited in vain; None where it is not over."""
         missing = self._missing(study)
+        awaited = self._awaited.get(study.pipeline)
         if now_ns - study.first_ns >= LONGEST_S * 1e9:
             return LONGEST_S if missing else 0.0
-        if not missing:
+        if awaited is None or not study.study_uid or not (missing or study.is_ambiguous):
             return None if study.series & growing.keys() else 0.0
-        wait_s = self._awaited[study.pipeline].wait_s
-        is_over = now_ns - study.last_ns >= wait_s * 1e9 and study.study_uid not in growing.values()
-        return wait_s if is_over else None
+        is_over = now_ns - study.last_ns >= awaited.wait_s * 1e9 and study.study_uid not in growing.values()
+        return awaited.wait_s if is_over else None

@@ -1,8 +1,14 @@
-"""A series in its role, written down: it waits in the queue `together` for the others of its study."""
+"""A series in its role, written down: it waits in the queue `together` for the others of its study.
+
+A series that a pipeline's `select` takes and that plays none of its roles is a bystander. One of a study is
+written down, too, so that the study is spoken of where nobody else comes; it holds no files back.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +24,7 @@ class RolePlayed:
 
     Attributes:
         pipeline: Looks at it, together with others.
-        roles: It plays; more than one where the pipeline's rules overlap.
+        roles: It plays; more than one where the pipeline's rules overlap; () of a bystander.
         series_uid: What it was assembled under.
         study_uid: StudyInstanceUID, or "".
         modality: As its objects say.
@@ -27,7 +33,7 @@ class RolePlayed:
         instances: How many it had.
         closed_because: The evidence.
         received_at_ns: When its last object came in (UTC).
-        refusal: Why nobody can look at it as it is, or "".
+        refusal: Why nobody can look at it as it is, of a bystander why nobody can tell its role; or "".
     """
 
     pipeline: str
@@ -49,15 +55,30 @@ class RolePlayed:
 
 
 def entry_of(played: RolePlayed) -> Entry:
-    """Return what the journal keeps; its key begins with the series, which holds that back from retention."""
+    """Return what the journal keeps; its key begins with the series, which holds that back from retention.
+
+    That of a bystander does not, and is the same for all of a study.
+    """
     body = {**asdict(played), "closed_because": played.closed_because.value}
     return Entry(
         QUEUE,
-        key=f"{played.series_uid}\n{played.pipeline}",
-        digest=str(played.revision),
+        key=f"{played.series_uid}\n{played.pipeline}" if played.roles else bystander_key(played.group),
+        digest=str(played.revision) if played.roles else played.refusal,
         group=played.group,
         body=json.dumps(body, separators=(",", ":")).encode(),
     )
+
+
+def is_ambiguous(played: Iterable[RolePlayed]) -> bool:
+    """Whether a role is played by two series, or a series plays two roles; each as it was closed last."""
+    newest = {one.series_uid: one for one in played if one.roles}.values()
+    players = Counter(role for one in newest for role in one.roles)
+    return any(count > 1 for count in players.values()) or any(len(one.roles) > 1 for one in newest)
+
+
+def bystander_key(group: str) -> str:
+    """Return the key of every bystander of a group; nobody misses one that has gone."""
+    return f"bystander of {group}"
 
 
 def played_of(item: Item) -> RolePlayed:

@@ -64,7 +64,13 @@ def test_a_cube_is_measured_and_read_by_a_model(tmp_path: Path, box: Appliance, 
     (oxygen,) = of(receiver, "of-pixel-spectra")
     assert oxygen["verdict"] == "PRESENT"
     assert oxygen["model"]["id"] == "tissue-oxygen"
-    assert oxygen["series"] == {"modality": "HSI", "instances": 1, "closed_because": "count", "roles": []}
+    assert oxygen["series"] == {
+        "modality": "HSI",
+        "instances": 1,
+        "closed_because": "count",
+        "roles": [],
+        "roles_more": 0,
+    }
     assert 0 <= oxygen["measurements"][0]["value"] <= 100
     measured = of(receiver, "of-hyperspectral", 2)
     assert {finding["model"] is None for finding in measured} == {True}

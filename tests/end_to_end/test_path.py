@@ -70,7 +70,13 @@ def test_a_head_sent_by_a_scanner_comes_back_as_a_volume(
     (finding,) = findings_of(receiver, 1)
     assert finding["verdict"] == "PRESENT"
     assert finding["measurements"][0]["value"] == pytest.approx(7.2, rel=0.25)  # a ball of radius 12 mm
-    assert finding["series"] == {"modality": "MR", "instances": 10, "closed_because": "count", "roles": []}
+    assert finding["series"] == {
+        "modality": "MR",
+        "instances": 10,
+        "closed_because": "count",
+        "roles": [],
+        "roles_more": 0,
+    }
     assert receiver.topics() == ["edge/v1/test/box-1/finding/tiny"]
 
 

@@ -89,8 +89,8 @@ def test_a_study_is_looked_at_whichever_role_comes_first_and_though_we_are_kille
 ) -> None:
     send(box, t1(tmp_path / "a1", 1))
     send(box, flair(tmp_path / "b2", 2), t1(tmp_path / "c1", 3, mark="hasty "))
-    until(lambda: box.said().count("a study waits") == 3, within_s=60, what="three studies wait")
-    until(lambda: waiting(box) == {"patient": {"FLAIR": 1, "T1": 1}}, within_s=10, what="its status")
+    until(lambda: box.said().count("a study waits") == 6, within_s=60, what="three studies wait for two")
+    until(lambda: waiting(box) == {"patient": {"FLAIR": 2, "T1": 2}}, within_s=10, what="its status")
     box.kill()
     box.start()
     send(box, flair(tmp_path / "a2", 1), t1(tmp_path / "b1", 2), tmp_path / "a1")  # the last one again
@@ -108,11 +108,14 @@ def test_a_study_is_looked_at_whichever_role_comes_first_and_though_we_are_kille
         assert_fulfils_schema(whole)
     assert "mprage" not in json.dumps(said) + box.said()
 
-    (alone,) = said_of(receiver, "hasty", count=1)
-    assert alone["verdict"] == "NOT_ASSESSED"
+    by_roles = {len(one["series"]["roles"]): one for one in said_of(receiver, "hasty", count=3)}
+    alone, nobody = by_roles[1], by_roles[0]  # the latter: it is said twice that none of its roles came
+    assert alone["verdict"] == nobody["verdict"] == "NOT_ASSESSED"
     assert alone["reason"] == f"role FLAIR did not come within {HASTE_S:g} s"
+    assert nobody["reason"] == f"roles T1 and FLAIR did not come within {HASTE_S:g} s"
     assert [one["role"] for one in alone["series"]["roles"]] == ["T1"]
+    assert_fulfils_schema(nobody)
     send(box, flair(tmp_path / "c2", 3, mark="hasty "))  # it came after all
-    late = said_of(receiver, "hasty", count=3)
-    assert [(one["verdict"], one["revision"]) for one in late[1:]] == [("PRESENT", 2)] * 2
+    late = said_of(receiver, "hasty", count=5)[3:]
+    assert [(one["verdict"], one["revision"]) for one in late] == [("PRESENT", 2)] * 2
     assert {(one["subject"], one["study"]) for one in late} == {(alone["subject"], alone["study"])}

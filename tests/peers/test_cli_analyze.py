@@ -49,7 +49,13 @@ def test_a_file_is_assessed_and_its_mask_lies_on_its_grid(place: Path, tmp_path:
     )
     assert code == 0
     assert [finding["verdict"] for finding in findings] == ["PRESENT"]
-    assert findings[0]["series"] == {"modality": "MR", "instances": 1, "closed_because": "asked", "roles": []}
+    assert findings[0]["series"] == {
+        "modality": "MR",
+        "instances": 1,
+        "closed_because": "asked",
+        "roles": [],
+        "roles_more": 0,
+    }
     mask: Any = nibabel.load(tmp_path / "out" / "ball.tiny.nii.gz")
     scan: Any = nibabel.load(place / "ball.nii.gz")
     assert mask.shape == scan.shape

@@ -78,6 +78,30 @@ def test_where_nobody_can_be_waited_for_it_is_due_at_once(
     assert gathering.due({}) == [Due(GROUP, 0.0)]
 
 
+def test_what_was_called_ambiguous_is_quiet_before_it_is_looked_at_again(
+    gathering: Gathering, clock: FakeClock
+) -> None:
+    def late(number: int) -> None:
+        gathering.came(
+            GROUP,
+            pipeline="tumour",
+            study_uid="study",
+            series=[str(number)],
+            roles=["T1", "FLAIR"],
+            is_ambiguous=number == 0,
+        )
+
+    late(0)
+    for number in range(1, 60):
+        clock.advance(599.0)
+        late(number)
+        assert gathering.due({}) == []
+    clock.advance(600.0)
+    ends_ns = clock.utc_ns()
+    (due,) = gathering.due({})
+    assert (due, due.last_ns) == (Due(GROUP, 600.0), ends_ns - 600 * 10**9)
+
+
 def test_what_waits_is_told_of_and_what_is_due_waits_no_more(gathering: Gathering, clock: FakeClock) -> None:
     came(gathering, "T1")
     clock.advance(5.0)

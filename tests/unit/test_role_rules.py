@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,20 @@ def test_an_object_that_cannot_be_read_is_passed_over_for_the_next(tmp_path: Pat
 
 def test_a_series_that_fits_two_rules_plays_both_and_one_that_fits_none_says_so(tmp_path: Path) -> None:
     director = Director([wanted(RoleRule(role="T1", texts=T1), RoleRule(role="plain", contrast_bolus=False))])
-    for name in ("both", "none", "other", "torn"):
+    for name in ("both", "half", "none", "other", "torn"):
         (tmp_path / name).mkdir()
     (played,) = director(head(tmp_path / "both", SeriesDescription="T1", SeriesNumber=3)).played
     assert (played.roles, played.number, played.study_uid) == (("T1", "plain"), 3, "1.2")
     assert played.group == "tumour 1.2"
+    both = Director(
+        [wanted(RoleRule(role="T1", texts=T1)), replace(wanted(RoleRule(role="T2")), pipeline="t2")]
+    )
+    half = both(head(tmp_path / "half"))
+    assert [(one.pipeline, one.roles) for one in (*half.played, *half.bystanding)] == [
+        ("t2", ("T2",)),
+        ("tumour", ()),
+    ]
+    assert half.misfit == ""
     none = director(head(tmp_path / "none", ContrastBolusAgent="Gd"))
     assert none.played == ()
     assert "plays no role of tumour" in none.misfit
@@ -128,5 +138,7 @@ def test_a_series_that_fits_two_rules_plays_both_and_one_that_fits_none_says_so(
     torn = head(tmp_path / "torn")
     for instance in torn.instances:
         instance.path.write_bytes(b"")
-    assert "the header cannot be parsed" in director(torn).misfit
+    unread = director(torn)
+    assert "the header cannot be parsed" in unread.misfit
+    assert ["the header cannot be parsed" in one.refusal for one in unread.bystanding] == [True]
     assert "files other than DICOM" in director(series_of_nifti(torn.instances[0].path)).misfit
