@@ -16,7 +16,10 @@ from edge.config.load import load
 from edge.domain.errors import ConfigurationError
 from edge.kit.clock import SystemClock
 from edge.kit.journal import Item, Journal
-from edge.kit.journal_aside import set_aside
+from edge.kit.journal_aside import group, set_aside
+from edge.studies.intake import QUEUE as INTAKE
+from edge.studies.role_played import QUEUE as TOGETHER
+from edge.studies.role_played import played_of
 
 JOURNAL = "journal.db"
 ALL = "all"
@@ -39,7 +42,7 @@ def run(path: Path, *, retry: str | None) -> int:
         _retry(journal, groups, retry, console)
         groups = _groups(set_aside(journal))
     for items in groups:
-        _print(items, console)
+        _print(journal, items, console)
     if not groups:
         console.print("nothing is set aside")
     return 1 if groups else 0
@@ -49,7 +52,7 @@ def _groups(items: Sequence[Item]) -> list[list[Item]]:
     def together(item: Item) -> tuple[str, str]:
         return item.queue, item.group
 
-    return [list(group) for _, group in groupby(sorted(items, key=together), key=together)]
+    return [list(items) for _, items in groupby(sorted(items, key=together), key=together)]
 
 
 def _retry(path: Path, groups: Sequence[Sequence[Item]], name: str, console: Console) -> None:
@@ -63,15 +66,24 @@ def _retry(path: Path, groups: Sequence[Sequence[Item]], name: str, console: Con
             console.print(f"ready again: {item.queue} {item.group}, {count} items", markup=False)
 
 
-def _print(items: Sequence[Item], console: Console) -> None:
+def _print(journal: Path, items: Sequence[Item], console: Console) -> None:
     first = items[0]
     since = datetime.fromtimestamp(first.created_ns / 1e9, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
     console.print(f"{first.queue} {first.group}", markup=False, style="bold", soft_wrap=True)
     console.print(f"  {len(items)} items, the first of {since} UTC", markup=False)
     for reason in dict.fromkeys(item.reason for item in items):
         console.print(f"  because: {printable(reason)}", markup=False, soft_wrap=True)
-    for folder in dict.fromkeys(str(file.parent) for file in map(_file, items) if file):
+    files = filter(None, map(_file, _with_files(journal, items)))
+    for folder in dict.fromkeys(str(file.parent) for file in files):
         console.print(f"  files in {folder}", markup=False, soft_wrap=True)
+
+
+def _with_files(journal: Path, items: Sequence[Item]) -> Sequence[Item]:
+    """Return the items that say where objects lie: those of a study's series, where it is a study."""
+    if items[0].queue != TOGETHER:
+        return items
+    series = dict.fromkeys(played_of(item).series_uid for item in items)
+    return [item for uid in series for item in group(journal, INTAKE, uid)]
 
 
 def _file(item: Item) -> Path | None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edge.domain.study import ClosedBecause
 from edge.kit.clock import SystemClock
 from edge.kit.journal import Entry, Journal
+from edge.studies.role_played import RolePlayed, entry_of
 from tests.peers.command import edge
 
 REASON = "slices 3 and 4 lie at the same place\x1b[2J"
@@ -50,6 +52,32 @@ def test_it_is_listed_with_its_reason_and_its_files_while_the_daemon_runs(config
     for part in ("intake 1.2.3", "2 items", "slices 3 and 4 lie", "files in /var/lib/edge/intake/ab"):
         assert part in done.stdout
     assert "\x1b[2J" not in done.stdout
+
+
+def test_of_a_study_it_says_where_the_files_of_its_series_lie(config: Path) -> None:
+    played = RolePlayed(
+        pipeline="pair",
+        roles=("T1",),
+        series_uid="1.2.3",
+        study_uid="1.2",
+        modality="MR",
+        number=4,
+        revision=1,
+        instances=2,
+        closed_because=ClosedBecause.QUIET,
+        received_at_ns=1,
+    )
+    with journal(config.parent) as opened:
+        opened.take_back("intake", "1.2.3")
+        series = opened.lease_group("intake", "1.2.3")
+        assert series is not None
+        opened.done(series, then=[entry_of(played)])
+        study = opened.lease_group("together", played.group)
+        assert study is not None
+        opened.set_aside(study, reason="another patient")
+    done = edge("aside", config)
+    for part in ("together pair 1.2", "another patient", "files in /var/lib/edge/intake/ab"):
+        assert part in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["1.2.3", "all"])
