@@ -24,12 +24,12 @@ from edge.kit.stage import Stage
 from edge.ops.watchdog import Watchdog
 from edge.pipelines.casting import Director
 from edge.pipelines.exchangeable import Exchangeable
-from edge.pipelines.gathered import Together
 from edge.pipelines.imaging import Assessor, Imaging
 from edge.pipelines.measured import FileAssessor
 from edge.pipelines.result import Assessing, ByFormat
 from edge.pipelines.stations import stations, viewers
 from edge.pipelines.study_roles import StudyRoles
+from edge.pipelines.together import Together
 from edge.pipelines.watching import Watch
 from edge.studies.assemble import Assembler
 from edge.studies.gather import Gathering

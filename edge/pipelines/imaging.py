@@ -28,11 +28,11 @@ from edge.kit.log import Log
 from edge.kit.room import when_there_is_room
 from edge.kit.stage import Stage
 from edge.pipelines.casting import Cast, no_roles
-from edge.pipelines.gathered import Together
-from edge.pipelines.result import UNROUTED, Assessing, Result, SeriesVoice, rest_of, together
+from edge.pipelines.result import UNROUTED, Assessing, Result, SeriesVoice, joined, rest_of
 from edge.pipelines.series_pictures import PicturesAssessor, Told
 from edge.pipelines.series_volumes import VolumesAssessor
 from edge.pipelines.stations import A_SERIES, Station, Viewer
+from edge.pipelines.together import Together
 from edge.pipelines.watching import Watch, nobody_watches
 from edge.studies.assemble import Assembler, series_of
 from edge.studies.role_played import RolePlayed, entry_of
@@ -106,7 +106,7 @@ class Assessor:
         else:
             said = self._volumes.assess(series, of_volumes) if of_volumes else {}
             said |= self._pictures.assess(series, of_pictures) if of_pictures else {}
-        return together([said[name] for name in meant_for])
+        return joined([said[name] for name in meant_for])
 
     def name(self, series: Series) -> str:
         """Name a series in the log: its keyed hash, never its UID."""

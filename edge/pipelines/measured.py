@@ -15,7 +15,7 @@ from edge.domain.ports import Clock
 from edge.domain.study import Instance, Series
 from edge.findings.identity import KeyedHash
 from edge.pipelines.looked import Looked
-from edge.pipelines.result import UNROUTED, Result, SeriesVoice, is_damage, together
+from edge.pipelines.result import UNROUTED, Result, SeriesVoice, is_damage, joined
 from edge.pipelines.stations import A_SERIES
 
 
@@ -60,7 +60,7 @@ class FileAssessor:
 
     def assess(self, series: Series) -> Result:
         """Read every file of a series with every pipeline of its source."""
-        return together([self._assess(series, instance) for instance in series.instances])
+        return joined([self._assess(series, instance) for instance in series.instances])
 
     def name(self, series: Series) -> str:
         """Name a series in the log: its keyed hash."""
@@ -75,7 +75,7 @@ class FileAssessor:
         if not readings:
             reason = f"source {instance.source}: no pipeline is configured for it"
             return Result(findings=(self._voice.unassessed(series, UNROUTED, A_SERIES, reason),))
-        return together([self._read(series, instance, name, reading) for name, reading in readings])
+        return joined([self._read(series, instance, name, reading) for name, reading in readings])
 
     def _read(self, series: Series, instance: Instance, pipeline: str, reading: Reading) -> Result:
         try:

@@ -109,7 +109,7 @@ class ByFormat:
         return self._by_format.get(series.instances[0].format, self._otherwise)
 
 
-def together(results: Sequence[Result]) -> Result:
+def joined(results: Sequence[Result]) -> Result:
     """Return several results about one series as one."""
     return Result(
         findings=tuple(finding for result in results for finding in result.findings),

@@ -16,9 +16,9 @@ from edge.findings.policy import judge, told_apart
 from edge.pipelines.result import Result, SeriesVoice, is_damage
 from edge.pipelines.stations import Station
 from edge.pipelines.watching import Watch, nobody_watches, scanner_of
+from edge.studies.apart import refuse_apart
 from edge.studies.pixels import build
 from edge.studies.select import Rule, select
-from edge.studies.together import refuse_apart
 
 
 class RolesAssessor:

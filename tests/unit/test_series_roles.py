@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from edge.cli.app import app
 from edge.domain.errors import SeriesRejectedError
-from edge.studies.together import refuse_apart
+from edge.studies.apart import refuse_apart
 from tests.builders.pair import FRAME, axial, coronal
 from tests.builders.series import stack, written
 from tests.builders.volume_bundles import write_pair

@@ -30,11 +30,11 @@ from edge.kit.stage import Stage
 from edge.ops.retention import sweep
 from edge.pipelines import casting
 from edge.pipelines.casting import Director
-from edge.pipelines.gathered import Together
 from edge.pipelines.imaging import Assessor, Imaging
 from edge.pipelines.roles import RolesAssessor
 from edge.pipelines.stations import A_SERIES, Station
 from edge.pipelines.study_roles import StudyRoles
+from edge.pipelines.together import Together
 from edge.studies.assemble import Assembler
 from edge.studies.gather import Awaited, Gathering
 from edge.studies.intake import instance_of, instance_to_json
@@ -301,7 +301,7 @@ def test_a_great_many_series_that_come_late_are_told_of_in_one_revision(
     with opened("pair") as box:
         play(box, 130)
         decoded = Counted(played_of)
-        monkeypatch.setattr("edge.pipelines.gathered.played_of", decoded)
+        monkeypatch.setattr("edge.pipelines.together.played_of", decoded)
         for number in range(131, 160):
             play(box, number)
         assert decoded.calls == 0
