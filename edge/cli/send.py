@@ -114,8 +114,10 @@ def send(parcels: Sequence[Parcel], peer: Peer, *, console: Console) -> list[tup
             outcomes.append((parcel, outcome))
             bar.update(task, advance=parcel.data_set_bytes, files=len(outcomes))
 
-        rounds = [pool.submit(carry, lot, peer, report=report, stopping=stopping) for lot in lots(parcels)]
         try:
+            rounds = [
+                pool.submit(carry, lot, peer, report=report, stopping=stopping) for lot in lots(parcels)
+            ]
             wait(rounds)
         except KeyboardInterrupt:
             stopping.set()

@@ -45,11 +45,15 @@ class Entrance:
         self._clock = clock
         self._log = Log(name)
         self._bell: Bell | None = None
+        self._is_rush = False
         self._is_shut = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name} door", daemon=True)
 
     def __enter__(self) -> Self:
         self._listener.setblocking(False)  # who called may be gone again before we accept
+        calls = select.poll()
+        calls.register(self._listener, select.POLLIN)
+        self._is_rush = bool(calls.poll(0))  # not in the thread: who calls from now on has not waited
         self._bell = Bell()
         self._thread.start()
         return self
@@ -70,9 +74,8 @@ class Entrance:
         assert self._bell is not None, "opened before"
         calls = select.poll()
         calls.register(self._listener, select.POLLIN)
-        waited = bool(calls.poll(0))
         calls.register(self._bell.fileno(), select.POLLIN)
-        rush_until_ns = self._clock.monotonic_ns() + round(RUSH_S * 1e9) * waited
+        rush_until_ns = self._clock.monotonic_ns() + round(RUSH_S * 1e9) * self._is_rush
         number = 0
         while not self._is_shut.is_set():
             if self._clock.monotonic_ns() < rush_until_ns and not self._has_room():
