@@ -118,7 +118,8 @@ class Together:
         """Wait for what a study lacks by what the journal has of it; since when (UTC), before a restart."""
         items = self._journal.items(QUEUE, group=played.group, states=EVERY_STATE)
         said = [played_of(item) for item in items if item.state in FINISHED]
-        self._note([played_of(item) for item in items], since_ns=since_ns, is_ambiguous=is_ambiguous(said))
+        here = [played, *map(played_of, items)]  # retention may have been quicker
+        self._note(here, since_ns=since_ns, is_ambiguous=is_ambiguous(said))
 
     def _note(
         self, here: Sequence[RolePlayed], *, since_ns: int | None = None, is_ambiguous: bool = False
