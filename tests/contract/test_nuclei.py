@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -24,6 +21,7 @@ from edge.inference.forms import Form, forms_of, open_session, stamp_of
 from edge.inference.pictures import PictureReader
 from edge.kit.clock import SystemClock
 from edge.sources.still_pictures import picture_of
+from tests.builders.scripts import scripts_of
 
 BUNDLE = Path(__file__).parents[2] / "models" / "nuclei"
 FP32 = Form("fp32", "onnxruntime", "cpu")
@@ -51,15 +49,8 @@ def manifest(bundle: Bundle) -> PictureSegmentation:
 @pytest.fixture(scope="module")
 def scripts() -> Iterator[Any]:
     """The scripts of the bundle that read, draw and score; they are no package, and leave no trace."""
-    names, before = ("real", "scoring", "synthesis"), set(sys.modules)
-    sys.path.insert(0, str(BUNDLE))
-    try:
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    finally:
-        sys.path.remove(str(BUNDLE))
-        for name in set(sys.modules) - before:
-            if str(BUNDLE) in str(getattr(sys.modules[name], "__file__", "")):
-                del sys.modules[name]
+    with scripts_of(BUNDLE, "real", "scoring", "synthesis") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

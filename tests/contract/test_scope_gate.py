@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from edge.findings.gate import Gate, GateRules, LocalValidation
 from edge.inference.forms import Form, open_session, stamp_of
 from edge.inference.pictures import PictureReader
 from edge.kit.clock import SystemClock
+from tests.builders.scripts import scripts_of
 from tests.fakes.clock import FakeClock
 
 BUNDLE = Path(__file__).parents[2] / "models" / "scope-gate"
@@ -72,25 +71,17 @@ def manifest(bundle: Bundle) -> PictureClassification:
 @pytest.fixture(scope="module")
 def rendering() -> Iterator[Any]:
     """The scripts of the bundle that draw scenes; they are no package, and leave no trace."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(BUNDLE))
-    try:
-        yield importlib.import_module("scenes")
-    finally:
-        sys.path.remove(str(BUNDLE))
-        for name in set(sys.modules) - before:
-            if str(BUNDLE) in str(getattr(sys.modules[name], "__file__", "")):
-                del sys.modules[name]
+    with scripts_of(BUNDLE, "scenes", "scope", "families") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def rendered(rendering: Any) -> dict[str, list[Pixels]]:
     """Some pictures of each family, always the same."""
-    fitted = importlib.import_module("scope").fitted
-    families = importlib.import_module("families")
+    fitted, draw = rendering.scope.fitted, rendering.scenes.draw_from
     return {
-        family: [fitted(rendering.draw_from(family, SEED + n).picture) for n in range(EACH)]
-        for family in (*families.TRAINED, *families.TEST)
+        family: [fitted(draw(family, SEED + n).picture) for n in range(EACH)]
+        for family in (*rendering.families.TRAINED, *rendering.families.TEST)
     }
 
 
