@@ -7,7 +7,6 @@ begin anew ends before its job does, and `begin.py` goes on from what was writte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from edge.daemon.jobs import Work
 from edge.daemon.parts import bundles_of, crowded_of, live_callers_of
 from edge.daemon.planning import Planning, bundle_changes
 from edge.daemon.probes import Probes
-from edge.daemon.takeover import differing, pipelines_with
+from edge.daemon.takeover import admitted, differing, pipelines_with
 from edge.daemon.works import Former, Works
 from edge.domain.errors import BundleRejectedError, DocumentRefusedError, InferenceError
 from edge.fleet.case import Case
@@ -224,11 +223,7 @@ class FleetDevice:
         Raises:
             BundleRejectedError: It does not pass.
         """
-        name = bundle.manifest.name
-        try:
-            made = self._works.engine.admit(bundle, callers=self._callers).result()
-        except CancelledError as ending:
-            raise BundleRejectedError(f"{name}: the engine is being closed") from ending
+        made = admitted(self._works, bundle, callers=self._callers)
         before, self._staged[bundle.digest] = self._staged.pop(bundle.digest, None), made
         if before is not None:
             before.active.model.close()

@@ -102,14 +102,20 @@ class Takeover:
             raise BundleRejectedError(f"{name}: {why}")
 
 
-def admitted(works: Works, bundle: Bundle) -> Made:
+def admitted(works: Works, bundle: Bundle, *, callers: int | None = None) -> Made:
     """Let a bundle prove itself on this device while everything goes on.
+
+    Args:
+        works: At work.
+        bundle: Whose files are in order.
+        callers: How many live pipelines will ask at once; None: as many as do now.
 
     Raises:
         BundleRejectedError: It does not pass, or the engine is being closed.
     """
+    callers = live_callers_of(works.config) if callers is None else callers
     try:
-        return works.engine.admit(bundle, callers=live_callers_of(works.config)).result()
+        return works.engine.admit(bundle, callers=callers).result()
     except CancelledError as ending:
         raise BundleRejectedError(f"{bundle.manifest.name}: the engine is being closed") from ending
 
