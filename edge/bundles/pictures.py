@@ -12,6 +12,7 @@ from edge.bundles.parts import About, CodeEntry, Part, Words
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Side = Annotated[int, Field(ge=8, le=4096)]
+Word = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
 Modality = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,16}$")]
 # DICOM modalities of single pictures (PS3.3, C.7.3.1.1.1); those of slices a manifest has to name.
@@ -114,6 +115,11 @@ class PictureInput(Part):
         description="DICOM modalities whose pictures it is for; left out: all of single pictures (CR, DX, "
         "US, XC …), none of slices (CT, MR …).",
     )
+    range_16_bits: tuple[Word, Word] | None = Field(
+        default=None,
+        description="Of stills of 16 bits (PNG, TIFF): the lowest and highest number, as the file holds "
+        "them, shown as 0 and 255; left out: what each file declares, else the bits it uses.",
+    )
 
     @property
     def pictured(self) -> frozenset[str]:
@@ -132,6 +138,14 @@ class PictureInput(Part):
             )
         if not self.is_free and (self.side_max_px is not None or self.multiple_of_px != 1):
             raise ValueError("multiple_of_px and side_max_px are for a free size, and this one is fixed")
+        return self
+
+    @check_all(mode="after")
+    def _range_rises(self) -> PictureInput:
+        if self.range_16_bits is not None and self.range_16_bits[0] >= self.range_16_bits[1]:
+            raise ValueError(
+                f"range_16_bits {list(self.range_16_bits)}: wanted the lowest number, then the highest"
+            )
         return self
 
     @property

@@ -55,11 +55,12 @@ def _assessed(path: Path, name: str, models: Models, desk: Desk, pace: Pace) -> 
     watchers = [_Watcher(pipeline, station, name, models, pace) for pipeline, station in stations]
     trouble = ""
     try:
-        still = read_still(path)
+        stills = {stated: read_still(path, stated=stated) for stated in {one.stated for one in watchers}}
     except FormatError as damage:
         trouble = str(damage).removeprefix(f"{path.name}: ")
     else:
         for one in watchers:
+            still = stills[one.stated]
             one.see(still)
             if desk.out is not None and one.looked is not None:
                 lines = (*still.notes, *one.looked.notes)
@@ -79,11 +80,13 @@ class _Watcher:
 
     Attributes:
         pipeline: Its name.
+        stated: The range of stills of 16 bits that its bundle states, or None.
         looked: What it saw, or None where it could not look.
     """
 
     def __init__(self, pipeline: str, station: PictureStation, name: str, models: Models, pace: Pace) -> None:
         self.pipeline = pipeline
+        self.stated = station.manifest.input.range_16_bits if station.manifest else None
         self.looked: Looked | None = None
         self._name = name
         self._notes: tuple[str, ...] = ()

@@ -81,7 +81,8 @@ def each_sample(
         raise ConfigurationError("; ".join(trouble))
     match manifest:
         case PictureBundle():
-            yield from islice(_pictures(_spread(_files(paths), most), notes), most)
+            stated = manifest.input.range_16_bits
+            yield from islice(_pictures(_spread(_files(paths), most), stated, notes), most)
         case VolumeSegmentation() if len(manifest.input.roles) > 1:
             yield from (_case(case, manifest) for case in _spread(_cases(paths), most)[:most])
         case VolumeSegmentation():
@@ -100,15 +101,15 @@ def _spread(files: Sequence[Path], most: int) -> list[Path]:
     return list(files[::step])
 
 
-def _pictures(files: Sequence[Path], notes: list[str]) -> Iterator[Picture]:
+def _pictures(files: Sequence[Path], stated: tuple[int, int] | None, notes: list[str]) -> Iterator[Picture]:
     for file in files:
         try:
-            yield from islice(_of_file(file, notes), PICTURES_OF_A_FILE)
+            yield from islice(_of_file(file, stated, notes), PICTURES_OF_A_FILE)
         except (EdgeError, OSError) as trouble:
             notes.append(f"not a picture: {trouble}")
 
 
-def _of_file(file: Path, notes: list[str]) -> Iterator[Picture]:
+def _of_file(file: Path, stated: tuple[int, int] | None, notes: list[str]) -> Iterator[Picture]:
     """Read the pictures of a DICOM object, a still or a video as `edge analyze` and the daemon see them.
 
     Raises:
@@ -125,7 +126,7 @@ def _of_file(file: Path, notes: list[str]) -> Iterator[Picture]:
                 else:
                     yield SquarePicture(picture_of(shown.rgb), aspect=shown.aspect)
     elif kind != "video" and stills.begins_like_one(file):
-        still = stills.read_still(file)
+        still = stills.read_still(file, stated=stated)
         notes += [f"{file.name}: {note}" for note in still.notes]
         yield picture_of(still.rgb)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from edge.domain.errors import FormatError, UnsupportedError
@@ -14,7 +14,23 @@ TIFFS: Final = {b"II*\0": "<", b"MM\0*": ">"}
 _NO_SIZE = frozenset((0xC4, 0xC8, 0xCC))  # among the frame headers of a JPEG: tables
 _BARE = frozenset((0x01, *range(0xD0, 0xD8)))  # markers of a JPEG that nothing follows
 _WIDTH, _HEIGHT = 256, 257
-_TIFF_NUMBERS = {3: "H", 4: "I"}
+_BITS = 258
+_TOPS: Final = {341: "SMaxSampleValue", 281: "MaxSampleValue"}  # who is believed first
+_TIFF_NUMBERS = {1: "B", 3: "H", 4: "I"}
+_SAMPLES_MAX = 8  # of a pixel, that say something of themselves
+_CHUNKS_MAX = 1000  # of a PNG, before its pixels
+
+
+class Declared(NamedTuple):
+    """What a file says of the numbers in it.
+
+    Attributes:
+        bits: Of each number so many lower ones hold the picture.
+        by: Where it says so.
+    """
+
+    bits: int
+    by: str
 
 
 class Still(NamedTuple):
@@ -25,12 +41,16 @@ class Still(NamedTuple):
         width_px: Before it is turned as its EXIF says.
         height_px: Likewise.
         pages: Pictures in it; 2 stands for several.
+        packed_bits: Of each number in a TIFF that has 9 to 15 of them; else 16.
+        declared: How many bits of 16 hold the picture, or None where nothing says so.
     """
 
     kind: str
     width_px: int
     height_px: int
     pages: int = 1
+    packed_bits: int = 16
+    declared: Declared | None = None
 
 
 def kind_of(begin: bytes) -> str | None:
@@ -57,8 +77,20 @@ def read_header(content: bytes) -> Still:
 
 
 def _png(content: bytes) -> Still:
+    """Read the first chunk; `sBIT` says that numbers of fewer bits were scaled up to all (PNG, 11.3.2.7)."""
     width, height = struct.unpack_from(">II", content, 16)
-    return Still("PNG", width, height)
+    return Still("PNG", width, height, declared=Declared(16, "sBIT") if _has_sbit(content) else None)
+
+
+def _has_sbit(content: bytes) -> bool:
+    """Whether there is such a chunk where it belongs: before the pixels."""
+    at = len(PNG)
+    for _ in range(_CHUNKS_MAX):
+        name = content[at + 4 : at + 8]
+        if name in (b"sBIT", b"IDAT", b""):
+            return name == b"sBIT"
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+    return False
 
 
 def _bmp(content: bytes) -> Still:
@@ -103,22 +135,51 @@ def _jpeg(content: bytes) -> Still:
 
 
 def _tiff(content: bytes) -> Still:
-    """Read width and height of the first directory (TIFF 6.0, section 2), and whether there is a second."""
+    """Read the first directory (TIFF 6.0, section 2), and whether there is a second."""
     order = TIFFS[content[:4]]
     (at,) = struct.unpack_from(f"{order}I", content, 4)
     (count,) = struct.unpack_from(f"{order}H", content, at)
-    sides = {}
-    for number in range(count):
-        entry = at + 2 + 12 * number
-        tag, form = struct.unpack_from(f"{order}HH", content, entry)
-        if tag in (_WIDTH, _HEIGHT):
-            if form not in _TIFF_NUMBERS:
-                raise FormatError("a TIFF whose sides are no numbers")
-            (sides[tag],) = struct.unpack_from(order + _TIFF_NUMBERS[form], content, entry + 8)
+    entries = {
+        struct.unpack_from(f"{order}H", content, entry)[0]: entry
+        for entry in range(at + 2, at + 2 + 12 * count, 12)
+    }
     (following,) = struct.unpack_from(f"{order}I", content, at + 2 + 12 * count)
-    if len(sides) < 2:
+    if not entries.keys() >= {_WIDTH, _HEIGHT}:
         raise FormatError("a TIFF that does not say how large it is")
-    return Still("TIFF", sides[_WIDTH], sides[_HEIGHT], pages=2 if following else 1)
+    width, height = (_numbers(content, order, entries[tag])[:1] for tag in (_WIDTH, _HEIGHT))
+    if not (width and height):
+        raise FormatError("a TIFF whose sides are no numbers")
+    said = {tag: _numbers(content, order, entries[tag]) for tag in (_BITS, *_TOPS) if tag in entries}
+    packed = next((bits for bits in said.get(_BITS, ()) if 8 < bits < 16), 16)
+    return Still(
+        "TIFF",
+        width[0],
+        height[0],
+        pages=2 if following else 1,
+        packed_bits=packed,
+        declared=_declared(said) if packed == 16 else Declared(packed, "BitsPerSample"),
+    )
+
+
+def _declared(said: Mapping[int, Sequence[int]]) -> Declared | None:
+    """Return what a TIFF says the highest number is (TIFF 6.0, sections 19 and 8), as bits.
+
+    As bits, for some writers put the highest of this very picture there.
+    """
+    tops = ((max(said[tag], default=0), name) for tag, name in _TOPS.items() if tag in said)
+    return next((Declared(top.bit_length(), name) for top, name in tops if 0 < top < 1 << 16), None)
+
+
+def _numbers(content: bytes, order: str, entry: int) -> tuple[int, ...]:
+    """Return the whole numbers of an entry; () where they are none, too many, or not there."""
+    _, form, count = struct.unpack_from(f"{order}HHI", content, entry)
+    if form not in _TIFF_NUMBERS or not 0 < count <= _SAMPLES_MAX:
+        return ()
+    packed = struct.Struct(f"{order}{count}{_TIFF_NUMBERS[form]}")
+    at = entry + 8
+    if packed.size > 4:
+        (at,) = struct.unpack_from(f"{order}I", content, at)
+    return packed.unpack_from(content, at) if at + packed.size <= len(content) else ()
 
 
 _KINDS: Final[dict[str, tuple[Callable[[bytes], bool], Callable[[bytes], Still]]]] = {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain.errors import FormatError, UnsupportedError
-from edge.formats.still_headers import Still, kind_of, read_header
+from edge.formats.still_headers import Declared, Still, kind_of, read_header
 
 FILE_BYTES_MAX: Final = 512 << 20
 PIXELS_MAX: Final = 200_000_000  # 600 MB of colour
@@ -38,11 +38,16 @@ def about(path: Path) -> Still:
     return _header(path, _content(path))
 
 
-def read_still(path: Path) -> StillPicture:
+def read_still(path: Path, *, stated: tuple[int, int] | None = None) -> StillPicture:
     """Read a picture.
 
-    Grey becomes three equal colours. What is see-through is shown as the colour it hides. Of 16 bits the
-    upper 8 of those that the picture uses are kept.
+    Grey becomes three equal colours. What is see-through is shown as the colour it hides. Of 16 bits that
+    range is shown which is stated; else the upper 8 of the bits that the file declares; else of those that
+    the picture uses, so that two pictures of one source may differ.
+
+    Args:
+        path: The file.
+        stated: Of numbers of 16 bits, as the file holds them: the lowest, 0, and the highest, 255.
 
     Raises:
         FormatError: It cannot be read, is none, is damaged, or is too large.
@@ -55,7 +60,7 @@ def read_still(path: Path) -> StillPicture:
         raise FormatError(f"{path.name}: a {header.kind} that cannot be decoded")
     if bgr.dtype not in (np.uint8, np.uint16):
         raise UnsupportedError(f"{path.name}: its pixels are {bgr.dtype}, wanted 8 or 16 bits")
-    eight, notes = _eight_bits(bgr)
+    eight, notes = _eight_bits(bgr, header, stated)
     rgb = np.asarray(cv2.cvtColor(eight, cv2.COLOR_BGR2RGB), np.uint8)
     rgb.flags.writeable = False
     return StillPicture(rgb, notes)
@@ -113,10 +118,37 @@ def _decoded(content: bytes) -> NDArray[np.generic] | None:
         cv2.utils.logging.setLogLevel(level)
 
 
-def _eight_bits(picture: NDArray[np.generic]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Keep the upper 8 of the bits that are used: of 12 bits in 16 nearly nothing would be left otherwise."""
+def _eight_bits(
+    picture: NDArray[np.generic], header: Still, stated: tuple[int, int] | None
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     if picture.dtype == np.uint8:
         return np.asarray(picture, np.uint8), ()
-    used = max(8, int(picture.max()).bit_length())
-    kept = np.right_shift(np.asarray(picture, np.uint16), used - 8).astype(np.uint8)
-    return kept, (f"of 16 bits the picture uses {used}, of which the upper 8 were looked at",)
+    # OpenCV moves numbers of 9 to 15 bits up; here they are as the file holds them.
+    deep = np.right_shift(np.asarray(picture, np.uint16), 16 - header.packed_bits)
+    if stated is not None:
+        low, high = stated
+        is_beyond = bool(deep.min() < low or deep.max() > high)
+        beyond = "; the picture goes beyond" if is_beyond else ""
+        return _shown(deep, low, high), (
+            f"of 16 bits {low} to {high} were looked at, as the bundle says{beyond}",
+        )
+    bits, note = _bits(deep, header.declared)
+    return _shown(deep, 0, (1 << bits) - 1), (note,)
+
+
+def _bits(deep: NDArray[np.uint16], declared: Declared | None) -> tuple[int, str]:
+    """Return how many bits hold the picture, at least 8: of 12 in 16 nearly nothing would be left else."""
+    used = max(8, int(deep.max()).bit_length())
+    note = f"of 16 bits the picture uses {used}, of which the upper 8 were looked at"
+    if declared is None:
+        return used, note
+    if declared.bits < used:
+        return used, f"{note}: more than the {declared.bits} of its {declared.by}"
+    bits = max(8, declared.bits)
+    return bits, f"of 16 bits the file declares {bits} ({declared.by}), of which the upper 8 were looked at"
+
+
+def _shown(deep: NDArray[np.uint16], low: int, high: int) -> NDArray[np.uint8]:
+    """Map low to 0 and high to 255 in equal steps; of a whole number of bits that keeps the upper 8."""
+    steps = (np.arange(1 << 16) - low) * 256 // (high - low + 1)
+    return np.asarray(steps.clip(0, 255).astype(np.uint8)[deep], np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -129,6 +130,25 @@ def test_every_kind_of_file_is_looked_at_the_right_way_up_and_what_is_broken_is_
     assert [part for name, (_, part) in broken.items() if part not in reasons[name]] == []
     verdicts = {one["stream"]["source"]: one["verdict"] for one in done.findings if not one["box_px"]}
     assert verdicts == {**dict.fromkeys(whole, "PRESENT"), "cut": "NOT_ASSESSED"}
+
+
+def test_each_bundle_sees_16_bits_in_the_range_that_it_states(tmp_path: Path) -> None:
+    for name, high in (("narrow", 1023), ("wide", 65_535)):
+
+        def state(document: dict[str, Any], *, high: int = high) -> None:
+            document["input"]["range_16_bits"] = [0, high]
+
+        write_task_bundle(tmp_path / "bundles", "picture-regression", name=name, edit=state)
+    bgr = np.zeros((64, 64, 3), np.uint16)
+    bgr[:, :, 2] = 512
+    cv2.imwrite(str(tmp_path / "red.png"), bgr)
+    done = run(tmp_path, tmp_path / "red.png")
+    assert done.code == 0
+    seen = {one["pipeline"]: (one["measurements"][0]["value"], one["notes"]) for one in done.findings}
+    assert seen == {
+        "narrow": (pytest.approx(50, abs=1), ["of 16 bits 0 to 1023 were looked at, as the bundle says"]),
+        "wide": (pytest.approx(1, abs=1), ["of 16 bits 0 to 65535 were looked at, as the bundle says"]),
+    }
 
 
 def turned(jpeg: bytes) -> bytes:

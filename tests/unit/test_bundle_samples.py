@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.bundles.manifest import Manifest
+from edge.bundles.pictures import PictureBundle
 from edge.bundles.store import load
 from edge.cli.instances import dicom_instance
 from edge.cli.samples import read_samples
@@ -51,6 +52,18 @@ def test_of_16_bits_samples_have_those_that_are_looked_at_and_say_so(
     (sample,), notes = read_samples([path], manifest, most=4)
     assert (rgb(sample) == read_still(path).rgb).all()
     assert notes == ["film.png: of 16 bits the picture uses 15, of which the upper 8 were looked at"]
+
+
+def test_samples_of_16_bits_are_shown_by_the_range_that_the_bundle_states(
+    tmp_path: Path, manifest: Manifest
+) -> None:
+    path = tmp_path / "film.png"
+    cv2.imwrite(str(path), RAMP)
+    assert isinstance(manifest, PictureBundle)
+    given = manifest.input.model_copy(update={"range_16_bits": (0, 65535)})
+    (sample,), notes = read_samples([path], manifest.model_copy(update={"input": given}), most=4)
+    assert (rgb(sample)[:, :, 0] == RAMP >> 8).all()
+    assert notes == ["film.png: of 16 bits 0 to 65535 were looked at, as the bundle says"]
 
 
 def test_a_dicom_object_that_cannot_be_shown_is_named(tmp_path: Path, manifest: Manifest) -> None:

@@ -265,6 +265,8 @@ WRONG: list[tuple[str, Edit, str]] = [
     ("picture-detection", put("preprocessing", [{"step": "scale", "divide_by": 2}]), "it comes first"),
     ("picture-detection", without("input.height_px"), "come together"),
     ("picture-detection", put("input.side_max_px", 128), "for a free size, and this one is fixed"),
+    ("picture-detection", put("input.range_16_bits", (4095, 0)), "the lowest number, then the highest"),
+    ("picture-detection", put("input.range_16_bits", (0, 65_536)), "less than or equal to 65535"),
     ("picture-keypoints", put("policy.enter_points_min", 2), "is more than the 1 points"),
     ("picture-regression", put("golden.errors_max", {"other": 1.0}), "speaks of other, wanted share"),
     ("picture-classification", put("policy.present_class", "red"), "either present_class with"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from edge.cli.inputs import Inputs, Knowledge, read_inputs
 from edge.domain.errors import FormatError, UnsupportedError
@@ -21,6 +24,7 @@ from edge.formats.stills import read_still
 from edge.preprocess.thermal_site import SiteCalibration
 from tests.builders import thermal
 
+TOPS = {"MaxSampleValue": 281, "SMaxSampleValue": 341}
 ENDS = [".png", ".jpg", ".tif", ".bmp", ".webp"]
 
 
@@ -82,6 +86,120 @@ def test_of_16_bits_those_are_kept_that_are_used(tmp_path: Path, top: int, used:
     still = read_still(path)
     assert still.notes == (f"of 16 bits the picture uses {used}, of which the upper 8 were looked at",)
     assert int(still.rgb.max()) == top >> (used - 8)
+
+
+def deep_png(path: Path, picture: NDArray[np.uint16], *, sbit: int | None = None) -> Path:
+    """Write a grey PNG of 16 bits, and after its first chunk what it declares."""
+    content = cv2.imencode(".png", picture)[1].tobytes()
+    chunk = b"sBIT" + bytes([sbit or 0])
+    said = b"" if sbit is None else struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(content[:33] + said + content[33:])
+    return path
+
+
+def deep_tiff(path: Path, picture: NDArray[np.uint16], *, bits: int = 16, **tops: int) -> Path:
+    """Write a grey TIFF, of fewer bits packed, and the highest number that it declares."""
+    rows = "".join(f"{number:0{bits}b}" for number in picture.ravel())
+    pixels = picture.astype("<u2").tobytes() if bits == 16 else int(rows, 2).to_bytes(len(rows) // 8, "big")
+    height_px, width_px = picture.shape
+    short, long = 3, 4
+    entries = [
+        (256, short, width_px),
+        (257, short, height_px),
+        (258, short, bits),
+        (259, short, 1),
+        (262, short, 1),
+        (273, long, 8),
+        (277, short, 1),
+        (278, short, height_px),
+        (279, long, len(pixels)),
+        *((TOPS[name], short, top) for name, top in tops.items()),
+    ]
+    written = b"".join(struct.pack("<HHII", tag, form, 1, number) for tag, form, number in sorted(entries))
+    directory = struct.pack("<H", len(entries)) + written + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory)
+    return path
+
+
+def lit(top: int) -> NDArray[np.uint16]:
+    return np.linspace(0, top, 64).reshape(8, 8).astype(np.uint16)
+
+
+def test_two_pictures_of_one_source_are_equally_bright_where_the_bundle_states_its_range(
+    tmp_path: Path,
+) -> None:
+    dark, bright = lit(2000), lit(2000)
+    bright[-1, -1] = 4000
+    paths = [deep_png(tmp_path / "dark.png", dark), deep_png(tmp_path / "bright.png", bright)]
+    guessed = [read_still(path).rgb[0] for path in paths]
+    stated = [read_still(path, stated=(0, 4095)) for path in paths]
+    assert not np.array_equal(*guessed)
+    assert np.array_equal(*(one.rgb[0] for one in stated))
+    assert {one.notes for one in stated} == {("of 16 bits 0 to 4095 were looked at, as the bundle says",)}
+
+
+def test_what_goes_beyond_the_stated_range_is_black_or_white_and_told(tmp_path: Path) -> None:
+    still = read_still(deep_png(tmp_path / "deep.png", lit(4095)), stated=(1000, 3047))
+    assert still.notes == (
+        "of 16 bits 1000 to 3047 were looked at, as the bundle says; the picture goes beyond",
+    )
+    wanted = ((lit(4095).astype(int) - 1000) // 8).clip(0, 255)
+    assert np.array_equal(still.rgb[:, :, 0], wanted)
+
+
+@given(bits=st.integers(8, 16), seed=st.integers(0, 99))
+def test_a_stated_range_of_whole_bits_keeps_the_upper_8(bits: int, seed: int) -> None:
+    picture = np.random.default_rng(seed).integers(0, 1 << bits, (8, 8)).astype(np.uint16)
+    with TemporaryDirectory() as folder:
+        still = read_still(deep_png(Path(folder, "deep.png"), picture), stated=(0, (1 << bits) - 1))
+    assert np.array_equal(still.rgb[:, :, 0], picture >> (bits - 8))
+
+
+def test_what_a_png_declares_fills_all_16_bits(tmp_path: Path) -> None:
+    still = read_still(deep_png(tmp_path / "deep.png", lit(20_000), sbit=12))
+    assert still.notes == ("of 16 bits the file declares 16 (sBIT), of which the upper 8 were looked at",)
+    assert int(still.rgb.max()) == 20_000 >> 8
+
+
+@pytest.mark.parametrize(
+    ("tops", "bits", "by"),
+    [
+        ({"SMaxSampleValue": 4095}, 12, "SMaxSampleValue"),
+        ({"MaxSampleValue": 4095}, 12, "MaxSampleValue"),
+        ({"MaxSampleValue": 900, "SMaxSampleValue": 16_383}, 14, "SMaxSampleValue"),
+        ({"MaxSampleValue": 3711}, 12, "MaxSampleValue"),  # the highest of that picture
+    ],
+)
+def test_what_a_tiff_declares_comes_before_what_the_picture_uses(
+    tmp_path: Path, tops: dict[str, int], bits: int, by: str
+) -> None:
+    still = read_still(deep_tiff(tmp_path / "deep.tif", lit(900), **tops))
+    assert still.notes == (
+        f"of 16 bits the file declares {bits} ({by}), of which the upper 8 were looked at",
+    )
+    assert int(still.rgb.max()) == 900 >> (bits - 8)
+
+
+@pytest.mark.parametrize(("top", "kind"), [(255, "less than it holds"), (0, "nothing")])
+def test_a_tiff_that_declares_what_cannot_be_is_shown_by_the_bits_it_uses(
+    tmp_path: Path, top: int, kind: str
+) -> None:
+    still = read_still(deep_tiff(tmp_path / "deep.tif", lit(900), MaxSampleValue=top))
+    beside = {"less than it holds": ": more than the 8 of its MaxSampleValue", "nothing": ""}[kind]
+    assert still.notes == (f"of 16 bits the picture uses 10, of which the upper 8 were looked at{beside}",)
+    assert int(still.rgb.max()) == 900 >> 2
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_packed_numbers_of_a_tiff_are_as_the_file_holds_them(tmp_path: Path, bits: int) -> None:
+    picture = lit((1 << bits) - 1) // 2
+    path = deep_tiff(tmp_path / "packed.tif", picture, bits=bits)
+    still = read_still(path)
+    assert still.notes == (
+        f"of 16 bits the file declares {bits} (BitsPerSample), of which the upper 8 were looked at",
+    )
+    assert np.array_equal(still.rgb[:, :, 0], picture >> (bits - 8))
+    assert np.array_equal(read_still(path, stated=(0, (1 << bits) - 1)).rgb, still.rgb)
 
 
 def test_what_is_no_picture_of_bytes_is_refused(tmp_path: Path) -> None:
