@@ -30,7 +30,8 @@ def run(folder: Path, samples: Sequence[Path]) -> int:
     given: list[Sample] = []
     if samples:
         with err.status("reading samples"):
-            given, notes = read_samples(samples, finished(folder), most=SAMPLES_MAX)
+            taken, notes = read_samples(samples, finished(folder), most=SAMPLES_MAX)
+        given = [one.sample for one in taken]
         for note in notes:
             err.print(note, markup=False, soft_wrap=True)
     with err.status("asking the fp32 network"):

@@ -50,7 +50,7 @@ def run(
     err = Console(stderr=True, highlight=False)
     folder = folder.resolve()
     with err.status("reading samples"):
-        given, notes = read_samples(samples, load(folder).manifest, most=most)
+        taken, notes = read_samples(samples, load(folder).manifest, most=most)
     for note in notes:
         err.print(note, markup=False, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -62,7 +62,8 @@ def run(
 
         result = quantize(
             folder,
-            given,
+            [one.sample for one in taken],
+            groups=[one.group for one in taken],
             state_dir=state or _memory(),
             clock=SystemClock(),
             told=told,
@@ -116,7 +117,7 @@ def _numbers(verdict: Verdict) -> str:
 
 
 def _conclude(folder: Path, result: Quantized, *, wants_fp16: bool) -> None:
-    samples = f"{result.calibrated} samples calibrated, {result.held_out} held out"
+    samples = f"{result.calibrated} samples calibrated, {result.held_out} held out ({result.held_out_how})"
     if result.kept is not None and result.runtime is not None:
         gain = result.kept.gain(result.runtime)
         typer.echo(f"kept: {result.kept.recipe.words}: ×{gain:.2f} over fp32 on {result.runtime}; {samples}")

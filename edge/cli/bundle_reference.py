@@ -42,7 +42,7 @@ def run(
         bar = progress.add_task("", total=None)
         made = make_reference(
             folder,
-            each_sample(samples, load(folder).manifest, most=most, notes=notes),
+            (one.sample for one in each_sample(samples, load(folder).manifest, most=most, notes=notes)),
             wishes=Wishes(window=window, every_s=every_s),
             clock=SystemClock(),
             told=lambda done: progress.update(bar, completed=done),

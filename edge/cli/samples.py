@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from edge.bundles.spectra_regression import SpectraRegression
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.cli.inputs import Knowledge, read_inputs
 from edge.cli.instances import dicom_instance
-from edge.cli.kinds import HEAD_BYTES, kind_of
+from edge.cli.kinds import HEAD_BYTES, Kind, kind_of
 from edge.cli.paths import files_of, missing
 from edge.domain.errors import ConfigurationError, EdgeError, FormatError
-from edge.domain.frame import Picture
 from edge.domain.image import Volume
+from edge.domain.study import Instance
 from edge.formats import stills
 from edge.formats.cube_files import read_cube
 from edge.formats.spectrum_points import Hints
@@ -39,7 +40,20 @@ FRAMES_PER_S = 1.0
 PICTURES_OF_A_FILE = 64
 
 
-def read_samples(paths: Sequence[Path], manifest: Manifest, *, most: int) -> tuple[list[Sample], list[str]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """A sample, and what it was taken of.
+
+    Attributes:
+        sample: Of the kind of the bundle's task.
+        group: Samples of one study, video, cube or folder are alike, and have the same.
+    """
+
+    sample: Sample
+    group: str
+
+
+def read_samples(paths: Sequence[Path], manifest: Manifest, *, most: int) -> tuple[list[Taken], list[str]]:
     """Read what a bundle's network may be given.
 
     Args:
@@ -62,9 +76,7 @@ def read_samples(paths: Sequence[Path], manifest: Manifest, *, most: int) -> tup
     return found, notes
 
 
-def each_sample(
-    paths: Sequence[Path], manifest: Manifest, *, most: int, notes: list[str]
-) -> Iterator[Sample]:
+def each_sample(paths: Sequence[Path], manifest: Manifest, *, most: int, notes: list[str]) -> Iterator[Taken]:
     """Read the same one after the other, so that one at a time is in memory; there may be none.
 
     Args:
@@ -81,8 +93,7 @@ def each_sample(
         raise ConfigurationError("; ".join(trouble))
     match manifest:
         case PictureBundle():
-            stated = manifest.input.range_16_bits
-            yield from islice(_pictures(_spread(_files(paths), most), stated, notes), most)
+            yield from islice(_pictures(_spread(_files(paths), most), manifest, most, notes), most)
         case VolumeSegmentation() if len(manifest.input.roles) > 1:
             yield from (_case(case, manifest) for case in _spread(_cases(paths), most)[:most])
         case VolumeSegmentation():
@@ -101,41 +112,65 @@ def _spread(files: Sequence[Path], most: int) -> list[Path]:
     return list(files[::step])
 
 
-def _pictures(files: Sequence[Path], stated: tuple[int, int] | None, notes: list[str]) -> Iterator[Picture]:
+def _pictures(files: Sequence[Path], manifest: PictureBundle, most: int, notes: list[str]) -> Iterator[Taken]:
+    stated = manifest.input.range_16_bits
+    several = sum(map(_holds_several, files))  # the first video must not be all there is
+    of_a_file = min(PICTURES_OF_A_FILE, -(-most // max(1, several)))
     for file in files:
         try:
-            yield from islice(_of_file(file, stated, notes), PICTURES_OF_A_FILE)
+            yield from islice(_of_file(file, stated, notes), of_a_file)
         except (EdgeError, OSError) as trouble:
             notes.append(f"not a picture: {trouble}")
 
 
-def _of_file(file: Path, stated: tuple[int, int] | None, notes: list[str]) -> Iterator[Picture]:
+def _of_file(file: Path, stated: tuple[int, int] | None, notes: list[str]) -> Iterator[Taken]:
     """Read the pictures of a DICOM object, a still or a video as `edge analyze` and the daemon see them.
 
     Raises:
         EdgeError: It is none, or is damaged.
         OSError: It cannot be read.
     """
-    with file.open("rb") as opened:
-        kind = kind_of(file, opened.read(HEAD_BYTES))
+    kind = _kind_of(file)
     if kind == "dicom":
-        for sheet in sheets_of([dicom_instance(file)]):
+        instance = dicom_instance(file)
+        for sheet in sheets_of([instance]):
             for shown in read_shown(sheet):
                 if isinstance(shown, Unreadable):
                     notes.append(f"not a picture: {file.name}: {shown.trouble}")
                 else:
-                    yield SquarePicture(picture_of(shown.rgb), aspect=shown.aspect)
+                    yield Taken(
+                        SquarePicture(picture_of(shown.rgb), aspect=shown.aspect), _study_of(instance)
+                    )
     elif kind != "video" and stills.begins_like_one(file):
         still = stills.read_still(file, stated=stated)
         notes += [f"{file.name}: {note}" for note in still.notes]
-        yield picture_of(still.rgb)
+        yield Taken(picture_of(still.rgb), f"folder {file.parent}")
     else:
-        yield from (picture for _, picture in read_pictures(file, per_second=FRAMES_PER_S))
+        for _, picture in read_pictures(file, per_second=FRAMES_PER_S):
+            yield Taken(picture, f"file {file}")
+
+
+def _holds_several(file: Path) -> bool:
+    """Whether a file may hold more than one picture; one that cannot be read holds none."""
+    try:
+        return _kind_of(file) in ("dicom", "video")
+    except OSError:
+        return False
+
+
+def _kind_of(file: Path) -> Kind | None:
+    with file.open("rb") as opened:
+        return kind_of(file, opened.read(HEAD_BYTES))
+
+
+def _study_of(instance: Instance) -> str:
+    """Return what pictures of one patient at one time share; of a file that says nothing its folder."""
+    return instance.study_uid or instance.series_uid or f"folder {instance.path.parent}"
 
 
 def _volumes(
     paths: Sequence[Path], manifest: VolumeSegmentation, notes: list[str], most: int
-) -> Iterator[list[Volume]]:
+) -> Iterator[Taken]:
     kinds = {kind.modality: kind.unit for kind in manifest.input.accepts}
     only = next(iter(kinds)) if len(kinds) == 1 else None
     inputs = read_inputs(paths, Knowledge(modality=only, site=SiteCalibration(), hints=Hints(kind=None)))
@@ -143,7 +178,7 @@ def _volumes(
     step = max(1, -(-len(inputs.series) // most))
     for series in inputs.series[::step]:
         try:
-            yield [build(series)[0].volumes[0]]
+            yield Taken([build(series)[0].volumes[0]], _study_of(series.instances[0]))
         except EdgeError as trouble:
             notes.append(f"not a volume: {trouble}")
 
@@ -152,13 +187,13 @@ def _cases(paths: Sequence[Path]) -> list[Path]:
     return [folder for path in paths if path.is_dir() for folder in sorted(path.iterdir()) if folder.is_dir()]
 
 
-def _case(folder: Path, manifest: VolumeSegmentation) -> list[Volume]:
+def _case(folder: Path, manifest: VolumeSegmentation) -> Taken:
     """Read one case of several series, each named after its role.
 
     Raises:
         ConfigurationError: A role is missing, or holds more than one series.
     """
-    volumes = []
+    volumes: list[Volume] = []
     for channel in manifest.input.channels:
         named = [
             path for path in folder.iterdir() if path.name.partition(".")[0].lower() == channel.role.lower()
@@ -174,25 +209,24 @@ def _case(folder: Path, manifest: VolumeSegmentation) -> list[Volume]:
         if len(series) != 1:
             raise ConfigurationError(f"{named[0]}: holds {len(series)} series, wanted one")
         volumes.append(build(series[0])[0].volumes[0])
-    return volumes
+    return Taken(volumes, f"folder {folder}")
 
 
-def _spectra(
-    files: Sequence[Path], manifest: SpectraRegression, notes: list[str]
-) -> Iterator[NDArray[np.float32]]:
+def _spectra(files: Sequence[Path], manifest: SpectraRegression, notes: list[str]) -> Iterator[Taken]:
     """Read cubes, and `.npy` files that hold (n, bands) values at the manifest's wavelengths."""
     wanted_nm = np.array(manifest.input.wavelengths_nm, np.float64)
     for file in files:
         try:
             if file.suffix == ".npy":
-                yield _rows(file, bands=len(wanted_nm))
+                yield Taken(_rows(file, bands=len(wanted_nm)), f"file {file}")
                 continue
             cube = read_cube(file)
             if cube.unit != manifest.input.unit:
                 raise FormatError(f"{file.name}: in {cube.unit}, wanted {manifest.input.unit}")
             banded = resample(cube, wavelengths_nm=wanted_nm)
             rows = banded.values[is_whole(banded.values)]
-            yield np.ascontiguousarray(rows[:: max(1, len(rows) // SPECTRA_OF_A_CUBE)], np.float32)
+            some = np.ascontiguousarray(rows[:: max(1, len(rows) // SPECTRA_OF_A_CUBE)], np.float32)
+            yield Taken(some, f"file {file}")
         except (EdgeError, OSError) as trouble:
             notes.append(f"no spectra: {trouble}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from edge.workshop.bench import RUN_S, RUNTIMES, VERSIONS, Bench, Recording, Run
 from edge.workshop.calibration import Row, layers, measured, prepared
 from edge.workshop.carried import FILE as CALIBRATION
 from edge.workshop.carried import Carried, carried
+from edge.workshop.held_out import Split, splits
 from edge.workshop.layer_search import LayerSearch, Outcome, Told
 from edge.workshop.ledger import Ledger
 from edge.workshop.manifest_edit import replaced, value_at, with_entry
@@ -42,8 +43,6 @@ from edge.workshop.text_parts import quoted
 REPORT: Final = "quantization.json"
 INT8, FP16 = "model.int8.onnx", "model.fp16.onnx"
 SAMPLES_MIN: Final = 4
-HELD_OUT: Final = 4  # every fourth sample is not calibrated on
-HELD_OUT_MAX: Final = 16
 GAIN_MIN: Final = 1.05  # less is within what a busy machine makes of the same network
 FORMAT: Final = "edge.quantization/1"
 
@@ -60,6 +59,7 @@ class Quantized:
         fp16: How near half precision comes, or None where it was not asked for.
         calibrated: How many samples ranges were taken of.
         held_out: How many others agreement was measured on.
+        held_out_how: Which those were.
         digest: Of the bundle, now.
         carried: The samples that travel with the bundle, or why there are none.
     """
@@ -71,6 +71,7 @@ class Quantized:
     fp16: Verdict | None
     calibrated: int
     held_out: int
+    held_out_how: str
     digest: str
     carried: Carried | str
 
@@ -85,18 +86,21 @@ def quantize(
     wants_fp16: bool = False,
     is_fresh: bool = False,
     carries: bool = True,
+    groups: Sequence[str] = (),
 ) -> Quantized:
     """Search an int8 variant of a bundle that pays, and put it there; nothing is written where none does.
 
     Args:
         folder: The bundle, sealed, with its golden check.
-        samples: Of the kind of its task, at least 4; every fourth is held out.
+        samples: Of the kind of its task, at least 4; some are held out.
         state_dir: Keeps what was measured, so that a search that was killed goes on.
         clock: Measures.
         told: Hears what is done.
         wants_fp16: Also make a variant in half precision, for GPUs.
         is_fresh: Forget what was measured before.
         carries: Put some of the samples into the bundle, so that devices compare on them, too.
+        groups: Of each sample what it was taken of: those of one are alike, and are held out together; ()
+            where nobody knows.
 
     Raises:
         BundleRejectedError: The bundle is not in order, or the samples are too few or prove nothing.
@@ -110,15 +114,15 @@ def quantize(
         raise BundleRejectedError(
             f"{folder}: {len(given)} inputs for {manifest.task}, wanted {SAMPLES_MIN} or more"
         )
-    calibrating = [item for place, item in enumerate(given) if place % HELD_OUT]
-    held_out = given[::HELD_OUT][:HELD_OUT_MAX]
-    ledger = Ledger(state_dir / f"{manifest.name}-{_key(reference, manifest, given, carries=carries)}")
+    asking = _Asking(reference, manifest, clock)
+    split, held_out = asking.parted(splits(given, questions.groups_of_items(samples, groups)))
+    feeds = held_out.feeds
+    ledger = Ledger(state_dir / f"{manifest.name}-{_key(reference, manifest, split, carries=carries)}")
     if is_fresh:
         ledger.forget()
-    asking = _Asking(reference, manifest, clock)
-    seen, feeds = asking.asked(calibrating), asking.asked(held_out).feeds
-    taken = _taken(bundle, calibrating, seen.answers, clock) if carries else "they were not wanted"
-    exams = [task_of(bundle, clock).exam, asking.known(held_out)]
+    seen = asking.asked(split.calibrating)
+    taken = _taken(bundle, split.calibrating, seen.answers, clock) if carries else "they were not wanted"
+    exams = [task_of(bundle, clock).exam, held_out.exam.against(held_out.answers)]
     if isinstance(taken, Carried):
         exams.append(taken.exam)
     elif (own := exams_of(bundle, clock).calibration) is not None:
@@ -137,8 +141,9 @@ def quantize(
         kept=None if runtime is None else outcomes[0],
         runtime=runtime,
         fp16=half,
-        calibrated=len(calibrating),
-        held_out=len(held_out),
+        calibrated=len(split.calibrating),
+        held_out=len(split.held_out),
+        held_out_how=split.how,
         digest=bundle.digest,
         carried=taken,
     )
@@ -208,13 +213,17 @@ def _reference(bundle: Bundle) -> bytes:
     return bundle.network(variant)
 
 
-def _key(reference: bytes, manifest: Manifest, given: Sequence[Item], *, carries: bool) -> str:
+def _key(reference: bytes, manifest: Manifest, split: Split, *, carries: bool) -> str:
     """Name a search: another network, other steps, bounds or samples are another one."""
     said = manifest.model_dump(mode="json", include={"input", "preprocessing", "output", "golden"})
     own = manifest.calibration
     further = own.sha256 if own is not None and (own.file != CALIBRATION or not carries) else carries
     seen = hashlib.sha256(reference)
-    known = [said, [questions.digest(item) for item in given], further]
+    known = [
+        said,
+        *(list(map(questions.digest, part)) for part in (split.calibrating, split.held_out)),
+        further,
+    ]
     seen.update(json.dumps(known, sort_keys=True).encode())
     return seen.hexdigest()[:12]
 
@@ -246,20 +255,21 @@ class _Asking:
         self._manifest = manifest
         self._clock = clock
 
-    def known(self, given: Sequence[Item]) -> Exam:
-        """Return an exam of these inputs with the answers of fp32.
+    def parted(self, ways: Iterable[Split]) -> tuple[Split, _Asked]:
+        """Return the first way to part the inputs whose held-out ones prove something, and what fp32 says.
 
         Raises:
-            BundleRejectedError: The answers prove nothing.
+            BundleRejectedError: None do.
         """
-        asked = self.asked(given)
-        reason = questions.nothing_proven(self._manifest, asked.answers)
-        if reason:
-            raise BundleRejectedError(
-                f"{self._manifest.name}: of the {len(given)} samples that were held out, every fourth, "
-                f"{reason}, which proves nothing: give others, or more"
-            )
-        return asked.exam.against(asked.answers)
+        for split in ways:
+            asked = self.asked(split.held_out)
+            reason = questions.nothing_proven(self._manifest, asked.answers)
+            if not reason:
+                return split, asked
+        raise BundleRejectedError(
+            f"{self._manifest.name}: of the {len(split.held_out)} samples that were held out, {split.how}, "
+            f"{reason}, which proves nothing: give others, or more"
+        )
 
     def asked(self, given: Sequence[Item]) -> _Asked:
         """Ask about these inputs."""
@@ -359,6 +369,7 @@ def report(result: Quantized) -> str:
             "threads": 1,
             "calibration_samples": result.calibrated,
             "held_out_samples": result.held_out,
+            "held_out": result.held_out_how,
             "carried_samples": _carried(result.carried),
             "layers": result.layers,
             "kept": None if result.kept is None else result.kept.recipe.words,

@@ -82,6 +82,19 @@ def items(manifest: Manifest, samples: Sequence[Sample], room: Room = Room()) ->
             return [row for one in samples if isinstance(one, np.ndarray) for row in one.astype(np.float32)]
 
 
+def groups_of_items(samples: Sequence[Sample], groups: Sequence[str]) -> list[str]:
+    """Return of each of the `items` what it was taken of: an array of spectra becomes many of them.
+
+    Args:
+        samples: Of the manifest's kind, all of them.
+        groups: One of each sample, or none at all.
+    """
+    if not groups:
+        return []
+    each = zip(samples, groups, strict=True)
+    return [group for one, group in each for _ in range(len(one) if isinstance(one, np.ndarray) else 1)]
+
+
 def exam(manifest: Manifest, given: Sequence[Item], clock: Clock) -> Exam:
     """Ask those; what is right is not known yet, `against` says it."""
     stacked = np.stack(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from edge.domain.errors import BundleRejectedError
 from edge.inference.making import exams_of
 from edge.inference.picture_exams import PictureExam
 from edge.kit.clock import SystemClock
-from edge.workshop import bench, carried, drawn, layer_search
+from edge.workshop import bench, carried, drawn, layer_search, questions
 from edge.workshop.answers import Answers
 from edge.workshop.golden import make_golden
 from edge.workshop.manifest_edit import replaced, with_entry, without
@@ -252,7 +253,9 @@ def lamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def searched(folder: Path, *, carries: bool = True) -> tuple[Quantized, list[str]]:
+def searched(
+    folder: Path, *, carries: bool = True, groups: Sequence[str] = ()
+) -> tuple[Quantized, list[str]]:
     """What a search found, and what it did."""
     done: list[str] = []
     result = quantize(
@@ -262,6 +265,7 @@ def searched(folder: Path, *, carries: bool = True) -> tuple[Quantized, list[str
         clock=SystemClock(),
         told=lambda doing, _done, _of: done.append(doing),
         carries=carries,
+        groups=groups,
     )
     return result, done
 
@@ -307,6 +311,29 @@ def test_some_of_the_samples_travel_with_the_bundle_and_devices_compare_on_them(
     size = (lamp / "calibration.npz").stat().st_size
     assert report == {"count": 12, "file": "calibration.npz", "bytes": size}
     assert "12 carried ones" in bundle.manifest.accuracy[-1].data
+
+
+def test_what_is_alike_is_held_out_together_and_the_report_says_so(
+    lamp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (2.0, 1.0))
+    groups = [f"video {number // 4}" for number in range(16)]
+    searched(lamp, groups=groups)
+    report = json.loads((lamp / "quantization.json").read_text())
+    assert (report["calibration_samples"], report["held_out_samples"]) == (12, 4)
+    assert report["held_out"] == "1 of 4 groups, whole: a study, a video or a folder is one"
+    searched(lamp)
+    assert json.loads((lamp / "quantization.json").read_text())["held_out"] == "every fourth"
+
+
+def test_groups_that_prove_nothing_are_not_held_out(lamp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.Bench, "race", lambda *_: (2.0, 1.0))
+    answers = iter(["all pictures get the same scores"])
+    asked = questions.nothing_proven
+    monkeypatch.setattr(questions, "nothing_proven", lambda *given: next(answers, None) or asked(*given))
+    result, _ = searched(lamp, groups=[f"class {number // 4}" for number in range(16)])
+    assert result.held_out == 4
+    assert result.held_out_how.startswith("every fourth, for whole groups would prove nothing; what was held")
 
 
 def test_samples_of_a_search_that_fit_no_more_leave_the_bundle_with_a_new_golden_check(
