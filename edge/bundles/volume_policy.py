@@ -26,6 +26,10 @@ class Gates(Part):
     whole_min_ml: float = Field(ge=0, description="In such a field, less than this is not the organ, mL.")
     part_min_ml: float = Field(ge=0, description="In a smaller field, less than this is not assessed, mL.")
     max_ml: float = Field(gt=0, description="More than this is not the organ, mL.")
+    cut_field_is_part: bool = Field(
+        default=False,
+        description="A field that cuts the organ (`cutting_faces`) counts as a smaller one, however large.",
+    )
 
 
 class Reported(Part):
@@ -135,4 +139,10 @@ class Policy(Part):
     def _absence_is_measured(self) -> Policy:
         if self.nothing_marked == "ABSENT" and self.sensitivity is None:
             raise ValueError("nothing_marked: ABSENT wants `sensitivity`: the share that is found, measured")
+        return self
+
+    @check_all(mode="after")
+    def _some_face_cuts(self) -> Policy:
+        if self.gates is not None and self.gates.cut_field_is_part and not self.cutting_faces:
+            raise ValueError("gates: `cut_field_is_part` wants `cutting_faces`: without any, nothing is cut")
         return self

@@ -39,7 +39,8 @@ def judge(segmentation: Segmentation, policy: Policy) -> tuple[Observation, ...]
     total_ml = float(ml[1:].sum())
     if total_ml == 0 and not segmentation.pieces.largest:
         return (tell_nothing(code, policy.nothing_marked, policy.sensitivity),)
-    doubt = _doubt(code.meaning, segmentation, policy.gates, total_ml=total_ml) if policy.gates else ""
+    is_cut = bool(_cut_edges(segmentation, policy))
+    doubt = _doubt(code.meaning, segmentation, policy.gates, total_ml=total_ml, is_cut=is_cut)
     if doubt:
         return (Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=doubt),)
     whole = _whole(segmentation, policy, ml)
@@ -76,7 +77,7 @@ def _whole(segmentation: Segmentation, policy: Policy, ml: NDArray[np.float64]) 
     """Say what all of it measures, as far as the field of view holds it."""
     code, modality = policy.looked_for.code(), segmentation.volume.modality
     limits = [note.note for note in policy.notes if note.modality == modality]
-    cut = [EDGES[face] for face in policy.cutting_faces if face in segmentation.touched_faces]
+    cut = _cut_edges(segmentation, policy)
     if cut:
         edges = f"{' and '.join(cut)} edge{'s' * (len(cut) > 1)}"
         limits.insert(
@@ -94,15 +95,24 @@ def _whole(segmentation: Segmentation, policy: Policy, ml: NDArray[np.float64]) 
     )
 
 
-def _doubt(what: str, segmentation: Segmentation, gates: Gates, *, total_ml: float) -> str:
+def _cut_edges(segmentation: Segmentation, policy: Policy) -> list[str]:
+    """Return the edges of the field of view at which it cuts what was looked for."""
+    return [EDGES[face] for face in policy.cutting_faces if face in segmentation.touched_faces]
+
+
+def _doubt(
+    what: str, segmentation: Segmentation, gates: Gates | None, *, total_ml: float, is_cut: bool
+) -> str:
     """Return why this cannot be what was looked for, or ""."""
+    if gates is None:
+        return ""
     fraction = segmentation.largest_ml / segmentation.raw_ml
     if fraction < gates.largest_fraction_min:
         return (
             f"not recognised as {what}: the largest connected piece is {fraction:.0%} of what was marked, "
             f"wanted at least {gates.largest_fraction_min:.0%}"
         )
-    is_whole = all(
+    is_whole = not (is_cut and gates.cut_field_is_part) and all(
         seen >= wanted for seen, wanted in zip(segmentation.extent_mm, gates.whole_field_mm, strict=True)
     )
     field = " × ".join(f"{extent:.0f}" for extent in segmentation.extent_mm)

@@ -135,6 +135,56 @@ def test_a_brain_that_is_cut_is_present_without_a_volume(touched: str, edges: st
     )
 
 
+def gated(**changes: Any) -> Policy:
+    """The policy of above with other gates."""
+    written = json.loads(POLICY.model_dump_json())
+    return Policy.model_validate_json(json.dumps({**written, "gates": {**written["gates"], **changes}}))
+
+
+def test_a_large_field_that_cuts_an_organ_holds_a_part_of_it_where_the_bundle_says_so() -> None:
+    bases = answer(ml=(60, 40, 0), touched="S", extent_mm=(366, 303, 336))
+    (part,) = judge(bases, gated(cut_field_is_part=True))
+    assert (part.verdict, part.measurements) == (Verdict.PRESENT, ())
+    assert "reaches the upper edge of the field of view: total volume not assessed" in part.reason
+    (as_ever,) = judge(bases, POLICY)
+    assert as_ever.verdict is Verdict.NOT_ASSESSED
+    assert "100 mL in a field of view of 366 × 303 × 336 mm, wanted 600 to 2500 mL" in as_ever.reason
+
+
+@pytest.mark.parametrize(
+    ("bases", "wanted"),
+    [
+        (answer(ml=(60, 40, 0)), "100 mL in a field of view of 180 × 220 × 180 mm, wanted 600 to 2500 mL"),
+        (answer(ml=(60, 40, 0), touched="I"), "wanted 600 to 2500 mL"),  # not a face that cuts
+        (answer(ml=(20, 10, 0), touched="S"), "30 mL in a field of view of 180 × 220 × 180 mm, wanted 50 to"),
+        (answer(ml=(60, 40, 0), touched="S", fraction=0.5), "largest connected piece is 50%"),
+        (answer(ml=(3000, 0, 0), touched="S"), "wanted 50 to 2500 mL"),
+    ],
+    ids=["not cut", "leaves by nature", "too little for a part", "scattered", "too much"],
+)
+def test_a_field_that_cuts_waives_no_other_gate(bases: Segmentation, wanted: str) -> None:
+    (observation,) = judge(bases, gated(cut_field_is_part=True))
+    assert observation.verdict is Verdict.NOT_ASSESSED
+    assert wanted in observation.reason
+
+
+def test_a_field_that_nothing_can_cut_is_never_a_part() -> None:
+    written = json.loads(gated(cut_field_is_part=True).model_dump_json())
+    with pytest.raises(ValueError, match="`cut_field_is_part` wants `cutting_faces`"):
+        Policy.model_validate_json(json.dumps({**written, "cutting_faces": []}))
+
+
+def test_pieces_in_a_part_that_a_large_field_cuts_are_told() -> None:
+    found = Pieces(largest=(piece(0.3),), others=0, others_ml=0.0)
+    bases = replace(answer(ml=(60, 40, 0), touched="S"), pieces=found)
+    written = json.loads(gated(cut_field_is_part=True).model_dump_json())
+    looking = Policy.model_validate_json(json.dumps({**written, "components": LESIONS["components"]}))
+    whole, lesion = judge(bases, looking)
+    assert (whole.verdict, whole.measurements) == (Verdict.PRESENT, ())
+    assert (lesion.verdict, lesion.segment) == (Verdict.PRESENT, "piece 1 of 1")
+    assert lesion.measurements[0].value == 0.3
+
+
 def test_a_face_where_the_structure_may_leave_the_picture_does_not_count() -> None:
     (observation,) = judge(answer(touched="I"), POLICY)
     assert len(observation.measurements) == 3
