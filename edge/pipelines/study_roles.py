@@ -16,6 +16,7 @@ from edge.pipelines.roles import RolesAssessor
 from edge.pipelines.stations import A_SERIES
 from edge.studies.role_played import RolePlayed
 
+NOT_OURS = ": no series of the study plays a role here"  # it may be of a knee, or everything was renamed
 NAMED_MAX = 8  # of the series that fit one role, in the reason as in `series.roles`
 _WEAKEST_LAST = tuple(ClosedBecause)
 
@@ -211,8 +212,10 @@ class StudyRoles:
         if not missing:
             return
         named = f"role {missing[0]}" if len(missing) == 1 else f"roles {' and '.join(missing)}"
-        yield f"{named} did not come within {gathered.waited_s:g} s"
-        yield from _untold(gathered)
+        untold = tuple(_untold(gathered))
+        is_of_others = not (there or untold or gathered.let_go)
+        yield f"{named} did not come within {gathered.waited_s:g} s{NOT_OURS if is_of_others else ''}"
+        yield from untold
 
 
 def _untold(gathered: Gathered) -> Iterator[str]:

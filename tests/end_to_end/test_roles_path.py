@@ -112,7 +112,8 @@ def test_a_study_is_looked_at_whichever_role_comes_first_and_though_we_are_kille
     alone, nobody = by_roles[1], by_roles[0]  # the latter: it is said twice that none of its roles came
     assert alone["verdict"] == nobody["verdict"] == "NOT_ASSESSED"
     assert alone["reason"] == f"role FLAIR did not come within {HASTE_S:g} s"
-    assert nobody["reason"] == f"roles T1 and FLAIR did not come within {HASTE_S:g} s"
+    none_came = f"roles T1 and FLAIR did not come within {HASTE_S:g} s"
+    assert nobody["reason"] == f"{none_came}: no series of the study plays a role here"
     assert [one["role"] for one in alone["series"]["roles"]] == ["T1"]
     assert_fulfils_schema(nobody)
     send(box, flair(tmp_path / "c2", 3, mark="hasty "))  # it came after all

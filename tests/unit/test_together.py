@@ -59,6 +59,7 @@ KEY = KeyedHash(bytes(16))
 NO_MODEL = Station(model=None, refusal="altered", policy=None, subject=A_SERIES, deadline_s=1.0)
 ALONE = Rule(pipeline="alone", modalities=frozenset({"CT"}))  # another pipeline, which takes every series
 NOTHING_CAME = "roles T1 and FLAIR did not come within 600 s"
+NONE_OF_ITS_ROLES = f"{NOTHING_CAME}: no series of the study plays a role here"
 
 
 Opened = Callable[..., AbstractContextManager["Box"]]
@@ -523,7 +524,11 @@ def test_a_study_in_which_nobody_plays_a_role_is_spoken_of_once_though_another_p
         assert of_pair(box.work(WAIT_S + 1)) == [finding]
     with opened("pair", alone=[ALONE]) as box:
         assert of_pair(box.work(WAIT_S + 1)) == [finding]
-    assert (finding["verdict"], finding["revision"], finding["reason"]) == ("NOT_ASSESSED", 1, NOTHING_CAME)
+    assert (finding["verdict"], finding["revision"], finding["reason"]) == (
+        "NOT_ASSESSED",
+        1,
+        NONE_OF_ITS_ROLES,
+    )
     assert finding["series"] == {**finding["series"], "modality": "CT", "instances": 0, "roles": []}
 
 
@@ -546,7 +551,7 @@ def test_who_plays_no_role_neither_holds_files_back_nor_is_missed_when_he_has_go
         box.keep(t1(tmp_path / "b"))
         box.keep(flair(tmp_path / "c"))
         second = of_pair(box.work())[-1]
-    assert first["reason"] == NOTHING_CAME
+    assert first["reason"] == NONE_OF_ITS_ROLES
     assert LOOKED in second["reason"]
     assert (second["revision"], second["subject"]) == (2, first["subject"])
 
@@ -601,7 +606,7 @@ def test_a_kill_while_nobody_plays_a_role_neither_silences_nor_repeats_it(
     with opened("pair", alone=[ALONE]) as box:
         box.work()
         (finding,) = of_pair(box.work(WAIT_S))
-    assert (finding["revision"], finding["reason"]) == (1, NOTHING_CAME)
+    assert (finding["revision"], finding["reason"]) == (1, NONE_OF_ITS_ROLES)
 
 
 @pytest.fixture(scope="module")
@@ -694,7 +699,7 @@ def last_word_is_right(
 LENGTHS = {"T1 first": 12, "T1 again": 12, "FLAIR": 20}
 AMBIGUOUS, NO_FLAIR = "role T1 is ambiguous", "role FLAIR did not come within 600 s"
 EXPECTED = {
-    (): f"^{NOTHING_CAME}$",
+    (): f"^{NONE_OF_ITS_ROLES}$",
     ("FLAIR",): "role T1 did not come within 600 s",
     ("FLAIR", "T1 again"): LOOKED,
     ("FLAIR", "T1 first"): LOOKED,
