@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import product
 
 import cv2
@@ -86,11 +87,12 @@ def field_rims(grid: Volume, source: Volume) -> Rims:
     return frozenset((axis, end) for axis in range(3) for end in (0, 1) if beyond[axis][end] < 1.0)
 
 
-def masks_of(labels: Labels, *, by_label: bool) -> list[Mask]:
-    """Return everything that is marked as one mask, or a mask for each label."""
-    if not by_label:
-        return [labels > 0]
-    return [labels == number for number in np.unique(labels) if number]
+def masks_of(labels: Labels, *, by_label: bool) -> Iterator[Mask]:
+    """Yield everything that is marked as one mask, or one label's mask after the other."""
+    if by_label:
+        yield from (labels == number for number in np.unique(labels) if number)
+    else:
+        yield labels > 0
 
 
 def _slice_axis(grid: Volume, source: Volume) -> int:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from edge.bundles.volume_output import FieldOfView, Output
 from edge.bundles.volume_policy import Components
 from edge.domain.image import Pieces, Segmentation, Volume
 from edge.inference.components import Rims, field_rims, masks_of, measure, without_small
+from edge.inference.voxel_runs import Places, holes, strays
 from edge.preprocess.orient import directions, onto
 
 Labels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
-STEPS = np.vstack([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
 OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))
 
 
@@ -35,18 +32,20 @@ def decode(
         components: Of the manifest: which labels are measured piece by piece; None: none.
     """
     voxel_ml = math.prod(grid.spacing_mm) / 1000
-    foreground = raw > 0
-    largest, largest_voxels = _largest(foreground)
-    labels = _cleaned(raw, foreground, largest, grid, output)
+    framed = np.pad(np.ascontiguousarray(raw), 1)  # background all around: its rim leads out of every mask
+    labels = framed[1:-1, 1:-1, 1:-1]
+    marked = framed > 0
+    stray, largest_voxels = strays(marked)
+    _clean(framed, stray, grid, output)
     rims = field_rims(grid, source)
     touched = _touched(labels, grid, output.field_of_view, output.names, rims)
     if output.fill_holes:
-        _fill_holes(labels)
+        _fill_holes(framed)
     return Segmentation(
         labels=onto(labels, placed=grid.patient_from_voxel, grid=source),
         names=output.names,
         volume=source,
-        raw_ml=float(np.count_nonzero(foreground)) * voxel_ml,
+        raw_ml=float(np.count_nonzero(marked)) * voxel_ml,
         largest_ml=largest_voxels * voxel_ml,
         touched_faces=touched,
         extent_mm=_extent_mm(source),
@@ -54,16 +53,24 @@ def decode(
     )
 
 
-def _cleaned(raw: Labels, foreground: Mask, largest: Mask, grid: Volume, output: Output) -> Labels:
-    """Leave out what the manifest does not want to keep; the result may be written to."""
+def _clean(framed: Labels, stray: Places, grid: Volume, output: Output) -> None:
+    """Leave out what the manifest does not want to keep, in place.
+
+    Args:
+        framed: Labels with background all around.
+        stray: Places of whatever is marked and does not belong to the largest piece.
+        grid: Of the labels.
+        output: Of the manifest.
+    """
+    flat = framed.reshape(-1)
     by_label = output.pieces_of == "label"
-    if output.largest_component_only:
-        each = [_largest(mask)[0] for mask in masks_of(raw, by_label=True)] if by_label else [largest]
-        kept = each[0] if len(each) == 1 else np.any(each, axis=0) if each else np.zeros_like(foreground)
-        return np.multiply(raw, kept, dtype=np.uint8)
-    if output.component_min_ml:
-        return without_small(raw, grid=grid, least_ml=output.component_min_ml, by_label=by_label)
-    return raw.copy()
+    if output.largest_component_only and by_label:
+        for mask in masks_of(framed, by_label=True):
+            flat[strays(mask)[0]] = 0
+    elif output.largest_component_only:
+        flat[stray] = 0
+    elif output.component_min_ml:
+        framed[:] = without_small(framed, grid=grid, least_ml=output.component_min_ml, by_label=by_label)
 
 
 def _pieces(
@@ -81,79 +88,33 @@ def _pieces(
     return measure(mask, grid=grid, source=source, rims=rims, pieces_max=components.components_max)
 
 
-def _largest(mask: Mask) -> tuple[Mask, int]:
-    """Return the largest piece of a mask, and its voxels; neighbours share a face."""
-    box = _box(mask)
-    if box is None:
-        return mask, 0
-    inside = mask[box]
-    pieces, count = ndimage.label(inside)
-    if count == 1:
-        return mask, int(np.count_nonzero(inside))
-    sizes = np.bincount(pieces[inside])
-    largest = int(sizes.argmax())
-    kept = np.zeros_like(mask)
-    np.equal(pieces, largest, out=kept[box])
-    return kept, int(sizes[largest])
-
-
-def _fill_holes(labels: Labels) -> None:
+def _fill_holes(framed: Labels) -> None:
     """Give enclosed background the label that is the fewest steps away, in place."""
-    box = _box(labels > 0)
-    if box is None:
-        return
-    inside = np.pad(labels[box], 1)
-    enclosed = np.stack([_enclosed(picture) for picture in inside == 0])
-    near_holes = _box(enclosed)
-    if near_holes is None:
-        return
-    # What is enclosed in all three axes is enclosed in each slice too, and reaches nothing that is not.
-    around = tuple(slice(one.start - 1, one.stop + 1) for one in near_holes)
-    part, within = inside[around], enclosed[around]
-    beyond = (part == 0) & ~within
-    pieces, count = ndimage.label(within)
-    is_open = np.zeros(count + 1, np.bool_)  # within a slice nothing leads out: only to the next one
-    is_open[pieces[1:][beyond[:-1]]] = is_open[pieces[:-1][beyond[1:]]] = is_open[0] = True
-    holes = np.argwhere(~is_open[pieces])
-    while len(holes):
-        near = np.max([part[tuple((holes + step).T)] for step in STEPS], axis=0)
-        part[tuple(holes.T)] = near
-        holes = holes[near == 0]
-    labels[box] = inside[1:-1, 1:-1, 1:-1]
-
-
-def _enclosed(background: Mask) -> Mask:
-    """Return what of a slice no way leads to from its corner; its rim is background."""
-    picture = background.astype(np.uint8)
-    cv2.floodFill(picture, None, (0, 0), 0)
-    return picture.astype(np.bool_)
-
-
-def _box(mask: Mask) -> tuple[slice, ...] | None:
-    """Return the smallest box around a mask, or None where it is empty."""
-    sides = []
-    for axis in range(mask.ndim):
-        seen = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        if not len(seen):
-            return None
-        sides.append(slice(int(seen[0]), int(seen[-1]) + 1))
-    return tuple(sides)
+    flat = framed.reshape(-1)
+    row, slab = framed.shape[2], framed.shape[1] * framed.shape[2]
+    hole = holes(framed > 0)
+    while len(hole):
+        near = np.max([flat[hole + step] for step in (1, -1, row, -row, slab, -slab)], axis=0)
+        flat[hole] = near
+        hole = hole[near == 0]
 
 
 def _touched(
     labels: Labels, grid: Volume, rule: FieldOfView, names: tuple[str, ...], rims: Rims
 ) -> frozenset[str]:
     """Return the faces that labels reach with some area, those aside that leave the picture by nature."""
-    continuing = [names.index(name) + 1 for name in rule.continuing_labels]
-    counted = (labels > 0) & ~np.isin(labels, continuing)
+    counts = np.ones(256, np.bool_)
+    counts[[0, *(names.index(name) + 1 for name in rule.continuing_labels)]] = False
     reached = set()
     for axis, way in enumerate(directions(grid)):
         layers = max(1, round(rule.margin_mm / grid.spacing_mm[axis]))
         voxel_mm2 = math.prod(grid.spacing_mm) / grid.spacing_mm[axis]
-        across = np.moveaxis(counted, axis, 0)
+        across = np.moveaxis(labels, axis, 0)
         for end, (face, rim) in enumerate(((OPPOSITE[way], across[:layers]), (way, across[-layers:]))):
-            area_mm2 = np.count_nonzero(rim.any(axis=0)) * voxel_mm2
-            if (axis, end) in rims and area_mm2 > 0 and area_mm2 >= rule.contact_min_mm2:
+            if (axis, end) not in rims:
+                continue
+            area_mm2 = np.count_nonzero(counts[rim].any(axis=0)) * voxel_mm2
+            if area_mm2 > 0 and area_mm2 >= rule.contact_min_mm2:
                 reached.add(face)
     return frozenset(reached)
 
