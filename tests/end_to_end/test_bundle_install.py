@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.builders.bundles import write_bundle
 from tests.end_to_end.appliance import Appliance
 from tests.peers.broker import Mosquitto
 from tests.waiting import until
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker") as running:
-        yield running
 
 
 def package(folder: Path, version: str, key: Path) -> Path:

@@ -24,7 +24,6 @@ from tests.builders.picture_bundles import write_picture_bundle
 from tests.end_to_end.appliance import Appliance
 from tests.end_to_end.receiver import Receiver
 from tests.fulfils import assert_fulfils_schema
-from tests.peers.broker import Mosquitto
 from tests.waiting import until
 
 FORM = VideoForm(height_px=144, width_px=256, fps=25.0, bit_rate_kbps=300)
@@ -48,12 +47,6 @@ def camera() -> Stream:
 def server(camera: Stream) -> Iterator[RtspServer]:
     with RtspServer(streams={"/or": camera}) as running:
         yield running
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Mosquitto(tmp_path / "broker") as broker, Receiver(broker.port) as listening:
-        yield listening
 
 
 @pytest.fixture

@@ -15,16 +15,9 @@ from tests.builders.cubes import ramp, write_envi
 from tests.end_to_end.appliance import Appliance
 from tests.end_to_end.receiver import Receiver
 from tests.fulfils import assert_fulfils_schema
-from tests.peers.broker import Mosquitto
 from tests.waiting import until
 
 MODELS = Path(__file__).parents[2] / "models"
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Mosquitto(tmp_path / "broker") as broker, Receiver(broker.port) as listening:
-        yield listening
 
 
 @pytest.fixture

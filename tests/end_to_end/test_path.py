@@ -28,18 +28,6 @@ STORESCU = "/usr/bin/storescu"
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker") as running:
-        yield running
-
-
-@pytest.fixture
-def receiver(broker: Mosquitto) -> Iterator[Receiver]:
-    with Receiver(broker.port) as listening:
-        yield listening
-
-
-@pytest.fixture
 def box(tmp_path: Path, broker: Mosquitto) -> Iterator[Appliance]:
     write_bundle(tmp_path / "bundles", name="tiny")
     with Appliance(

@@ -25,18 +25,6 @@ SHOWN: dict[str, Any] = {"WindowCenter": 2000, "WindowWidth": 4000, "bits": 12}
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker") as running:
-        yield running
-
-
-@pytest.fixture
-def receiver(broker: Mosquitto) -> Iterator[Receiver]:
-    with Receiver(broker.port) as listening:
-        yield listening
-
-
-@pytest.fixture
 def box(tmp_path: Path, broker: Mosquitto) -> Iterator[Appliance]:
     """Two models look at radiographs: a finder of bright cells, a marker of bright pixels."""
     for task in (FINDER, MARKER):

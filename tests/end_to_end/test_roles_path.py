@@ -15,7 +15,6 @@ from tests.builders.volume_bundles import write_pair
 from tests.end_to_end.appliance import Appliance
 from tests.end_to_end.receiver import Receiver
 from tests.fulfils import assert_fulfils_schema
-from tests.peers.broker import Mosquitto
 from tests.waiting import until
 
 HASTE_S = 0.5
@@ -30,12 +29,6 @@ def pipeline(name: str, mark: str, wait_s: float) -> dict[str, Any]:
         "roles": [{"role": role, "series_description": rule} for role, rule in rules.items()],
         "roles_wait_s": wait_s,
     }
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    with Mosquitto(tmp_path / "broker") as broker, Receiver(broker.port) as listening:
-        yield listening
 
 
 @pytest.fixture

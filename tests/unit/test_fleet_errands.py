@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 import cv2
@@ -26,8 +25,7 @@ from edge.fleet.staging import StagingJob
 from edge.kit.clock import SystemClock
 from edge.kit.journal import Entry
 from edge.pipelines.snapshots import Album
-from tests.builders.bundles import write_bundle
-from tests.builders.works import Workshop, wish, workshop
+from tests.builders.works import Workshop, wish
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3)).astype(np.uint8)
 PICTURE_CHARACTERS_MAX = 190_000
@@ -39,13 +37,6 @@ class OpenAlbum:
     def snapshot(self, source: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         assert source == "or"
         return PICTURE
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workshop]:
-    write_bundle(tmp_path / "bundles", name="tiny")
-    with workshop(tmp_path) as place:
-        yield place
 
 
 @pytest.fixture

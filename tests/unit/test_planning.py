@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,6 @@ from tests.builders.works import Workshop, document_of, wish, workshop
 from tests.waiting import until
 
 NEW = {"version": "1.0.0", "digest": "sha256:" + "a" * 64, "url": "file:///nowhere", "size_bytes": 10}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workshop]:
-    write_bundle(tmp_path / "bundles", name="tiny")
-    with workshop(tmp_path) as place:
-        yield place
 
 
 def planned(place: Workshop, config: dict[str, Any], **bundles: Any) -> dict[str, str]:

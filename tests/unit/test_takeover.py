@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ from edge.daemon.takeover import Takeover
 from edge.daemon.works import Works
 from edge.domain.errors import EdgeError
 from tests.builders.bundles import golden, network, write_bundle
-from tests.builders.works import Workshop, workshop
+from tests.builders.works import Workshop
 from tests.fakes.alerts import FakeAlerts
 from tests.waiting import until
 
@@ -48,13 +47,6 @@ class Box:
         answers: list[Mapping[str, Any]] = []
         until(lambda: answers.append(self.answer()) or answers[-1]["state"] != "under way", within_s=20)  # type: ignore[func-returns-value]  # a list
         return answers[-1]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workshop]:
-    write_bundle(tmp_path / "bundles", name="tiny")
-    with workshop(tmp_path) as place:
-        yield place
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +35,10 @@ FURTHER = {"kind": "imaging", "bundle": "other", "select": {"modalities": ["CT"]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workshop]:
-    write_bundle(tmp_path / "bundles", name="tiny")
-    write_bundle(tmp_path / "bundles", name="other")
-    with workshop(tmp_path) as place:
-        yield place
+def place(place: Workshop) -> Workshop:
+    """With another bundle, that no pipeline looks with."""
+    write_bundle(place.folder / "bundles", name="other")
+    return place
 
 
 def after(place: Workshop, config: dict[str, Any]) -> Config:
