@@ -23,6 +23,7 @@ from edge.kit.clock import SystemClock
 from edge.kit.log import to_stderr
 from edge.pipelines.roles import RolesAssessor
 from edge.pipelines.stations import Wanted, stations
+from edge.studies.select import Rule
 
 
 def run(named: Sequence[str], asked: Asked) -> int:
@@ -54,7 +55,7 @@ def run(named: Sequence[str], asked: Asked) -> int:
     with err.status("loading models") as status, opened_for([asked.bundle], asked.roots) as engine:
         wanted = Wanted(asked.bundle, asked.bundle, DEADLINE_S)
         assessor = RolesAssessor(
-            pipeline=asked.bundle,
+            rule=Rule(pipeline=asked.bundle, modalities=frozenset()),
             station=stations(engine, [wanted])[asked.bundle],
             identity=KeyedHash(secrets.token_bytes(KEY_BYTES)),
             clock=SystemClock(),

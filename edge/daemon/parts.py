@@ -203,16 +203,17 @@ def patience_s(config: Config) -> float:
 
 def rules_of(config: Config) -> Sequence[Rule]:
     """Return which series concern which pipeline that looks at a series by itself."""
-    return [
-        Rule(
-            pipeline=one.name,
-            modalities=frozenset(one.select.modalities),
-            slices_min=one.select.slices_min,
-            spacing_max_mm=one.select.spacing_max_mm,
-        )
-        for one in _imaging(config)
-        if not one.roles
-    ]
+    return [rule_of(one) for one in _imaging(config) if not one.roles]
+
+
+def rule_of(pipeline: ImagingPipeline) -> Rule:
+    """Return what every series is that a pipeline is meant for."""
+    return Rule(
+        pipeline=pipeline.name,
+        modalities=frozenset(pipeline.select.modalities),
+        slices_min=pipeline.select.slices_min,
+        spacing_max_mm=pipeline.select.spacing_max_mm,
+    )
 
 
 def _imaging(config: Config) -> list[ImagingPipeline]:

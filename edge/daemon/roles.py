@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edge.config.pipelines import ImagingPipeline, Role
 from edge.config.schema import Config
+from edge.daemon.parts import rule_of
 from edge.domain.ports import Clock
 from edge.domain.study import Series
 from edge.findings.identity import KeyedHash
@@ -55,14 +56,7 @@ class ExchangeableRoles:
 def roles_wanted_of(config: Config) -> Sequence[RolesWanted]:
     """Return which series play which roles."""
     return [
-        RolesWanted(
-            pipeline=one.name,
-            modalities=frozenset(one.select.modalities),
-            slices_min=one.select.slices_min,
-            spacing_max_mm=one.select.spacing_max_mm,
-            roles=tuple(map(_rule, one.roles)),
-            wait_s=one.roles_wait_s,
-        )
+        RolesWanted(select=rule_of(one), roles=tuple(map(_rule, one.roles)), wait_s=one.roles_wait_s)
         for one in _with_roles(config)
     ]
 
@@ -112,11 +106,9 @@ def _assessor(
         model=None, refusal=not_for_volumes, policy=None, subject=A_SERIES, deadline_s=one.deadline_s
     )
     return RolesAssessor(
-        pipeline=one.name,
+        rule=rule_of(one),
         station=stations(engine, [wanted]).get(one.name, nobody),
         identity=identity,
         clock=clock,
-        slices_min=one.select.slices_min,
-        spacing_max_mm=one.select.spacing_max_mm,
         watch=watch,
     )

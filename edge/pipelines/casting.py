@@ -49,7 +49,7 @@ class Director:
     def __call__(self, series: Series) -> Casting:
         """Say what a series is to them, by what its header says."""
         shown = frozenset(series.modality.split("+"))
-        wanting = [one for one in self._wanted if one.modalities & shown]
+        wanting = [one for one in self._wanted if one.select.modalities & shown]
         if not wanting or any(instance.format != "dicom" for instance in series.instances):
             return _unread(series, wanting, "files other than DICOM say nothing of it")
         found: list[Casting] = []

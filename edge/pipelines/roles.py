@@ -27,33 +27,24 @@ class RolesAssessor:
     def __init__(
         self,
         *,
-        pipeline: str,
+        rule: Rule,
         station: Station,
         identity: KeyedHash,
         clock: Clock,
-        slices_min: int = 1,
-        spacing_max_mm: float = float("inf"),
         watch: Watch = nobody_watches,
     ) -> None:
         """Store what the path needs.
 
         Args:
-            pipeline: Speaks in the findings.
+            rule: What each series has to be, but for its modality, which its role says; its pipeline speaks.
             station: Of the bundle.
             identity: Makes subjects.
             clock: Time.
-            slices_min: Each series must have so many.
-            spacing_max_mm: No side of a voxel of any of them may be longer.
             watch: Is shown every answer.
         """
-        self._pipeline = pipeline
+        self._pipeline = rule.pipeline
         self._station = station
-        self._rule = Rule(
-            pipeline=pipeline,
-            modalities=frozenset(),
-            slices_min=slices_min,
-            spacing_max_mm=spacing_max_mm,
-        )
+        self._rule = rule
         self._watch = watch
         self._identity = identity
         self._voice = SeriesVoice(identity, clock)

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from edge.domain.errors import FormatError
 from edge.domain.study import Series
 from edge.formats.dicom_dataset import items_of, number_of, read_header
+from edge.studies.select import Rule
 
 TEXT_CHARS_MAX = 64  # what DICOM allows (LO); what a rule looks for is searched in no more
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
@@ -45,20 +46,19 @@ class RolesWanted:
     """A pipeline that looks at several series of a study together.
 
     Attributes:
-        pipeline: Its name.
-        modalities: One of these, for every role.
-        slices_min: Each series has at least so many.
-        spacing_max_mm: No side of a voxel of any of them may be longer.
+        select: What every one of the series has to be, whatever its role.
         roles: In the order of the configuration; each once.
         wait_s: So long after the last object of a study its roles are waited for.
     """
 
-    pipeline: str
-    modalities: frozenset[str]
-    slices_min: int = 1
-    spacing_max_mm: float = float("inf")
+    select: Rule
     roles: tuple[RoleRule, ...]
     wait_s: float
+
+    @property
+    def pipeline(self) -> str:
+        """Its name."""
+        return self.select.pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +100,10 @@ def header_of(series: Series) -> Header:
 
 def roles_of(series: Series, header: Header, wanted: RolesWanted) -> tuple[str, ...]:
     """Return which roles of a pipeline a series plays: () for none, several where its rules overlap."""
-    if not header.modalities & wanted.modalities:
+    if not header.modalities & wanted.select.modalities:
         return ()
-    if len(series.instances) < wanted.slices_min and _frames(series) < wanted.slices_min:
+    slices_min = wanted.select.slices_min
+    if len(series.instances) < slices_min and _frames(series) < slices_min:
         return ()  # a localizer
     return tuple(rule.role for rule in wanted.roles if _fits(header, rule))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from edge.domain.study import Series
 from edge.pipelines import casting
 from edge.pipelines.casting import Director
 from edge.studies.role_rules import RoleRule, RolesWanted, header_of, roles_of
+from edge.studies.select import Rule
 from tests.builders.files import series_of_nifti
 from tests.builders.series import pictures, stack, written, written_enhanced
 
@@ -28,11 +28,9 @@ def head(folder: Path, *, slices: int = 3, **said: Any) -> Series:
     return written(stack(pictures(slices)), folder, **{"Modality": "MR", "StudyInstanceUID": "1.2", **said})
 
 
-def wanted(*rules: RoleRule, slices_min: int = 1) -> RolesWanted:
+def wanted(*rules: RoleRule, slices_min: int = 1, pipeline: str = "tumour") -> RolesWanted:
     return RolesWanted(
-        pipeline="tumour",
-        modalities=frozenset({"MR", "PT"}),
-        slices_min=slices_min,
+        select=Rule(pipeline=pipeline, modalities=frozenset({"MR", "PT"}), slices_min=slices_min),
         roles=rules,
         wait_s=600.0,
     )
@@ -122,9 +120,7 @@ def test_a_series_that_fits_two_rules_plays_both_and_one_that_fits_none_says_so(
     (played,) = director(head(tmp_path / "both", SeriesDescription="T1", SeriesNumber=3)).played
     assert (played.roles, played.number, played.study_uid) == (("T1", "plain"), 3, "1.2")
     assert played.group == "tumour 1.2"
-    both = Director(
-        [wanted(RoleRule(role="T1", texts=T1)), replace(wanted(RoleRule(role="T2")), pipeline="t2")]
-    )
+    both = Director([wanted(RoleRule(role="T1", texts=T1)), wanted(RoleRule(role="T2"), pipeline="t2")])
     half = both(head(tmp_path / "half"))
     assert [(one.pipeline, one.roles) for one in (*half.played, *half.bystanding)] == [
         ("t2", ("T2",)),

@@ -53,7 +53,9 @@ RULES = [
     for role, text in (("T1", "T1"), ("FLAIR", "FLAIR|both"))
 ]
 WANTED = RolesWanted(
-    pipeline="pair", modalities=frozenset({"CT"}), roles=tuple(RULES), wait_s=WAIT_S, slices_min=4
+    select=Rule(pipeline="pair", modalities=frozenset({"CT"}), slices_min=4),
+    roles=tuple(RULES),
+    wait_s=WAIT_S,
 )
 KEY = KeyedHash(bytes(16))
 NO_MODEL = Station(model=None, refusal="altered", policy=None, subject=A_SERIES, deadline_s=1.0)
@@ -98,7 +100,7 @@ class Box:
         alone: Sequence[Rule] = (),
     ) -> None:
         self.journal, self.clock = journal, clock
-        casts = [replace(WANTED, pipeline=name) for name in pipelines]
+        casts = [replace(WANTED, select=replace(WANTED.select, pipeline=name)) for name in pipelines]
         station = Station(
             model=Asked(),
             refusal="",
@@ -109,7 +111,12 @@ class Box:
         )
         roles = StudyRoles(
             assessors={
-                name: RolesAssessor(pipeline=name, station=station, identity=KEY, clock=clock)
+                name: RolesAssessor(
+                    rule=Rule(pipeline=name, modalities=frozenset()),
+                    station=station,
+                    identity=KEY,
+                    clock=clock,
+                )
                 for name in pipelines
             },
             roles={name: ["T1", "FLAIR"] for name in pipelines},
