@@ -267,7 +267,7 @@ class _Asking:
             if not reason:
                 return split, asked
         raise BundleRejectedError(
-            f"{self._manifest.name}: of the {len(split.held_out)} samples that were held out, {split.how}, "
+            f"{self._manifest.name}: of the {len(split.held_out)} samples that were held out ({split.how}) "
             f"{reason}, which proves nothing: give others, or more"
         )
 
