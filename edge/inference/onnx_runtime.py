@@ -26,6 +26,9 @@ PROVIDERS: Final = {
 
 ort.set_default_logger_severity(4)  # what it says to everybody: trouble reaches us as an exception
 
+# Without `use_tf32` the runtime leaves out every kernel of the tensor cores, those of fp16 among them.
+USES_TENSOR_CORES: Final = ("tf32", "fp16")
+
 PREFIX: Final = r"^\[ONNXRuntimeError\] : \d+ : \w+ : "
 ORIGIN: Final = r"^/\S+:\d+ .*?\) (?=[A-Z])"
 PLACE: Final = r" Status Message: \S+:\d+ .*? was false\. "
@@ -159,13 +162,15 @@ def _session(network: bytes, options: Any, providers: list[Any]) -> Any:
 def _providers(provider: str, arithmetic: str, *, records: bool) -> list[Any]:
     if provider == "cpu":
         return [PROVIDERS["cpu"]]
-    # HEURISTIC: the other two were five and ten times slower on some networks. `fuse_conv_bias` gave wrong
-    # answers for Conv3D and stays out.
+    # HEURISTIC: the other two were five and ten times slower on some networks. `fuse_conv_bias` stays out:
+    # with channels first, the fused kernel adds what was in the memory of its answer before.
     options = {
         "cudnn_conv_algo_search": "HEURISTIC",
-        "use_tf32": str(int(arithmetic == "tf32")),
+        "use_tf32": str(int(arithmetic in USES_TENSOR_CORES)),
         "enable_cuda_graph": str(int(records)),
     }
+    if arithmetic in USES_TENSOR_CORES:
+        options["prefer_nhwc"] = "1"  # as the tensor cores want it; in fp32 it is slower
     cuda = [(PROVIDERS["cuda"], options), PROVIDERS["cpu"]]
     if provider == "cuda":
         return cuda
