@@ -29,7 +29,7 @@ COMPILED = "compiled"
 
 
 def run(root: Path = MODELS) -> list[Row]:
-    """Return two rows for each precision, PyTorch's kernels as they are and compiled; none where is no GPU."""
+    """Return two rows for each precision: beside PyTorch's own kernels, and compiled; none without a GPU."""
     torch = _torch()
     if torch is None or not has_cuda():
         return []
