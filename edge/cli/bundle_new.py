@@ -34,13 +34,13 @@ def run(file: Path, *, name: str, task: str | None, out: Path, answers: Answers,
         BundleRejectedError: No bundle can be made of it; the message says why.
         StorageFullError: The bundle cannot be written.
     """
-    seen = sketch(file, task=task, classes=len(answers.classes))
+    seen = sketch(file, task=task, classes=_counted(answers))
     _tell(seen)
     if is_asked and sys.stdin.isatty():
         named = len(answers.classes)
         answers = _asked(seen.guess, answers)
         if len(answers.classes) != named:  # how many there are may tell what shapes alone do not
-            seen = _seen_again(seen, sketch(file, task=task, classes=len(answers.classes)))
+            seen = _seen_again(seen, sketch(file, task=task, classes=_counted(answers)))
     _tell_miscount(seen.guess, answers)
     written = write(seen, answers, name=name, into=out)
     typer.echo(f"\nwritten: {written.folder}")
@@ -69,6 +69,11 @@ def class_names(given: str | None) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise BundleRejectedError(f"{given}: no list of names: {error}") from error
     return tuple(word.strip() for word in words if word.strip())
+
+
+def _counted(answers: Answers) -> int:
+    """Return how many classes were named, a background aside."""
+    return sum(name.lower().strip("_") != "background" for name in answers.classes)
 
 
 def _tell(seen: Sketch) -> None:

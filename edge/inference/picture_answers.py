@@ -89,6 +89,8 @@ def scores(raw: NDArray[Any], output: PictureOutput) -> NDArray[np.float32]:
         raw = raw.astype(np.float32)
     if raw.ndim > 2 and raw.shape[0] == 1 and raw.shape[1] == raw.size:
         raw = raw.reshape(raw.shape[:2])  # means over maps that kept their axes
+    elif raw.ndim == 1:
+        raw = raw[np.newaxis]
     shape = (1, len(output.classes))
     if shape[1] <= FEW and raw.shape == shape and raw.dtype == np.float32:
         few = _few(raw[0].tolist(), output)

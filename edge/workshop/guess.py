@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.domain.errors import BundleRejectedError
 from edge.workshop.guess_detectors import boxes, centres, detector
 from edge.workshop.guess_levels import levels
-from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, Said, Seen, exclusive
+from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, Said, Seen, background_or_nested, exclusive
 from edge.workshop.network import Network, Port, class_names, run_once, whole_numbers
 
 # Tried in this order where a side is free.
@@ -228,6 +228,7 @@ def _by_shapes(network: Network, given: Given, seen: Seen, said: Said) -> Guess:
     is_volume = len(seen.sides) == 3 or task == "volume-segmentation"  # slice by slice, if somebody says so
     rules = (_spectra,) if given.layout == "NC" else (_volume,) if is_volume else PICTURE_RULES
     guesses = [found for rule in rules if (found := rule(network, seen, basis, said)) is not None]
+    guesses = _as_named(guesses, said.classes)
     fitting = next((found for found in guesses if task in (None, found.task)), None)
     if fitting is not None:
         read = fitting.outputs.values() if fitting.decoder else seen.answers
@@ -242,8 +243,20 @@ def _by_shapes(network: Network, given: Given, seen: Seen, said: Said) -> Guess:
         return guesses[0]
     raise BundleRejectedError(
         f"{network.given}; {_listed(seen.answers)}: fits no task that is known here; "
-        "export it with boxes, scores and labels, or with one map; or --task says what it does"
+        "export it with boxes, scores and labels, or with one map"
+        + ("; or --task says what it does" if task is None else f"; {task} was said")
     )
+
+
+def _as_named(guesses: list[Guess], classes: int) -> list[Guess]:
+    """Put scores of the whole picture before a map beside them, where it is they that fit the names."""
+    if (
+        not guesses
+        or guesses[0].task != "picture-segmentation"
+        or guesses[0].classes in (classes, classes - 1)
+    ):
+        return guesses
+    return sorted(guesses, key=lambda one: (one.task, one.classes) != ("picture-classification", classes))
 
 
 def _is_probability(values: NDArray[Any]) -> bool:
@@ -273,7 +286,7 @@ def _spectra(_network: Network, seen: Seen, basis: Any, _said: Said) -> Guess | 
     )
 
 
-def _volume(_network: Network, seen: Seen, basis: Any, _said: Said) -> Guess | None:
+def _volume(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
     sides, answers = seen.sides, seen.answers
     for name, one in answers.items():
         if one.shape[1:] == sides and one.dtype == np.uint8:
@@ -292,6 +305,8 @@ def _volume(_network: Network, seen: Seen, basis: Any, _said: Said) -> Guess | N
             count = one.shape[1] if first else one.shape[-1]
             decoder, why = exclusive(seen.values(name), axis=1 if first else -1)
             is_probability = _is_probability(seen.values(name))
+            no_background = decoder == "softmax" and not is_probability and said.classes == count
+            decoder = "sigmoid" if no_background else decoder
             decoders = ("probabilities", "sigmoid_in_graph") if is_probability else ("logits", "sigmoid")
             return Guess(
                 task="volume-segmentation",
@@ -299,21 +314,10 @@ def _volume(_network: Network, seen: Seen, basis: Any, _said: Said) -> Guess | N
                 outputs={"name": name},
                 classes=count,
                 because=(f"output {name} has {count} numbers for each voxel; {why}",),
-                unsure=_background_or_nested(decoder, count),
+                unsure=background_or_nested(decoder, count, no_background=no_background),
                 **basis,
             )
     return None
-
-
-def _background_or_nested(decoder: str, count: int) -> tuple[str, ...]:
-    """Say what a person must look at where each pixel or voxel has several scores."""
-    if decoder == "softmax":
-        return ("the first channel was taken for background",)
-    nested = (
-        "labels may lie within each other: list the outermost first; each place gets the last one it has, so "
-        "the whole is the sum of an outer label and those within it"
-    )
-    return (nested,) * (count > 1)
 
 
 def _mask(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
@@ -363,7 +367,7 @@ def _mask(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None
             outputs={"name": name},
             classes=count - background,
             because=(f"output {name} has {count} numbers for each {stride} x {stride} pixels; {why}",),
-            unsure=_background_or_nested(decoder, count),
+            unsure=background_or_nested(decoder, count),
             facts={
                 "is_probability": _is_probability(seen.values(name)),
                 "layout": layout,
@@ -389,13 +393,13 @@ def _cell(stride: int) -> str:
 
 def _vector(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
     answers = seen.answers
-    vectors = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 1}
+    vectors = {name: one for name, one in answers.items() if _is_row(one)}
     if not vectors:
         return None
-    name = _of_classes({name: one.shape[1] for name, one in vectors.items()}, said.classes)
+    name = _of_classes({name: one.size for name, one in vectors.items()}, said.classes)
     one, task = vectors[name], said.task
-    count, named = one.shape[1], basis["names"]
-    decoder, why = exclusive(seen.values(name), axis=1)
+    count, named = one.size, basis["names"]
+    decoder, why = exclusive(seen.values(name).reshape(-1, count), axis=1)
     inside = _is_probability(seen.values(name))
     unsure = [f"{name} was taken of {', '.join(vectors)}"] if len(vectors) > 1 else []
     if task in ("picture-regression", "picture-embedding"):
@@ -423,6 +427,13 @@ def _vector(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | No
         unsure=tuple(unsure),
         **basis,
     )
+
+
+def _is_row(one: NDArray[Any]) -> bool:
+    """Whether an answer is one row of numbers: pooled maps keep sides of 1, and some files drop the batch."""
+    if one.ndim == 1:
+        return one.size > 0
+    return one.ndim > 1 and one.shape[0] == 1 and one.size == one.shape[1] > 0
 
 
 def _of_classes(widths: Mapping[str, int], classes: int) -> str:

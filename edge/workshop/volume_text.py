@@ -38,7 +38,7 @@ def volume_lines(guess: Guess, answers: Answers, *, given: str) -> Iterator[str]
     yield "  union_dice_min: 0.98"
     yield "  label_dice_min: 0.95"
     yield ""
-    yield from _policy(answers, classes)
+    yield from _policy(answers, classes, is_nested=guess.decoder.startswith("sigmoid"))
 
 
 def _input(guess: Guess, answers: Answers, *, given: str) -> Iterator[str]:
@@ -87,7 +87,14 @@ def _steps(answers: Answers) -> Iterator[str]:
         yield f"  - step: {edit('zscore, percentile, scale_range, scale_percentiles …, as in training')}"
 
 
-def _policy(answers: Answers, classes: Sequence[str]) -> Iterator[str]:
+def _policy(answers: Answers, classes: Sequence[str], *, is_nested: bool) -> Iterator[str]:
+    """Write what may be said.
+
+    Args:
+        answers: Of a person.
+        classes: Names of the labels, or () where they are not known.
+        is_nested: Whether a label may hold those after it: which ones its volume sums, only a person knows.
+    """
     modality = known(answers.modality, "DICOM: CT, MR, PT …")
     yield "policy:"
     yield f"  looked_for: {code(answers.looked_for, 'what it looks for, for the reader of a finding')}"
@@ -99,10 +106,13 @@ def _policy(answers: Answers, classes: Sequence[str]) -> Iterator[str]:
         yield f"  measurements: {edit(wanted)}"
         return
     yield "  measurements:                  # a voxel has one label: what holds others sums theirs, too"
-    for one in classes:
+    for place, one in enumerate(classes, start=1):
+        labels = f"[{quoted(one)}]"
+        if is_nested and place < len(classes):
+            labels = edit(f"[{', '.join(classes[place - 1 :])}], less those that do not lie within {one}")
         yield f"    - name: {quoted(one)}"
         yield f"      code: {code(one, '')}"
-        yield f"      labels: [{quoted(one)}]"
+        yield f"      labels: {labels}"
         yield f"      modalities: [{modality}]"
 
 

@@ -49,6 +49,16 @@ def test_what_is_no_number_is_refused_however_many_there_are(
         made([0.5] * (classes - 1) + [number], decoder)
 
 
+@pytest.mark.parametrize("sides", [(-1,), (1, -1), (1, -1, 1, 1)])
+@pytest.mark.parametrize("classes", [2, FEW + 1])
+def test_a_batch_may_be_missing_and_sides_of_one_may_have_stayed(
+    sides: tuple[int, ...], classes: int
+) -> None:
+    row = [0.25] * (classes - 1) + [0.75]
+    raw = np.array(row, np.float32).reshape(sides)
+    assert scores(raw, output("probabilities", classes)).tolist() == row
+
+
 @pytest.mark.parametrize("classes", [2, FEW + 1])
 def test_probabilities_may_leave_0_to_1_by_rounding_and_no_more(classes: int) -> None:
     rest = [0.25] * (classes - 2)

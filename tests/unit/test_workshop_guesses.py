@@ -170,6 +170,45 @@ def test_of_several_vectors_the_one_with_as_many_numbers_as_names_is_read(
     assert f"{name} was taken of features, second, first_logits" in seen.unsure
 
 
+@pytest.mark.parametrize("shape", [(2,), (1, 2, 1, 1)])
+def test_a_row_of_scores_is_one_with_sides_of_one_and_without_a_batch(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    seen = guessed(tmp_path, {"scores": np.array([3.0, -2.0]).reshape(shape)})
+    assert (seen.task, seen.decoder, seen.classes) == ("picture-classification", "softmax", 2)
+
+
+def test_scores_with_a_number_for_each_name_are_read_and_the_map_beside_them_is_not(tmp_path: Path) -> None:
+    named = {"map": RANDOM.normal(0, 3, (1, 48, 8, 8)), "logits": np.array([[3.0, -2.0]])}
+    assert guessed(tmp_path, named, classes=2).task == "picture-classification"
+    assert guessed(tmp_path, named, classes=47).task == "picture-segmentation"
+
+
+def test_as_many_names_as_a_volume_has_channels_leave_none_for_background(tmp_path: Path) -> None:
+    """Whole tumour, core, rim: a name for each channel, and logits that say nothing of it."""
+    given = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, 8, 8, 8])
+    told = helper.make_tensor_value_info("regions", TensorProto.FLOAT, [1, 3, 8, 8, 8])
+    nodes = [
+        helper.make_node("Concat", ["image"] * 3, ["three"], axis=1),
+        helper.make_node("Neg", ["three"], ["regions"]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "regions", [given], [told]), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 8
+    (tmp_path / "bare.onnx").write_bytes(model.SerializeToString())
+    assert sketch(tmp_path / "bare.onnx", classes=2).guess.decoder == "logits"
+    seen = sketch(tmp_path / "bare.onnx", classes=3)
+    assert (seen.guess.decoder, "none was taken for background" in seen.guess.unsure[0]) == ("sigmoid", True)
+    written = write(seen, Answers(classes=("whole", "core", "rim")), name="bare", into=tmp_path)
+    policy = yaml.safe_load((written.folder / "manifest.yaml").read_text())["policy"]
+    assert [one["labels"] for one in policy["measurements"]] == [
+        "EDIT: [whole, core, rim], less those that do not lie within whole",
+        "EDIT: [core, rim], less those that do not lie within core",
+        ["rim"],
+    ]
+
+
 def test_that_classes_exclude_each_other_is_called_a_guess(tmp_path: Path) -> None:
     written = write(
         sketch(constant(tmp_path, {"logits": np.array([[3.0, -2.0]])})), Answers(), name="bare", into=tmp_path
