@@ -1,6 +1,6 @@
 """Produce the numbers of CARD.md: on the real CT of the corpus, and on synthetic chests never trained on.
 
-usage: evaluate.py --corpus CORPUS [--precision fp32 int8] [--runtime openvino]
+usage: evaluate.py --corpus CORPUS [--planted] [--precision fp32 int8] [--runtime openvino]
        evaluate.py --cases FOLDER [--precision fp32 int8]     what `cases.py` wrote
 
 Needs no torch. Labels come through the product's own code: its reader, the preprocessing of manifest.yaml,
@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import nibabel
 import numpy as np
+import real
 import scoring
 from numpy.typing import NDArray
+from real import VOXEL_MM
+from scipy import ndimage
 
 from edge.bundles.store import Bundle, load
 from edge.bundles.volume_segmentation import VolumeSegmentation
@@ -33,12 +35,8 @@ from edge.preprocess.steps import prepare
 
 HERE = Path(__file__).resolve().parent
 LIMIT_S = 600.0
-VOXEL_MM = 1.5
-BODY = "totalsegmentator/tests/reference_files"
-REFERENCE = "example_seg_fast_force_split.nii.gz"  # lobes 10 to 14, on the grid of example_ct
-LOBES = {"lung right": (12, 13, 14), "lung left": (10, 11)}
-NO_LUNG = ("niivue-images/CT_AVM.nii.gz",)
-CLASSES = ("lung right", "lung left", "trachea", "nodule candidate")
+CLASSES = ("lungs", "trachea", "nodule candidate")
+SIDES, TRACHEA, FIRST_NODULE = (1, 2), 3, 5  # in what `cases.py` wrote
 
 
 def manifest_of(bundle: Bundle) -> VolumeSegmentation:
@@ -62,24 +60,52 @@ def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 
 
 def judge_real(bundle: Bundle, session: Session, corpus: Path) -> Iterator[str]:
-    """The one real CT with lung in it: 34 mm of the bases. And real CT without any lung."""
-    volume = replace(
-        nifti.read(corpus / BODY / "example_ct.nii.gz").volumes[0], modality="CT", unit="hounsfield"
-    )
-    seen = segment(volume, bundle, session)
-    reference = np.asarray(nibabel.load(corpus / BODY / REFERENCE).dataobj).T  # (k, j, i), as volumes are
-    for name, lobes in LOBES.items():
-        wanted = np.isin(reference, lobes)
-        mine = seen.labels == seen.names.index(name) + 1
-        ml = float(wanted.sum()) * seen.voxel_ml
-        mine_ml = float(mine.sum()) * seen.voxel_ml
-        yield f"example_ct, {name}: Dice {dice(mine, wanted):.4f}, {mine_ml:.0f} of {ml:.0f} mL"
+    """The one real CT with lung in it: 33 mm of the bases. Single slices with lung, and CT without any."""
+    body = replace(nifti.read(corpus / real.BODY).volumes[0], modality="CT", unit="hounsfield")
+    seen = segment(body, bundle, session)
+    lobes = np.isin(nifti.read(corpus / real.LOBES).volumes[0].voxels, range(10, 15))
+    yield f"example_ct, lungs: {compared(seen, lobes)}"
     for observation in judge(seen, manifest_of(bundle).policy):
         yield f"example_ct: {observation.code.meaning} {observation.verdict.name} {observation.reason}"
-    for path in NO_LUNG:
-        other = replace(nifti.read(corpus / path).volumes[0], modality="CT", unit="hounsfield")
-        marked = segment(other, bundle, session)
-        yield f"{path}: {float((marked.labels > 0).sum()) * marked.voxel_ml:.1f} mL marked, wanted 0"
+    for name, height_mm in real.SLABS.items():
+        slab = real.slab_of(corpus / name, height_mm)
+        seen = segment(slab, bundle, session)
+        yield f"{name}, a slice that is a slab of {height_mm:g} mm, lungs: {compared(seen, real.airy(slab))}"
+    head = replace(nifti.read(corpus / real.HEAD).volumes[0], modality="CT", unit="hounsfield")
+    waist = real.stacked(sorted(corpus.glob(real.WAIST)))
+    for name, volume in (("example_ct_dicom", waist), ("CT_AVM", head)):
+        marked = segment(volume, bundle, session)
+        yield f"{name}: {float((marked.labels > 0).sum()) * marked.voxel_ml:.1f} mL marked, wanted 0"
+
+
+def compared(seen: Segmentation, wanted: NDArray[np.bool_]) -> str:
+    """Dice of the lungs, and what of them was found."""
+    mine = seen.labels == CLASSES.index("lungs") + 1
+    hit, all_ml, too_many = (
+        float(part.sum()) * seen.voxel_ml for part in (mine & wanted, wanted, mine & ~wanted)
+    )
+    nodules_ml = float((seen.labels == len(CLASSES)).sum()) * seen.voxel_ml
+    return (
+        f"Dice {dice(mine, wanted):.4f}, {hit:.0f} of {all_ml:.0f} mL found, {too_many:.1f} mL too many, "
+        f"{nodules_ml:.2f} mL nodule candidates"
+    )
+
+
+def judge_planted(bundle: Bundle, session: Session, corpus: Path) -> Iterator[str]:
+    """How many balls that were put into real slices are marked as nodule candidates."""
+    body = replace(nifti.read(corpus / real.BODY).volumes[0], modality="CT", unit="hounsfield")
+    scans = {real.BODY: (body, np.isin(nifti.read(corpus / real.LOBES).volumes[0].voxels, range(10, 15)))}
+    for name, height_mm in real.SLABS.items():
+        slab = real.slab_of(corpus / name, height_mm)
+        scans[name] = slab, real.airy(slab)
+    for name, (volume, lungs) in scans.items():
+        for diameter_mm in real.BALLS_MM:
+            planted, middles = real.plant(volume, lungs, diameter_mm)
+            marked = segment(planted, bundle, session).labels == len(CLASSES)
+            boxes = [tuple(slice(max(0, m - 1), m + 2) for m in middle) for middle in middles]
+            found = sum(bool(marked[box].any()) for box in boxes)
+            pieces = ndimage.label(marked, structure=np.ones((3, 3, 3)))[1]
+            yield f"{name}, balls of {diameter_mm:g} mm: {found} of {len(middles)} found, {pieces} marks"
 
 
 def volume_of(image: NDArray[np.int16]) -> Volume:
@@ -99,7 +125,7 @@ def drawn_in(case: dict[str, NDArray[np.generic]]) -> list[scoring.Drawn]:
     """The nodules of a case."""
     found = []
     for number, nodule in enumerate(json.loads(str(case["nodules"]))):
-        voxels = np.argwhere(case["truth"] == len(CLASSES) + 1 + number)
+        voxels = np.argwhere(case["truth"] == FIRST_NODULE + number)
         found.append(scoring.Drawn(nodule["diameter_mm"], tuple(nodule["place"]), voxels))
     return found
 
@@ -107,15 +133,15 @@ def drawn_in(case: dict[str, NDArray[np.generic]]) -> list[scoring.Drawn]:
 def judge_cases(folder: Path, bundle: Bundle, session: Session) -> Iterator[str]:
     """Dice of lungs and trachea, and what became of the nodules, by thickness of the slices."""
     tallies: dict[str, scoring.Tally] = {}
-    shares: dict[str, list[float]] = {name: [] for name in CLASSES[:3]}
+    shares: dict[str, list[float]] = {name: [] for name in CLASSES[:2]}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:
             case = dict(stored)
         seen = segment(volume_of(case["image"]), bundle, session).labels.T
-        for number, name in enumerate(CLASSES[:3], 1):
-            wanted = case["truth"] == number
-            if wanted.sum() > 500:
-                shares[name].append(dice(seen == number, wanted))
+        wanted = {"lungs": np.isin(case["truth"], SIDES), "trachea": case["truth"] == TRACHEA}
+        for number, name in enumerate(CLASSES[:2], 1):
+            if wanted[name].sum() > 500:
+                shares[name].append(dice(seen == number, wanted[name]))
         tally = tallies.setdefault(str(case["thickness"]), scoring.Tally())
         scoring.count(tally, seen == len(CLASSES), None, drawn_in(case), VOXEL_MM)
     for name, values in shares.items():
@@ -134,6 +160,7 @@ def main() -> None:
     )
     parser.add_argument("--bundle", type=Path, default=HERE)
     parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--planted", action="store_true", help="balls in the real lungs of the corpus, too")
     parser.add_argument("--cases", type=Path)
     parser.add_argument("--precision", nargs="*", default=["fp32", "int8"])
     parser.add_argument("--runtime", default="openvino")
@@ -144,6 +171,8 @@ def main() -> None:
         print(f"{precision} with {chosen.runtime}")
         if chosen.corpus:
             print(*judge_real(bundle, session, chosen.corpus), sep="\n", flush=True)
+        if chosen.corpus and chosen.planted:
+            print(*judge_planted(bundle, session, chosen.corpus), sep="\n", flush=True)
         if chosen.cases:
             print(*judge_cases(chosen.cases, bundle, session), sep="\n", flush=True)
         session.close()

@@ -19,6 +19,7 @@ import onnx
 import onnxruntime
 import torch
 from chance import Chance, Shape
+from decision import Labelled
 from network import LungNet, fold_batch_norms
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
@@ -30,7 +31,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from synthesis import paint_scene, take
-from torch import Tensor, nn
+from torch import nn
 from views import SHAPES, shape_of
 
 OPSET = 17
@@ -44,23 +45,9 @@ GOLDEN_SEED = 7_800_000
 GOLDEN_TRIES = 60
 GOLDEN_VOXELS_MIN = 40  # of each class
 NODULE_CHANCE_MIN = 0.5
+NETWORK = "/network/"  # what does not begin so in the graph is the decision, and is not quantised
 
 Picture = NDArray[np.float32]
-
-
-class Labelled(nn.Module):
-    """The network with its decision: a nodule from some chance on, else the likeliest of the rest."""
-
-    def __init__(self, network: LungNet, chance_min: float) -> None:
-        super().__init__()
-        self.network, self.chance_min = network, chance_min
-
-    def forward(self, volume: Tensor) -> Tensor:
-        """Label each voxel: (batch, 1, x, y, z) to (batch, x, y, z), uint8."""
-        scores = self.network(volume)
-        nodule = scores.softmax(1)[:, labels.NODULE] >= self.chance_min
-        rest = scores[:, : labels.NODULE].argmax(1)
-        return torch.where(nodule, labels.NODULE, rest).to(torch.uint8)
 
 
 def load_network(weights: Path) -> LungNet:
@@ -103,6 +90,12 @@ class Calibration(CalibrationDataReader):
         return None if scan is None else {INPUT: scan}
 
 
+def decision_of(path: Path) -> list[str]:
+    """Names of the nodes that are not the network's."""
+    graph = onnx.load(path, load_external_data=False).graph
+    return [node.name for node in graph.node if not node.name.startswith(NETWORK)]
+
+
 def export_int8(fp32: Path, path: Path, scans: list[Picture]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
@@ -116,6 +109,7 @@ def export_int8(fp32: Path, path: Path, scans: list[Picture]) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=decision_of(prepared),
             op_types_to_quantize=["Conv", "MaxPool", "Concat", "Resize"],
             extra_options={"ActivationSymmetric": False, "CalibMovingAverage": True, "WeightSymmetric": True},
         )
@@ -148,7 +142,7 @@ def write_golden(fp32: Path, path: Path) -> None:
         image = take(scene, chance, shape=GOLDEN_SHAPE).image[None, None]
         crop = image.numpy().astype(np.float16)
         answer = network.run(None, {INPUT: crop.astype(np.float32)})[0]
-        each = np.bincount(answer.ravel(), minlength=labels.CLASS_COUNT)
+        each = np.bincount(answer.ravel(), minlength=len(labels.TOLD_NAMES))
         if (each[1:] > GOLDEN_VOXELS_MIN).all() and each[0] > 0.1 * answer.size:
             images.append(crop)
             answers.append(answer)
@@ -175,13 +169,13 @@ def compare(out: Path, scans: list[Picture]) -> None:
     for name in ("fp16", "int8"):
         other = session(out / f"model.{name}.onnx")
         seen = [other.run(None, {INPUT: scan})[0] for scan in scans]
-        for index in range(1, labels.CLASS_COUNT):
+        for index in range(1, len(labels.TOLD_NAMES)):
             shared = sum(int(((a == index) & (b == index)).sum()) for a, b in zip(seen, wanted, strict=True))
             total = sum(
                 int((a == index).sum() + (b == index).sum()) for a, b in zip(seen, wanted, strict=True)
             )
             value = f"{2 * shared / total:.4f}" if total else "-"
-            print(f"{name} against fp32, {labels.CLASS_NAMES[index]}: Dice {value}", flush=True)
+            print(f"{name} against fp32, {labels.TOLD_NAMES[index]}: Dice {value}", flush=True)
 
 
 def main() -> None:
