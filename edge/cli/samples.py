@@ -115,7 +115,8 @@ def _spread(files: Sequence[Path], most: int) -> list[Path]:
 def _pictures(files: Sequence[Path], manifest: PictureBundle, most: int, notes: list[str]) -> Iterator[Taken]:
     stated = manifest.input.range_16_bits
     several = sum(map(_holds_several, files))  # the first video must not be all there is
-    of_a_file = min(PICTURES_OF_A_FILE, -(-most // max(1, several)))
+    left = most - (len(files) - several)
+    of_a_file = min(PICTURES_OF_A_FILE, max(1, -(-left // max(1, several))))
     for file in files:
         try:
             yield from islice(_of_file(file, stated, notes), of_a_file)

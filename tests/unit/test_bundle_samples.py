@@ -103,6 +103,14 @@ def test_samples_know_what_they_are_taken_of_and_one_video_is_not_all_of_them(
     }
 
 
+def test_a_long_video_leaves_room_for_the_stills_after_it(tmp_path: Path, manifest: Manifest) -> None:
+    write_grey_video(tmp_path / "a.avi", [100] * 12, fps=1)
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((64, 64, 3), np.uint8))
+    taken, _ = read_samples([tmp_path / "a.avi", *sorted(tmp_path.glob("*.png"))], manifest, most=8)
+    assert Counter(one.group for one in taken) == {f"file {tmp_path / 'a.avi'}": 3, f"folder {tmp_path}": 5}
+
+
 def test_spectra_of_a_cube_and_volumes_of_a_study_are_of_one_group(tmp_path: Path) -> None:
     spectra = load(write_spectra_bundle(tmp_path / "bundles")).manifest
     assert isinstance(spectra, SpectraRegression)
