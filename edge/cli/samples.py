@@ -114,9 +114,9 @@ def _spread(files: Sequence[Path], most: int) -> list[Path]:
 
 def _pictures(files: Sequence[Path], manifest: PictureBundle, most: int, notes: list[str]) -> Iterator[Taken]:
     stated = manifest.input.range_16_bits
-    several = sum(map(_holds_several, files))  # the first video must not be all there is
-    left = most - (len(files) - several)
-    of_a_file = min(PICTURES_OF_A_FILE, max(1, -(-left // max(1, several))))
+    several = [file for file in files if _holds_several(file)]  # the first video must not be all there is
+    singles = sum(map(_is_still, set(files).difference(several)))
+    of_a_file = min(PICTURES_OF_A_FILE, max(1, -(-(most - singles) // max(1, len(several)))))
     for file in files:
         try:
             yield from islice(_of_file(file, stated, notes), of_a_file)
@@ -155,6 +155,14 @@ def _holds_several(file: Path) -> bool:
     """Whether a file may hold more than one picture; one that cannot be read holds none."""
     try:
         return _kind_of(file) in ("dicom", "video")
+    except OSError:
+        return False
+
+
+def _is_still(file: Path) -> bool:
+    """Whether a file may be a still picture; one that cannot be read is none."""
+    try:
+        return stills.begins_like_one(file)
     except OSError:
         return False
 
