@@ -247,7 +247,7 @@ def test_what_a_stranger_left_at_the_broker_is_not_what_an_edit_is_made_from(
         end_of(first, State.COMMITTED)
         other.say_bytes(f"{NAME}/config/desired", stranger)
         until(lambda: jane.desk.version_of(NAME) == 2, within_s=5)
-        until(lambda: jane.desk.devices()[NAME].reported.get("applied_version") == 1, within_s=10)
+        until(lambda: (jane.desk.devices()[NAME].reported or {}).get("applied_version") == 1, within_s=10)
         next_one = jane.writing()
         assert (next_one.base, next_one.basis.document) == (2, first.document)
         assert "by the key 'evil', which you do not know" in next_one.basis.remark
