@@ -129,7 +129,9 @@ class Policy(Part):
     cutting_faces: tuple[Face, ...] = Field(
         description="Reaching one of these faces of the field of view (L R A P S I) forbids any volume."
     )
-    measurements: tuple[Reported, ...] = Field(min_length=1, description="Volumes, where nothing is cut.")
+    measurements: tuple[Reported, ...] = Field(
+        description="Volumes, where nothing is cut; `[]`: none is told, since none is known to be right."
+    )
     components: Components | None = Field(
         default=None, description="One more finding for each connected piece; none: for the whole only."
     )

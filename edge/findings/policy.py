@@ -30,8 +30,8 @@ def judge(segmentation: Segmentation, policy: Policy) -> tuple[Observation, ...]
     Returns:
         One observation of the whole. NOT_ASSESSED with the gate that was missed; ABSENT, where nothing is
         marked and the bundle may say so; or PRESENT, with a volume in mL for each measurement meant for this
-        modality; or PRESENT without any volume where the field of view cuts what was looked for, since all of
-        them would be lower bounds only. After a PRESENT, one more for each connected piece that the policy
+        modality; or PRESENT without any volume where the bundle claims none, and where the field of view cuts
+        what was looked for, since all of them would be lower bounds only. After a PRESENT, one more for each connected piece that the policy
         wants told, and one for its class of size, or one that says that there is no piece.
     """
     code = policy.looked_for.code()
@@ -83,6 +83,8 @@ def _whole(segmentation: Segmentation, policy: Policy, ml: NDArray[np.float64]) 
         limits.insert(
             0, f"{code.meaning} reaches the {edges} of the field of view: total volume not assessed"
         )
+    elif not policy.measurements:
+        limits.insert(0, "total volume not assessed: this bundle is not known to measure it")
     is_lost = not ml[1:].any()
     if is_lost:
         limits.append("smaller than the voxels of the series: volume told of each piece only")

@@ -135,6 +135,12 @@ def test_a_brain_that_is_cut_is_present_without_a_volume(touched: str, edges: st
     )
 
 
+def test_a_bundle_that_claims_no_volume_tells_none_and_says_so() -> None:
+    (observation,) = judge(answer(), POLICY.model_copy(update={"measurements": ()}))
+    assert (observation.verdict, observation.measurements) == (Verdict.PRESENT, ())
+    assert observation.reason == "total volume not assessed: this bundle is not known to measure it"
+
+
 def gated(**changes: Any) -> Policy:
     """The policy of above with other gates."""
     written = json.loads(POLICY.model_dump_json())
