@@ -31,8 +31,9 @@ def judge(segmentation: Segmentation, policy: Policy) -> tuple[Observation, ...]
         One observation of the whole. NOT_ASSESSED with the gate that was missed; ABSENT, where nothing is
         marked and the bundle may say so; or PRESENT, with a volume in mL for each measurement meant for this
         modality; or PRESENT without any volume where the bundle claims none, and where the field of view cuts
-        what was looked for, since all of them would be lower bounds only. After a PRESENT, one more for each connected piece that the policy
-        wants told, and one for its class of size, or one that says that there is no piece.
+        what was looked for, since all of them would be lower bounds only. After a PRESENT, one more for each
+        connected piece that the policy wants told, and one for its class of size, or one that says that
+        there is no piece.
     """
     code = policy.looked_for.code()
     ml = _ml_per_label(segmentation)
