@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,15 +12,15 @@ from numpy.typing import NDArray
 from edge.domain.errors import BundleRejectedError
 from edge.workshop.guess_detectors import boxes, centres, detector
 from edge.workshop.guess_levels import levels
-from edge.workshop.guessed import ONE_STEP, Arrays, Guess, Layout, Said, Seen, background_or_nested, exclusive
+from edge.workshop.guess_maps import mask, volume
+from edge.workshop.guess_rows import spectra, vector
+from edge.workshop.guessed import Arrays, Guess, Layout, Said, Seen
 from edge.workshop.network import Network, Port, class_names, run_once, whole_numbers
 
 # Tried in this order where a side is free.
 PICTURE_SIDES: Final = (256, 224, 320, 512, 640, 384, 448, 416, 128, 64, 32, 299, 1024)
 TO_BE_WRITTEN: Final = ("picture-detection", "picture-keypoints", "picture-segmentation")
-VECTOR_DECODERS: Final = {"picture-regression": "linear", "picture-embedding": "vector"}
 VOLUME_SIDES: Final = (32, 64, 96)
-SCORE_WORDS: Final = ("logit", "prob", "score", "class", "softmax")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +225,7 @@ def _by_shapes(network: Network, given: Given, seen: Seen, said: Said) -> Guess:
         "side_usual": max(whole_numbers(network.metadata, "imgsz"), default=0),
     }
     is_volume = len(seen.sides) == 3 or task == "volume-segmentation"  # slice by slice, if somebody says so
-    rules = (_spectra,) if given.layout == "NC" else (_volume,) if is_volume else PICTURE_RULES
+    rules = (spectra,) if given.layout == "NC" else (volume,) if is_volume else PICTURE_RULES
     guesses = [found for rule in rules if (found := rule(network, seen, basis, said)) is not None]
     guesses = _as_named(guesses, said.classes)
     fitting = next((found for found in guesses if task in (None, found.task)), None)
@@ -259,187 +258,4 @@ def _as_named(guesses: list[Guess], classes: int) -> list[Guess]:
     return sorted(guesses, key=lambda one: (one.task, one.classes) != ("picture-classification", classes))
 
 
-def _is_probability(values: NDArray[Any]) -> bool:
-    return bool(values.min() >= -ONE_STEP and values.max() <= 1 + ONE_STEP)
-
-
-def _spectra(_network: Network, seen: Seen, basis: Any, _said: Said) -> Guess | None:
-    answers = seen.answers
-    named = list(answers)
-    rows = {name: one for name, one in answers.items() if one.ndim == 2 and one.shape[0] == 4}
-    if not rows or set(rows) != set(named):
-        return None
-    first = named[0]
-    outputs = {"name": first}
-    unsure = ["which wavelengths the values stand for is not in the file"]
-    if len(named) == 2 and rows[named[1]].shape == rows[first].shape:
-        outputs["uncertainty"] = named[1]
-        unsure.append(f"the second output {named[1]!r} was taken for the uncertainty of the first")
-    return Guess(
-        task="spectra-regression",
-        decoder="regression",
-        outputs=outputs,
-        classes=rows[first].shape[1],
-        because=(f"output {first} has a row of {rows[first].shape[1]} for each row of the input",),
-        unsure=tuple(unsure),
-        **basis,
-    )
-
-
-def _volume(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
-    sides, answers = seen.sides, seen.answers
-    for name, one in answers.items():
-        if one.shape[1:] == sides and one.dtype == np.uint8:
-            return Guess(
-                task="volume-segmentation",
-                decoder="labels",
-                outputs={"name": name},
-                classes=max(0, len(basis["names"]) - 1),
-                because=(f"output {name} is one whole number for each voxel",),
-                unsure=("how many labels there are is not in the file",),
-                **basis,
-            )
-        first = one.ndim == len(sides) + 2 and one.shape[2:] == sides
-        last = one.ndim == len(sides) + 2 and one.shape[1:-1] == sides
-        if first or last:
-            count = one.shape[1] if first else one.shape[-1]
-            decoder, why = exclusive(seen.values(name), axis=1 if first else -1)
-            is_probability = _is_probability(seen.values(name))
-            no_background = decoder == "softmax" and not is_probability and said.classes == count
-            decoder = "sigmoid" if no_background else decoder
-            decoders = ("probabilities", "sigmoid_in_graph") if is_probability else ("logits", "sigmoid")
-            return Guess(
-                task="volume-segmentation",
-                decoder=decoders[decoder == "sigmoid"],
-                outputs={"name": name},
-                classes=count,
-                because=(f"output {name} has {count} numbers for each voxel; {why}",),
-                unsure=background_or_nested(decoder, count, no_background=no_background),
-                **basis,
-            )
-    return None
-
-
-def _mask(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
-    sides, answers = seen.sides, seen.answers
-    for name, one in answers.items():
-        stride = _label_stride(one, sides)
-        if stride:
-            return Guess(
-                task="picture-segmentation",
-                decoder="labels",
-                outputs={"name": name},
-                classes=max(0, len(basis["names"]) - 1),
-                because=(f"output {name} is one whole number for each {_cell(stride)}",),
-                unsure=("how many labels there are is not in the file",),
-                facts={"stride": stride},
-                **basis,
-            )
-    for name, one in answers.items():
-        if one.ndim != 4 or one.dtype == np.uint8:
-            continue
-        layout, stride = next(
-            (
-                (kind, sides[0] // rows)
-                for kind, (rows, columns) in (("NCHW", one.shape[2:]), ("NHWC", one.shape[1:3]))
-                if rows > 1 and sides[0] % rows == 0 and sides[0] * columns == sides[1] * rows
-            ),
-            ("", 0),
-        )
-        if not layout:
-            continue
-        count = one.shape[1] if layout == "NCHW" else one.shape[-1]
-        if said.task == "picture-keypoints":
-            return Guess(
-                task="picture-keypoints",
-                decoder="heatmaps",
-                outputs={"name": name},
-                classes=count,
-                because=(f"output {name} has {count} maps, one cell for {stride} pixels",),
-                facts={"stride": stride, "layout": layout},
-                **basis,
-            )
-        decoder, why = exclusive(seen.values(name), axis=1 if layout == "NCHW" else -1)
-        background = decoder == "softmax"
-        return Guess(
-            task="picture-segmentation",
-            decoder="logits" if background else "sigmoid",
-            outputs={"name": name},
-            classes=count - background,
-            because=(f"output {name} has {count} numbers for each {stride} x {stride} pixels; {why}",),
-            unsure=background_or_nested(decoder, count),
-            facts={
-                "is_probability": _is_probability(seen.values(name)),
-                "layout": layout,
-                "stride": stride,
-            },
-            **basis,
-        )
-    return None
-
-
-def _label_stride(one: NDArray[Any], sides: tuple[int, ...]) -> int:
-    """Return how many pixels each whole number of a map of labels stands for; 0 where it is no such map."""
-    shape = one.shape[-2:] if one.shape[:-2] in ((1,), (1, 1)) else one.shape[1:3]
-    if one.dtype != np.uint8 or one.size != math.prod(shape) or len(shape) != 2 or shape[0] < 2:
-        return 0
-    stride = sides[0] // shape[0]
-    return stride if (shape[0] * stride, shape[1] * stride) == sides else 0
-
-
-def _cell(stride: int) -> str:
-    return "pixel" if stride == 1 else f"{stride} x {stride} pixels"
-
-
-def _vector(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
-    answers = seen.answers
-    vectors = {name: one for name, one in answers.items() if _is_row(one)}
-    if not vectors:
-        return None
-    name = _of_classes({name: one.size for name, one in vectors.items()}, said.classes)
-    one, task = vectors[name], said.task
-    count, named = one.size, basis["names"]
-    decoder, why = exclusive(seen.values(name).reshape(-1, count), axis=1)
-    inside = _is_probability(seen.values(name))
-    unsure = [f"{name} was taken of {', '.join(vectors)}"] if len(vectors) > 1 else []
-    if task in ("picture-regression", "picture-embedding"):
-        why = f"taken for {task.removeprefix('picture-')}, as was said"
-    elif count >= 128 and not named and abs(float(np.linalg.norm(one)) - 1) < 10 * ONE_STEP:
-        task, why = "picture-embedding", "its length is 1"
-    else:
-        task = "picture-classification"
-        if not named and count != said.classes:
-            unsure.append(
-                f"{count} numbers may be classes, quantities (--task picture-regression) or features "
-                "(--task picture-embedding): classes was taken"
-            )
-        if decoder == "softmax" and not inside:
-            unsure.append(
-                "that classes exclude each other was taken; where several may be there at once, "
-                "the decoder is sigmoid"
-            )
-    return Guess(
-        task=task,
-        decoder=VECTOR_DECODERS.get(task) or ("probabilities" if inside else decoder),
-        outputs={"name": name},
-        classes=count,
-        because=(f"output {name} is {count} numbers for the whole picture; {why}",),
-        unsure=tuple(unsure),
-        **basis,
-    )
-
-
-def _is_row(one: NDArray[Any]) -> bool:
-    """Whether an answer is one row of numbers: pooled maps keep sides of 1, and some files drop the batch."""
-    if one.ndim == 1:
-        return one.size > 0
-    return one.ndim > 1 and one.shape[0] == 1 and one.size == one.shape[1] > 0
-
-
-def _of_classes(widths: Mapping[str, int], classes: int) -> str:
-    """Choose among vectors the one with a number for each class: as many as were named, or called so."""
-    fitting = [name for name, width in widths.items() if width == classes] or list(widths)
-    return next((name for name in fitting if any(word in name.lower() for word in SCORE_WORDS)), fitting[0])
-
-
-PICTURE_RULES: Final = (detector, boxes, levels, centres, _mask, _vector)
+PICTURE_RULES: Final = (detector, boxes, levels, centres, mask, vector)

@@ -98,22 +98,6 @@ def exclusive(one: NDArray[Any], *, axis: int) -> tuple[str, str]:
     return ("softmax", f"they go from {low:.3g} to {high:.3g}, so they are no probabilities yet")
 
 
-def background_or_nested(decoder: str, count: int, *, no_background: bool = False) -> tuple[str, ...]:
-    """Say what a person must look at where each pixel or voxel has several scores.
-
-    Args:
-        decoder: `softmax` where they exclude each other.
-        count: Scores of each.
-        no_background: As many names were given, so none is that of the background.
-    """
-    if decoder == "softmax":
-        return ("the first channel was taken for background",)
-    named = (
-        "as many names were given as there are channels, so none was taken for background, and each label "
-        "stands by itself; where the first channel is background, the decoder is logits, and it has no name"
-    )
-    nested = (
-        "labels may lie within each other: list the outermost first; each place gets the last one it has, so "
-        "the whole is the sum of an outer label and those within it"
-    )
-    return (named,) * no_background + (nested,) * (count > 1)
+def is_probability(values: NDArray[Any]) -> bool:
+    """Return whether all values lie in 0 to 1, as after a softmax or a sigmoid."""
+    return bool(values.min() >= -ONE_STEP and values.max() <= 1 + ONE_STEP)

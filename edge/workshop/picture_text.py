@@ -220,7 +220,8 @@ def _mask(guess: Guess, answers: Answers) -> Iterator[str]:
     if guess.facts.get("stride", 1) != 1:
         yield f"  stride_px: {guess.facts['stride']}"
     if guess.decoder == "logits":
-        yield "  has_background: true        # channel 0; false where every pixel gets a label"
+        has = "true " if guess.facts["has_background"] else "false"
+        yield f"  has_background: {has}       # channel 0; false where every pixel gets a label"
     if guess.decoder == "sigmoid":
         yield f"  scores_are: {'probabilities' if guess.facts['is_probability'] else 'logits'}"
         each = known(answers.threshold, "one for each label: a pixel has it from this score on, 0.5 is usual")

@@ -124,6 +124,20 @@ def test_a_segmentation_that_was_taught_at_several_sizes_stays_one(tmp_path: Pat
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "has_background", "told"),
+    [(("road", "sky", "car"), False, 3), (("sky", "car"), True, 2), ((), True, 2)],
+    ids=["a name for each channel", "one less", "none"],
+)
+def test_as_many_names_as_channels_leave_no_channel_for_background(
+    tmp_path: Path, names: tuple[str, ...], has_background: bool, told: int
+) -> None:
+    scores = {"out": RANDOM.normal(0, 3, (1, 3, 64, 64))}
+    seen = guessed(tmp_path, scores, classes=len(names))
+    assert (seen.decoder, seen.classes, seen.facts["has_background"]) == ("logits", told, has_background)
+    assert output_of(tmp_path, scores, *names)["has_background"] is has_background
+
+
 @pytest.mark.parametrize(("classes", "decoder"), [(0, "yolox"), (1, "yolox"), (2, "yolov8")])
 def test_how_many_classes_were_named_tells_whether_there_is_objectness(
     tmp_path: Path, classes: int, decoder: str
