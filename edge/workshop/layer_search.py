@@ -92,7 +92,8 @@ class LayerSearch:
             BundleRejectedError: The network has no layer that could become int8.
         """
         if not self._layers:
-            raise BundleRejectedError(f"no {', '.join(LAYERS)} with weights of its own: nothing to quantize")
+            kinds = ", ".join(LAYERS)
+            raise BundleRejectedError(f"no {kinds} with float weights of its own: nothing to quantize")
         whole = self._whole()
         outcomes = [self._raced(recipe, n, len(whole)) for n, recipe in enumerate(self._speedy(whole))]
         fastest = max(outcomes, key=lambda one: max(one.gain(runtime) for runtime in RUNTIMES))

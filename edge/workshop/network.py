@@ -31,6 +31,10 @@ DTYPES: Final[dict[int, str]] = {
     TensorProto.INT64: "int64",
     TensorProto.BOOL: "bool",
 }
+# What is in a file whose weights were made bytes: as QDQ, or by operators of their own.
+QUANTIZED: Final = frozenset(
+    {"DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "MatMulNBits"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ def read(path: Path) -> Network:
             kind = value.type.WhichOneof("value")
             raise BundleRejectedError(f"{path}: {value.name} is a {kind}, wanted a tensor")
     notes = [*_widen(model), *_settle_batch(model, given[0], path), *_settle_labels(model)]
+    notes += _quantized(model)
     _fill_in_shapes(model, path)
     seen_given = _port(given[0])
     if seen_given.dtype not in ("float32", "uint8"):
@@ -118,6 +123,16 @@ def read(path: Path) -> Network:
         metadata={one.key: one.value for one in model.metadata_props},
         notes=tuple(notes),
     )
+
+
+def _quantized(model: onnx.ModelProto) -> list[str]:
+    kinds = sorted({node.op_type for node in model.graph.node} & QUANTIZED)
+    if not kinds:
+        return []
+    return [
+        f"the file is quantized already ({', '.join(kinds)}): what the manifest calls fp32 is this file as "
+        "it is, which answers for every other form"
+    ]
 
 
 def run_once(network: Network, given: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -172,6 +172,11 @@ def test_other_precisions_become_float32_everywhere(tmp_path: Path, dtype: int) 
     assert "became float32" in network.notes[0]
 
 
+def test_a_file_that_is_quantized_already_is_called_so() -> None:
+    (note,) = read(Path(__file__).parents[2] / "models" / "scope-gate" / "model.int8.onnx").notes
+    assert "quantized already (DequantizeLinear)" in note
+
+
 def test_weights_beside_the_file_are_folded_in_and_those_elsewhere_refused(tmp_path: Path) -> None:
     model = onnx.load_model_from_string(bare_networks.classifier())
     onnx.save(model, tmp_path / "beside.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
