@@ -7,6 +7,7 @@ of what is there it finds may call a series in which it marks nothing ABSENT; ea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,11 +41,11 @@ def judge(segmentation: Segmentation, policy: Policy) -> tuple[Observation, ...]
     total_ml = float(ml[1:].sum())
     if total_ml == 0 and not segmentation.pieces.largest:
         return (tell_nothing(code, policy.nothing_marked, policy.sensitivity),)
-    is_cut = bool(_cut_edges(segmentation, policy))
-    doubt = _doubt(code.meaning, segmentation, policy.gates, total_ml=total_ml, is_cut=is_cut)
+    cut = [EDGES[face] for face in policy.cutting_faces if face in segmentation.touched_faces]
+    doubt = _doubt(code.meaning, segmentation, policy.gates, total_ml=total_ml, is_cut=bool(cut))
     if doubt:
         return (Observation(code=code, verdict=Verdict.NOT_ASSESSED, reason=doubt),)
-    whole = _whole(segmentation, policy, ml)
+    whole = _whole(segmentation, policy, ml, cut)
     if policy.components is None:
         return (whole,)
     spacing_mm = max(segmentation.volume.spacing_mm)
@@ -74,11 +75,12 @@ def told_apart(segmentation: Segmentation, policy: Policy) -> Segmentation:
     return replace(segmentation, labels=np.array(table, np.uint8)[segmentation.labels], names=names)
 
 
-def _whole(segmentation: Segmentation, policy: Policy, ml: NDArray[np.float64]) -> Observation:
-    """Say what all of it measures, as far as the field of view holds it."""
+def _whole(
+    segmentation: Segmentation, policy: Policy, ml: NDArray[np.float64], cut: Sequence[str]
+) -> Observation:
+    """Say what all of it measures, as far as the field of view, whose edges may cut it, holds it."""
     code, modality = policy.looked_for.code(), segmentation.volume.modality
     limits = [note.note for note in policy.notes if note.modality == modality]
-    cut = _cut_edges(segmentation, policy)
     if cut:
         edges = f"{' and '.join(cut)} edge{'s' * (len(cut) > 1)}"
         limits.insert(
@@ -96,11 +98,6 @@ def _whole(segmentation: Segmentation, policy: Policy, ml: NDArray[np.float64]) 
         measurements=tuple(_measure(one, segmentation.names, ml, code) for one in meant),
         reason="; ".join(limits),
     )
-
-
-def _cut_edges(segmentation: Segmentation, policy: Policy) -> list[str]:
-    """Return the edges of the field of view at which it cuts what was looked for."""
-    return [EDGES[face] for face in policy.cutting_faces if face in segmentation.touched_faces]
 
 
 def _doubt(
