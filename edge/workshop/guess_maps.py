@@ -17,15 +17,7 @@ def volume(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | Non
     sides, answers = seen.sides, seen.answers
     for name, one in answers.items():
         if one.shape[1:] == sides and one.dtype == np.uint8:
-            return Guess(
-                task="volume-segmentation",
-                decoder="labels",
-                outputs={"name": name},
-                classes=max(0, len(basis["names"]) - 1),
-                because=(f"output {name} is one whole number for each voxel",),
-                unsure=("how many labels there are is not in the file",),
-                **basis,
-            )
+            return _label_map("volume-segmentation", name, basis, each="voxel")
         first = one.ndim == len(sides) + 2 and one.shape[2:] == sides
         last = one.ndim == len(sides) + 2 and one.shape[1:-1] == sides
         if first or last:
@@ -53,16 +45,7 @@ def mask(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
     for name, one in answers.items():
         stride = _label_stride(one, sides)
         if stride:
-            return Guess(
-                task="picture-segmentation",
-                decoder="labels",
-                outputs={"name": name},
-                classes=max(0, len(basis["names"]) - 1),
-                because=(f"output {name} is one whole number for each {_cell(stride)}",),
-                unsure=("how many labels there are is not in the file",),
-                facts={"stride": stride},
-                **basis,
-            )
+            return _label_map("picture-segmentation", name, basis, each=_cell(stride), stride=stride)
     for name, one in answers.items():
         if one.ndim != 4 or one.dtype == np.uint8:
             continue
@@ -106,6 +89,19 @@ def mask(_network: Network, seen: Seen, basis: Any, said: Said) -> Guess | None:
             **basis,
         )
     return None
+
+
+def _label_map(task: str, name: str, basis: Any, *, each: str, **facts: Any) -> Guess:
+    return Guess(
+        task=task,
+        decoder="labels",
+        outputs={"name": name},
+        classes=max(0, len(basis["names"]) - 1),
+        because=(f"output {name} is one whole number for each {each}",),
+        unsure=("how many labels there are is not in the file",),
+        facts=facts,
+        **basis,
+    )
 
 
 def _label_stride(one: NDArray[Any], sides: tuple[int, ...]) -> int:
