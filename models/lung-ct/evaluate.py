@@ -10,7 +10,6 @@ its runtimes, decoder and policy.
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from edge.bundles.store import Bundle, load
 from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.image import Segmentation, Volume
 from edge.findings.policy import judge
-from edge.formats import nifti
 from edge.inference.deadline import Deadline
 from edge.inference.decode import decode
 from edge.inference.forms import Form, open_session
@@ -61,9 +59,9 @@ def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 
 def judge_real(bundle: Bundle, session: Session, corpus: Path) -> Iterator[str]:
     """The one real CT with lung in it: 33 mm of the bases. Single slices with lung, and CT without any."""
-    body = replace(nifti.read(corpus / real.BODY).volumes[0], modality="CT", unit="hounsfield")
+    body = real.ct_of(corpus / real.BODY)
     seen = segment(body, bundle, session)
-    lobes = np.isin(nifti.read(corpus / real.LOBES).volumes[0].voxels, range(10, 15))
+    lobes = real.lungs_of(corpus)
     yield f"example_ct, lungs: {compared(seen, lobes)}"
     for observation in judge(seen, manifest_of(bundle).policy):
         yield f"example_ct: {observation.code.meaning} {observation.verdict.name} {observation.reason}"
@@ -71,7 +69,7 @@ def judge_real(bundle: Bundle, session: Session, corpus: Path) -> Iterator[str]:
         slab = real.slab_of(corpus / name, height_mm)
         seen = segment(slab, bundle, session)
         yield f"{name}, a slice that is a slab of {height_mm:g} mm, lungs: {compared(seen, real.airy(slab))}"
-    head = replace(nifti.read(corpus / real.HEAD).volumes[0], modality="CT", unit="hounsfield")
+    head = real.ct_of(corpus / real.HEAD)
     waist = real.stacked(sorted(corpus.glob(real.WAIST)))
     for name, volume in (("example_ct_dicom", waist), ("CT_AVM", head)):
         marked = segment(volume, bundle, session)
@@ -93,8 +91,8 @@ def compared(seen: Segmentation, wanted: NDArray[np.bool_]) -> str:
 
 def judge_planted(bundle: Bundle, session: Session, corpus: Path) -> Iterator[str]:
     """How many balls that were put into real slices are marked as nodule candidates."""
-    body = replace(nifti.read(corpus / real.BODY).volumes[0], modality="CT", unit="hounsfield")
-    scans = {real.BODY: (body, np.isin(nifti.read(corpus / real.LOBES).volumes[0].voxels, range(10, 15)))}
+    body = real.ct_of(corpus / real.BODY)
+    scans = {real.BODY: (body, real.lungs_of(corpus))}
     for name, height_mm in real.SLABS.items():
         slab = real.slab_of(corpus / name, height_mm)
         scans[name] = slab, real.airy(slab)

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from edge.domain.image import Volume
+from edge.formats import nifti
 
 VOXEL_MM = 1.5
 BODY = "totalsegmentator/tests/reference_files/example_ct.nii.gz"
-LOBES = "totalsegmentator/tests/reference_files/example_seg_fast_force_split.nii.gz"  # 10 to 14, on its grid
+LOBES = "totalsegmentator/tests/reference_files/example_seg_fast_force_split.nii.gz"  # on its grid
+LOBES_OF_LUNGS = range(10, 15)
 WAIST = "totalsegmentator/tests/reference_files/example_ct_dicom/CT.*"  # 20 slices; no lung in its reference
 HEAD = "niivue-images/CT_AVM.nii.gz"
 # Slices with lung in them that no other slice lies beside: each stands for a prism of this height, mm.
@@ -24,6 +26,16 @@ SLABS = {
 AIRY_HU = -500.0  # in a slab, what is airier than that, within the body and over 5 mL is lung
 PIECE_MIN_ML = 5.0
 BALLS_MM, BALLS_MAX, BALL_HU = (5.0, 7.0, 10.0, 15.0), 14, 40.0
+
+
+def ct_of(path: Path) -> Volume:
+    """A file that does not say that it is CT."""
+    return replace(nifti.read(path).volumes[0], modality="CT", unit="hounsfield")
+
+
+def lungs_of(corpus: Path) -> NDArray[np.bool_]:
+    """What of `BODY` is lung, by its reference."""
+    return np.isin(nifti.read(corpus / LOBES).volumes[0].voxels, LOBES_OF_LUNGS)
 
 
 def stacked(paths: Sequence[Path], *, gap_mm: float = 0.0) -> Volume:

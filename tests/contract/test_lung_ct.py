@@ -17,7 +17,6 @@ from edge.bundles.volume_segmentation import VolumeSegmentation
 from edge.domain.finding import Verdict
 from edge.domain.image import Segmentation, Volume
 from edge.findings.policy import judge
-from edge.formats import nifti
 from edge.inference.forms import Form, forms_of, open_session, stamp_of
 from edge.inference.volumes import VolumeSegmenter
 from edge.kit.clock import SystemClock
@@ -27,7 +26,6 @@ BUNDLE = Path(__file__).parents[2] / "models" / "lung-ct"
 CARD = (BUNDLE / "CARD.md").read_text()
 INT8 = Form("int8", "openvino", "cpu")
 COLUMNS = {"fp32": 0, "int8": 1}  # of the card's tables of real slices
-LOBES = range(10, 15)  # of the reference
 UPPER_SLICES = 36  # of 3 mm: all that is lung in the scan of the belly, and the liver
 BALLS_MM = 7.0
 DEADLINE_S = 300.0
@@ -64,11 +62,6 @@ def int8(bundle: Bundle, manifest: VolumeSegmentation) -> Iterator[VolumeSegment
     model.close()
 
 
-def ct_of(path: Path) -> Volume:
-    """The files of the corpus do not say that they are CT."""
-    return replace(nifti.read(path).volumes[0], modality="CT", unit="hounsfield")
-
-
 def upper(volume: Volume) -> Volume:
     """The upper slices of a scan whose slices go up."""
     first = len(volume.voxels) - UPPER_SLICES
@@ -80,8 +73,7 @@ def upper(volume: Volume) -> Volume:
 @pytest.fixture(scope="module")
 def bases(real: Any, corpus: Path) -> tuple[Volume, NDArray[np.bool_]]:
     """The bases of both lungs, at the upper end of a scan of the belly, and what of it is lung."""
-    lobes = nifti.read(corpus / real.LOBES).volumes[0].voxels
-    return upper(ct_of(corpus / real.BODY)), np.isin(lobes[-UPPER_SLICES:], LOBES)
+    return upper(real.ct_of(corpus / real.BODY)), real.lungs_of(corpus)[-UPPER_SLICES:]
 
 
 def dice(seen: Segmentation, wanted: NDArray[np.bool_]) -> float:
@@ -151,7 +143,7 @@ def test_where_there_is_no_lung_as_little_is_marked_as_the_card_says(
     int8: VolumeSegmenter, real: Any, corpus: Path
 ) -> None:
     waist = real.stacked(sorted(corpus.glob(real.WAIST)))
-    for name, volume in (("example_ct_dicom", waist), ("CT_AVM", ct_of(corpus / real.HEAD))):
+    for name, volume in (("example_ct_dicom", waist), ("CT_AVM", real.ct_of(corpus / real.HEAD))):
         marked = int8.infer(volume, deadline_s=DEADLINE_S)
         assert marked.volume_ml(1, 2, 3) == pytest.approx(card_of(name)[COLUMNS["int8"]], abs=1.0), name
 
@@ -162,7 +154,7 @@ def test_lung_that_a_scan_of_the_belly_cuts_is_present_without_any_volume(
     int8: VolumeSegmenter, manifest: VolumeSegmentation, real: Any, corpus: Path
 ) -> None:
     """A field of view that cuts an organ does not hold the whole of it, however large it is."""
-    volume = ct_of(corpus / real.BODY)
+    volume = real.ct_of(corpus / real.BODY)
     lungs, nodules = judge(int8.infer(volume, deadline_s=DEADLINE_S), manifest.policy)
     assert (lungs.verdict, lungs.measurements) == (Verdict.PRESENT, ())
     assert "upper edge" in lungs.reason
